@@ -1,11 +1,12 @@
 """Runs a Pulumi program without the Pulumi engine and records everything it registers.
 
-The program talks to a monitor, as it does under `pulumi up`; here that monitor is a `Recorder`. It keeps what the SDK's
-own mocks drop (parents, protection, dependencies, component outputs) and refuses what they let pass: two resources with
-one URN, an asset that is not on disk, an output that was read but that nobody provides. What a resource's computed outputs
-are is decided by the caller: tests hand out fixed values, the local stack makes the resource real first.
+The program talks to a monitor, as it does under `pulumi up`; here that monitor is a `Recorder`. It keeps what
+the SDK's own mocks drop (parents, protection, dependencies, component outputs) and refuses what they let pass:
+two resources with one URN, an asset that is not on disk, an output that was read but that nobody provides. What a
+resource's computed outputs are is decided by the caller: tests hand out fixed values, the local stack makes the
+resource real first.
 
-`run_in_stack` and the mock monitor are the SDK's internals, which is why requirements.txt pins Pulumi exactly.
+`run_in_stack` and the mock monitor are the SDK's internals, hence the exact pin of Pulumi in requirements.txt.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import runpy
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from pulumi.runtime.proto import resource_pb2
 
 PROJECT = "avatars"
 STACK_TYPE = "pulumi:pulumi:Stack"
-_SECRET_KEY, _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+_SECRET_KEY, _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 _MISSING = "<no value for output "
 
 
@@ -66,7 +67,7 @@ Create = Callable[[Resource], tuple[str, Mapping[str, Any]]]
 """Gives a custom resource its id and computed outputs; inputs are echoed for outputs it leaves out."""
 
 Invoke = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
-"""Answers a provider function, e.g. `aws:index/getCallerIdentity:getCallerIdentity`; raises for one it does not know."""
+"""Answers a provider function, e.g. `aws:index/getRegion:getRegion`; raises for one it does not know."""
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Graph:
         return [resource for resource in self if resource.parent == urn]
 
     def with_output(self, type_: str, output: str, value: object) -> Resource:
-        """The only resource of a type whose output (or input) has a value, e.g. the bucket of a given name."""
+        """The only resource of a type with that value in an output (or input), e.g. the bucket of a given name."""
         found = [r for r in self.of_type(type_) if {**r.inputs, **r.outputs}.get(output) == value]
         if len(found) != 1:
             raise LookupError(
@@ -127,8 +128,8 @@ def run_program(
 ) -> Graph:
     """Runs a program (a callable, or the path of a `__main__.py`) to its end and returns what it registered.
 
-    `config` has full keys (`avatars:domain`, `aws:region`). Raises what the program raises, `ProgramError` for what only a
-    recorder sees, and TimeoutError when the program has not ended after `timeout` seconds.
+    `config` has full keys (`avatars:domain`, `aws:region`). Raises what the program raises, `ProgramError` for what
+    only a recorder sees, and TimeoutError when the program has not ended after `timeout` seconds.
     """
     recorder = Recorder(create, invoke, preview=preview)
 
@@ -154,7 +155,7 @@ def run_program(
             )
         )
         loop = asyncio.new_event_loop()
-        # A failed registration leaves one abandoned future per dependent resource; the cause itself is raised below.
+        # A failed registration leaves one abandoned future per dependent resource; the cause is raised below.
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
@@ -164,7 +165,7 @@ def run_program(
             asyncio.set_event_loop(None)
             loop.close()
 
-    # Root resource and configuration live in context variables: a copy keeps one run from leaking into the next.
+    # Root resource and configuration are context variables: a copy keeps one run from leaking into the next.
     contextvars.copy_context().run(run)
     return recorder.graph
 
@@ -174,7 +175,7 @@ async def _in_stack(body: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _importable_from(folder: Path) -> Iterator[None]:
+def _importable_from(folder: Path) -> Generator[None]:
     added = str(folder) not in sys.path
     if added:
         sys.path.insert(0, str(folder))
@@ -208,8 +209,8 @@ class Recorder(mocks.MockMonitor):
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         info = super().GetDeploymentInfo(request)
-        # With resource references a Resource passed as a value makes the SDK ask the monitor back and wait for ever;
-        # without the feature its id arrives, as with a provider that does not know references.
+        # With resource references a Resource passed as a value makes the SDK ask the monitor back and wait for
+        # ever; without the feature its id arrives, as with a provider that does not know references.
         kept = [
             f
             for f in info.supportedFeatures
@@ -280,7 +281,9 @@ class Recorder(mocks.MockMonitor):
         mocks._ensure_event_loop()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         result = self._invoke(request.tok, _plain(rpc.deserialize_properties(request.args)))
         answer = mocks._sync_await(rpc.serialize_properties(dict(result), {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-        return resource_pb2.ResourceInvokeResponse(**{"return": answer})
+        response = resource_pb2.ResourceInvokeResponse()
+        getattr(response, "return").CopyFrom(answer)  # `return` is a keyword here
+        return response
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         raise ProgramError(
@@ -331,7 +334,7 @@ def _refuse_missing_assets(resource: Resource) -> None:
 
 
 def _refuse_missing_values(resource: Resource) -> None:
-    """An output that nobody provides is None to a program: it drops out of maps and becomes `null` in JSON, silently."""
+    """An output nobody provides is None to a program: it drops out of maps and is `null` in JSON, silently."""
     for name, value in resource.inputs.items():
         if _mentions(value, _MISSING):
             raise ProgramError(
@@ -340,7 +343,7 @@ def _refuse_missing_values(resource: Resource) -> None:
     for name, urns in resource.property_dependencies.items():
         if urns and resource.inputs.get(name) is None:
             raise ProgramError(
-                f"{resource.type} {resource.name}: {name} depends on {sorted(urns)} but arrived without a value"
+                f"{resource.type} {resource.name}: {name} depends on {sorted(urns)} but has no value"
             )
 
 
