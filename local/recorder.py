@@ -105,9 +105,7 @@ class Graph:
         """The only resource of a type with that value in an output (or input), e.g. the bucket of a given name."""
         found = [r for r in self.of_type(type_) if {**r.inputs, **r.outputs}.get(output) == value]
         if len(found) != 1:
-            raise LookupError(
-                f"expected one {type_} with {output} = {value!r}, found {[r.name for r in found]}"
-            )
+            raise LookupError(f"expected one {type_} with {output} = {value!r}, found {[r.name for r in found]}")
         return found[0]
 
 
@@ -211,11 +209,7 @@ class Recorder(mocks.MockMonitor):
         info = super().GetDeploymentInfo(request)
         # With resource references a Resource passed as a value makes the SDK ask the monitor back and wait for
         # ever; without the feature its id arrives, as with a provider that does not know references.
-        kept = [
-            f
-            for f in info.supportedFeatures
-            if f != resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES
-        ]
+        kept = [f for f in info.supportedFeatures if f != resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES]
         return resource_pb2.DeploymentInfo(supportedFeatures=kept)
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
@@ -286,9 +280,7 @@ class Recorder(mocks.MockMonitor):
         return response
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
-        raise ProgramError(
-            f"{request.type}.get() of {request.id!r} reads a live account, which a recorded run has not"
-        )
+        raise ProgramError(f"{request.type}.get() of {request.id!r} reads a live account, which a recorded run has not")
 
     def _reserve(self, resource: Resource) -> None:
         """Two resources with one URN: the engine refuses, mocks overwrite."""
@@ -342,9 +334,7 @@ def _refuse_missing_values(resource: Resource) -> None:
             )
     for name, urns in resource.property_dependencies.items():
         if urns and resource.inputs.get(name) is None:
-            raise ProgramError(
-                f"{resource.type} {resource.name}: {name} depends on {sorted(urns)} but has no value"
-            )
+            raise ProgramError(f"{resource.type} {resource.name}: {name} depends on {sorted(urns)} but has no value")
 
 
 def _missing_markers(resource: Resource, known: Mapping[str, Any]) -> dict[str, str]:
