@@ -1,0 +1,114 @@
+"""S3: buckets with their objects, versioning, CORS and notifications."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+
+from local.aws import ACCOUNT_ID
+from local.guard.iam import evaluate, parse_policy
+from local.recorder import ProgramError, Resource
+from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
+
+
+def _bucket(resource: Resource, cloud: Cloud) -> Made:
+    name = physical_name(resource, "bucket")
+    region = cloud.aws.region
+    location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    cloud.aws.client("s3").create_bucket(Bucket=name, **location)
+    return name, {
+        "bucket": name,
+        "arn": f"arn:aws:s3:::{name}",
+        "bucketRegionalDomainName": f"{name}.s3.{region}.amazonaws.com",
+        "bucketDomainName": f"{name}.s3.amazonaws.com",
+        "region": region,
+    }
+
+
+def _versioning(resource: Resource, cloud: Cloud) -> Made:
+    bucket = resource.inputs["bucket"]
+    status = resource.inputs["versioningConfiguration"]["status"]
+    cloud.aws.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+    return bucket, {}
+
+
+def _cors(resource: Resource, cloud: Cloud) -> Made:
+    bucket = resource.inputs["bucket"]
+    cloud.aws.guard.cors_rules[bucket] = resource.inputs["corsRules"]
+    return bucket, {}
+
+
+def _object(resource: Resource, cloud: Cloud) -> Made:
+    inputs = resource.inputs
+    asset = inputs.get("source")
+    if not isinstance(asset, pulumi.FileAsset):
+        raise ProgramError(f"{resource.name}: a local run uploads objects from a FileAsset, not from {asset!r}")
+    headers = {"ContentType": inputs.get("contentType"), "CacheControl": inputs.get("cacheControl")}
+    with open(asset.path, "rb") as body:
+        answer = cloud.aws.client("s3").put_object(
+            Bucket=inputs["bucket"],
+            Key=inputs["key"],
+            Body=body,
+            **{name: value for name, value in headers.items() if value},
+        )
+    return inputs["key"], {
+        "etag": answer["ETag"].strip('"'),
+        "versionId": answer.get("VersionId", ""),
+        "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}",
+    }
+
+
+def _notification(resource: Resource, cloud: Cloud) -> Made:
+    bucket = resource.inputs["bucket"]
+    for other in cloud.graph.of_type(resource.type):
+        if other.urn != resource.urn and other.inputs["bucket"] == bucket:
+            raise ProgramError(f"{resource.name} would overwrite {other.name}: a bucket has one notification")
+    unknown = {"lambdaFunctions", "topics", "eventbridge"} & set(resource.inputs)
+    if unknown:
+        raise ProgramError(f"{resource.name}: a local run notifies queues only, not {sorted(unknown)}")
+    configurations = [_queue_configuration(bucket, queue, cloud) for queue in resource.inputs["queues"]]
+    cloud.aws.client("s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": configurations}
+    )
+    return bucket, {}
+
+
+def _queue_configuration(bucket: str, queue: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    """Raises ProgramError when S3 could not send to the queue: AWS tries that before it takes the notification."""
+    arn = queue["queueArn"]
+    policies = [
+        statement
+        for policy in cloud.graph.of_type("aws:sqs/queuePolicy:QueuePolicy")
+        if policy.inputs.get("queueUrl", "").rsplit("/", 1)[-1] == arn.rsplit(":", 1)[-1]
+        for statement in parse_policy(json.loads(policy.inputs["policy"]))
+    ]
+    context = {
+        "aws:sourcearn": f"arn:aws:s3:::{bucket}",
+        "aws:sourceaccount": ACCOUNT_ID,
+        "aws:securetransport": "true",
+    }
+    if not evaluate(policies, "sqs:SendMessage", arn, context, principal="Service:s3.amazonaws.com"):
+        raise ProgramError(
+            f"Unable to validate the following destination configurations: {bucket} may not send to {arn} "
+            "(the queue policy must exist before the notification and admit s3.amazonaws.com for this bucket)"
+        )
+    rules = [{"Name": name, "Value": queue[key]} for name, key in
+             (("prefix", "filterPrefix"), ("suffix", "filterSuffix")) if queue.get(key)]  # fmt: skip
+    return {"QueueArn": arn, "Events": queue["events"], "Filter": {"Key": {"FilterRules": rules}}}
+
+
+MAKERS: dict[str, Maker] = {
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:s3/bucketVersioning:BucketVersioning": _versioning,
+    "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": _cors,
+    "aws:s3/bucketObjectv2:BucketObjectv2": _object,
+    "aws:s3/bucketNotification:BucketNotification": _notification,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": recorded,
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": recorded,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": recorded,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": recorded,
+    "aws:s3/bucketPolicy:BucketPolicy": recorded,
+    "aws:s3/bucketLogging:BucketLogging": recorded,
+}
