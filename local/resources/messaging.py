@@ -35,7 +35,7 @@ def _topic(resource: Resource, cloud: Cloud) -> Made:
     return arn, {"arn": arn, "name": name}
 
 
-def _subscription(resource: Resource, cloud: Cloud) -> Made:
+def _subscription(resource: Resource, _cloud: Cloud) -> Made:
     if resource.inputs["protocol"] != "https":
         raise ProgramError(f"{resource.name}: a local run delivers to https endpoints only")
     arn = f"{resource.inputs['topic']}:{resource.name}"

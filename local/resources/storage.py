@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -46,7 +47,7 @@ def _object(resource: Resource, cloud: Cloud) -> Made:
     if not isinstance(asset, pulumi.FileAsset):
         raise ProgramError(f"{resource.name}: a local run uploads objects from a FileAsset, not from {asset!r}")
     headers = {"ContentType": inputs.get("contentType"), "CacheControl": inputs.get("cacheControl")}
-    with open(asset.path, "rb") as body:
+    with Path(asset.path).open("rb") as body:
         answer = cloud.aws.client("s3").put_object(
             Bucket=inputs["bucket"],
             Key=inputs["key"],
