@@ -46,7 +46,12 @@ class Aws:
             service,  # pyright: ignore[reportArgumentType]
             endpoint_url=self.url,
             region_name=self.region,
-            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+            config=Config(
+                retries={"max_attempts": 1},
+                s3={"addressing_style": "path"},
+                # boto3 still presigns with version 2 when it is given an endpoint
+                **({"signature_version": "s3v4"} if service == "s3" else {}),
+            ),
             **{name.lower(): value for name, value in credentials.items()},
         )
 

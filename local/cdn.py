@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.aws import ACCOUNT_ID, Aws
 from local.guard.iam import Statement, evaluate, parse_policy
-from local.recorder import Graph, ProgramError, Resource
+from local.recorder import Graph, ProgramError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -81,7 +82,7 @@ def _full(key: str) -> str:
 
 def _text(value: Any) -> str:
     """As the Pulumi CLI hands configuration to a program: strings as they are, everything else as JSON."""
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class LocalStack:

@@ -98,7 +98,7 @@ class Subscription:
                 answer = requests.post(self._endpoint, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
             except requests.RequestException:
                 continue
-            if answer.ok or 400 <= answer.status_code < 500 and answer.status_code != 429:
+            if answer.ok or (400 <= answer.status_code < 500 and answer.status_code != 429):
                 return  # a client error is permanent: SNS does not try again
 
     def _confirm(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -158,11 +158,15 @@ def _read(environ: WSGIEnvironment) -> SignedRequest:
 
 
 def _form(environ: WSGIEnvironment, request: SignedRequest) -> Form:
-    _, fields, files = parse_form_data(environ)
+    _, fields, files = parse_form_data(environ, stream_factory=_memory_stream)
     environ["wsgi.input"] = io.BytesIO(request.body)
     file = files.get("file")
     size = None if file is None else file.stream.seek(0, io.SEEK_END)
     return Form(s3_target(request.path).bucket, {name.lower(): value for name, value in fields.items()}, size)
+
+
+def _memory_stream(*_args: Any, **_kwargs: Any) -> io.BytesIO:
+    return io.BytesIO()
 
 
 def _refuse(request: SignedRequest, error: SignatureError, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,0 +1,57 @@
+# Two commands matter: `make local` and `make test`. Both set up what they need, in .venv and .build only.
+
+PYTHON ?= python3
+STACK  ?= dev
+VENV   := .venv/bin
+
+.PHONY: local test check format packages upload clear clean help
+
+help:
+	@echo "make local                    the whole stack on this machine, with a photo taken through it"
+	@echo "make local ARGS='--once P..'  the same with your photos, then exit"
+	@echo "make test                     every test"
+	@echo "make check                    formatter, linter, type checker"
+	@echo "make packages                 build the Lambda packages and print their sizes"
+	@echo "make upload STACK= PHOTO=     take a photo through a deployed stack, as one of its users"
+	@echo "make clear STACK=             remove what that user's uploads left"
+
+local: .venv/installed
+	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
+
+test: .venv/installed
+	$(VENV)/python -m pytest $(ARGS)
+
+check: .venv/installed
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/basedpyright
+
+format: .venv/installed
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+packages: .venv/installed
+	@$(VENV)/python -m functions.packaging
+
+upload: .venv/installed .build/outputs/$(STACK).json
+	@test -n "$(PHOTO)" || { echo "make upload needs a photo: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
+	@$(VENV)/python -m client upload --outputs .build/outputs/$(STACK).json $(PHOTO)
+
+clear: .venv/installed .build/outputs/$(STACK).json
+	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
+
+# Read anew each time: a stack's outputs change with every `pulumi up`.
+.PHONY: .build/outputs/$(STACK).json
+.build/outputs/$(STACK).json:
+	@mkdir -p $(@D)
+	@pulumi stack output --json --stack $(STACK) > $@
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .build .local

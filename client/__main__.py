@@ -1,0 +1,80 @@
+"""Tries a stack as one of its users: `python -m client upload|clear --outputs FILE [PHOTO ...]`.
+
+FILE holds stack outputs as JSON: `pulumi stack output --json`, or `.local/outputs.json` of a local run. The user is
+AVATARS_USERNAME with AVATARS_PASSWORD, else the first demo user in the file, else asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as AwsError
+
+from client.erase import erase
+from client.photo import read_photo
+from client.session import ClientError, Session, Upload
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m client", description="Try an avatars stack as one of its users.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    upload = commands.add_parser("upload", help="take photos through the stack, up to the CDN")
+    upload.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    clear = commands.add_parser("clear", help="remove what the user's uploads left (needs AWS credentials)")
+    for command in (upload, clear):
+        command.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        outputs = _read_outputs(options.outputs)
+        photos = [read_photo(path) for path in getattr(options, "photos", [])]
+        session = Session(outputs, *_credentials(outputs))
+        if options.command == "clear":
+            print(f"{erase(outputs, session.subject)} object versions of {session.subject} deleted")
+        for photo in photos:
+            print(describe(photo.name, session.upload(photo.data, photo.content_type)))
+    except (ClientError, requests.RequestException, BotoCoreError, AwsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe(name: str, upload: Upload) -> str:
+    """A few lines on one upload: its durations and where its pictures are."""
+    steps = (("form", upload.presigned), ("upload", upload.posted), ("avatar ready", upload.processed),
+             ("on the CDN", upload.fetched), ("in all", upload.total))  # fmt: skip
+    lines = [f"{name}: " + " · ".join(f"{step} {seconds * 1000:.0f} ms" for step, seconds in steps)]
+    lines += [f"  {image['url']}  ({image['bytes']} bytes)" for image in upload.avatar["images"]]
+    return "\n".join([*lines, f"  {upload.avatar['url']}"])
+
+
+def _read_outputs(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise ClientError(f"cannot read the stack outputs {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ClientError(f"{path} is not JSON ({error}); write it with `pulumi stack output --json`") from error
+
+
+def _credentials(outputs: Mapping[str, Any]) -> tuple[str, str]:
+    if "AVATARS_USERNAME" in os.environ:
+        username = os.environ["AVATARS_USERNAME"]
+        return username, os.environ.get("AVATARS_PASSWORD") or getpass.getpass(f"Password of {username}: ")
+    for user in outputs.get("users", []):
+        return user["username"], user["password"]
+    if not sys.stdin.isatty():
+        raise ClientError("no user: set AVATARS_USERNAME and AVATARS_PASSWORD")
+    return input("User name: "), getpass.getpass("Password: ")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
