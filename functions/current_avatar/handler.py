@@ -1,0 +1,14 @@
+"""GET /avatars/me: the manifest of the caller's avatar."""
+
+import os
+
+from functions import bucket_layout, http_api, stored_json
+
+ASSETS = stored_json.open_bucket(os.environ["ASSETS_BUCKET"])
+
+
+def handle(event: http_api.Event, _context: object) -> http_api.Reply:
+    manifest = stored_json.read(ASSETS, bucket_layout.manifest_key(http_api.subject(event)))
+    if manifest is None:
+        return http_api.failure(404, "not_found", "there is no avatar yet")
+    return http_api.reply(200, manifest)

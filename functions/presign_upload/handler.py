@@ -1,0 +1,60 @@
+"""POST /avatars/key_upload: say what is to be uploaded, get a form that uploads it straight to S3."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from functions import bucket_layout, http_api, sigv4, upload_id
+from functions.presign_upload import content_types, upload_form
+
+BUCKET = os.environ["UPLOADS_BUCKET"]
+MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
+REGION = os.environ["AWS_REGION"]
+CREDENTIALS = sigv4.Credentials.from_environment()
+URL = upload_form.bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
+
+
+def handle(event: http_api.Event, _context: object) -> http_api.Reply:
+    try:
+        request = http_api.json_object(event)
+        content_type = content_types.requested(request)
+        _check_size(request)
+    except http_api.ClientError as error:
+        return error.reply
+    return http_api.reply(200, _upload(http_api.subject(event), content_type))
+
+
+def _check_size(request: Mapping[str, Any]) -> None:
+    """Tell the client now what S3 would tell it after the upload. A request may leave its size out."""
+    if "size" not in request:
+        return
+    size = request["size"]
+    if type(size) is not int or size < 1:  # not isinstance: in Python true is an int
+        raise http_api.ClientError(400, "invalid_size", f"size {size!r:.80} is not a whole number of bytes above 0")
+    if size > MAX_BYTES:
+        raise http_api.ClientError(413, "size_too_large", f"size {size!r:.80} is above the limit of {MAX_BYTES} bytes")
+
+
+def _upload(subject: str, content_type: str) -> dict[str, object]:
+    now = datetime.now(UTC)
+    expires_at = now + timedelta(seconds=upload_id.UPLOAD_WINDOW_SECONDS)
+    new_id = upload_id.new(subject, int(now.timestamp() * 1000))
+    form = upload_form.sign(
+        bucket=BUCKET,
+        key=bucket_layout.incoming_key(subject, new_id),
+        content_type=content_type,
+        max_bytes=MAX_BYTES,
+        expires_at=expires_at,
+        url=URL,
+        region=REGION,
+        credentials=CREDENTIALS,
+        now=now,
+    )
+    return {
+        "upload_id": new_id,
+        "url": form.url,
+        "fields": form.fields,
+        "max_bytes": MAX_BYTES,
+        "expires_at": upload_form.iso(expires_at),
+    }

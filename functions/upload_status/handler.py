@@ -1,0 +1,46 @@
+"""GET /avatars/uploads/{upload_id}: what became of one of the caller's uploads."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from functions import bucket_layout, http_api, stored_json, upload_id
+
+UPLOADS = stored_json.open_bucket(os.environ["UPLOADS_BUCKET"])
+ASSETS = stored_json.open_bucket(os.environ["ASSETS_BUCKET"])
+
+# A form may be used until its window closes by S3's clock, and the event of it may still be on its way.
+STILL_COMING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
+
+
+def handle(event: http_api.Event, _context: object) -> http_api.Reply:
+    subject = http_api.subject(event)
+    asked: str = event["pathParameters"]["upload_id"]
+    status = _status(subject, asked) if upload_id.belongs_to(asked, subject) else None
+    if status is None:
+        return http_api.failure(404, "not_found", "there is no such upload")
+    return http_api.reply(200, {"upload_id": asked, **status})
+
+
+def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
+    """None if nothing is known of the upload and nothing can come of it any more."""
+    manifest = stored_json.read(ASSETS, bucket_layout.manifest_key(subject))
+    if manifest and manifest["upload_id"] == asked:
+        return {"status": "ready", "avatar": manifest}
+
+    rejection = stored_json.read(UPLOADS, bucket_layout.rejection_key(subject, asked))
+    if rejection:
+        return {"status": "rejected", "reason": rejection["reason"]}
+
+    # A newer upload has taken its place: for whoever waits, the avatar is there.
+    if manifest and manifest["upload_id"] > asked:
+        return {"status": "ready", "avatar": manifest}
+
+    if _is_young(asked) or stored_json.exists(UPLOADS, bucket_layout.incoming_key(subject, asked)):
+        return {"status": "pending"}
+    return None
+
+
+def _is_young(asked: str) -> bool:
+    return time.time() * 1000 - upload_id.issued_at_ms(asked) < STILL_COMING_MS
