@@ -43,7 +43,7 @@ class Upload:
 
 
 class Session:
-    """Signs in on creation. `outputs` needs `apiUrl`, `userPoolId`, `userPoolClientId`; may name a `cognitoEndpoint`."""
+    """Signs in on creation. `outputs` has `apiUrl`, `userPoolId`, `userPoolClientId` and maybe `cognitoEndpoint`."""
 
     def __init__(self, outputs: Mapping[str, Any], username: str, password: str) -> None:
         """Raises ClientError when an output is missing or the sign-in fails."""

@@ -75,7 +75,7 @@ class HttpApi:
             verdict = route.authorizer.judge(self._event(call, None))
             if isinstance(verdict, Response):
                 return verdict
-            context = verdict
+            context = call.authorized = verdict
         answer = route.function.invoke(self._event(call, context))
         if answer.error is not None:
             return _message(500, "Internal Server Error")
@@ -155,6 +155,7 @@ class HttpApi:
             "requestTime": datetime.datetime.now(datetime.UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
             "responseLength": str(response.calculate_content_length() or 0),
             "responseLatency": str(int((time.monotonic() - call.started) * 1000)),
+            **{f"authorizer.{name}": str(value) for name, value in (call.authorized or {}).items()},
         }
         line = re.sub(r"\$context\.([\w.]+)", lambda match: context.get(match[1], "-"), self._log_format)
         with self._access_log.open("a") as log:
@@ -193,6 +194,7 @@ class _Call:
     started: float = 0.0
     route: _Route | None = None
     parameters: Mapping[str, str] | None = None
+    authorized: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()

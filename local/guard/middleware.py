@@ -46,6 +46,7 @@ class Guard:
         self._aws = aws
         self._principals = principals
         self.cors_rules: dict[str, Sequence[cors.Rule]] = {}
+        self.clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = _read(environ)
@@ -66,7 +67,7 @@ class Guard:
 
         For a role that reads an object, gives the question whether a missing key must look forbidden to it.
         """
-        now = datetime.datetime.now(datetime.UTC)
+        now = self.clock()
         if is_signed(request):
             principal, service = verify(request, self._principals, now)
             if principal.statements is None:

@@ -1,0 +1,61 @@
+"""One running stack for all tests here, and users of it."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from client.session import Session
+from local.stack import LocalStack, read_config
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+PHOTO = Path(__file__).parent.parent.parent / "local" / "photo.jpg"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def config() -> dict[str, str]:
+    return read_config("dev")[0]
+
+
+@pytest.fixture(scope="session")
+def stack(config: dict[str, str]) -> Generator[LocalStack]:
+    with LocalStack(config) as stack:
+        yield stack
+
+
+@pytest.fixture
+def session(stack: LocalStack) -> Session:
+    """A new user, signed in."""
+    return sign_in(stack)
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    return PHOTO.read_bytes()
+
+
+def sign_in(stack: LocalStack, client_id: str | None = None) -> Session:
+    """Makes a user of the stack's pool and signs them in."""
+    username, password = f"user{next(_numbers)}@example.com", f"{secrets.token_urlsafe(12)}-aA1"
+    cognito = stack.aws.client("cognito-idp")
+    pool = stack.exports["userPoolId"]
+    cognito.admin_create_user(UserPoolId=pool, Username=username, MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
+    outputs = {**stack.exports, "cognitoEndpoint": stack.aws_url}
+    if client_id:
+        outputs["userPoolClientId"] = client_id
+    return Session(outputs, username, password)
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 20) -> None:
+    """Waits for a condition, and fails by its name after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.02)

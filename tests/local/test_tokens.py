@@ -1,0 +1,128 @@
+"""Who gets in: the bearer of a good access token of the stack's own client, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto.utilities.utils import load_resource
+
+from client.session import Session
+from local.stack import LocalStack
+from tests.local.conftest import sign_in
+
+ROUTES = [
+    ("POST", "/avatars/key_upload"),
+    ("GET", "/avatars/uploads/01HZZZZZZZZZZZZZZZZZZZZZZZ"),
+    ("GET", "/avatars/me"),
+]
+
+
+def ask(stack: LocalStack, token: str, scheme: str = "Bearer") -> int:
+    headers = {"Authorization": f"{scheme} {token}"}
+    return requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code
+
+
+def resigned(token: str, changes: dict[str, Any], key: Any = None) -> str:
+    """A token with changed claims, signed again: with the pool's own key unless another is given."""
+    claims = jwt.decode(token, options={"verify_signature": False}) | changes
+    pool_key = jwt.PyJWK(load_resource("cognitoidp/resources/jwks-private.json"), algorithm="RS256").key
+    return jwt.encode(
+        claims, key or pool_key, algorithm="RS256", headers={"kid": jwt.get_unverified_header(token)["kid"]}
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_without_a_token_no_route_answers(stack: LocalStack, method: str, path: str) -> None:
+    answer = requests.request(method, stack.api_url + path, timeout=10)
+    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_with_a_token_that_does_not_verify_no_route_answers(stack: LocalStack, method: str, path: str) -> None:
+    answer = requests.request(method, stack.api_url + path, headers={"Authorization": "Bearer a.b.c"}, timeout=10)
+    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/avatars"), ("OPTIONS", "/avatars/me"), ("PUT", "/avatars/me"), ("POST", "/any/thing")],
+)
+def test_there_is_no_route_for_everything_else(stack: LocalStack, session: Session, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {session.access_token}"}
+    assert requests.request(method, stack.api_url + path, headers=headers, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_an_access_token_of_the_pool_and_client_is_let_in(stack: LocalStack, session: Session, scheme: str) -> None:
+    assert ask(stack, session.access_token, scheme) == 404  # let in, and no avatar yet
+
+
+def test_a_token_signed_again_without_a_change_is_let_in(stack: LocalStack, session: Session) -> None:
+    """So that the refusals below are for what they change, and not for how they are made."""
+    assert ask(stack, resigned(session.access_token, {})) == 404
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": int(time.time()) - 60},
+        {"iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_foreign"},
+        {"client_id": "another-client"},
+        {"token_use": "id"},
+    ],
+    ids=["expired", "of another pool", "of another client", "not an access token"],
+)
+def test_a_token_that_is_not_right_in_one_claim_is_refused(
+    stack: LocalStack, session: Session, changes: dict[str, Any]
+) -> None:
+    assert ask(stack, resigned(session.access_token, changes)) == 403
+
+
+def test_a_token_signed_with_another_key_is_refused(stack: LocalStack, session: Session) -> None:
+    forger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert ask(stack, resigned(session.access_token, {}, forger)) == 403
+
+
+def test_a_token_with_no_signature_is_refused(stack: LocalStack, session: Session) -> None:
+    claims = jwt.decode(session.access_token, options={"verify_signature": False})
+    assert ask(stack, jwt.encode(claims, "", algorithm="none")) == 403
+
+
+def test_an_id_token_of_the_same_user_is_refused(stack: LocalStack) -> None:
+    cognito = stack.aws.client("cognito-idp")
+    pool, client = stack.exports["userPoolId"], stack.exports["userPoolClientId"]
+    cognito.admin_create_user(UserPoolId=pool, Username="ida@example.com", MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="ida@example.com", Password="Ida-password-1", Permanent=True)
+    tokens = cognito.initiate_auth(
+        ClientId=client,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": "ida@example.com", "PASSWORD": "Ida-password-1"},
+    )["AuthenticationResult"]
+    assert ask(stack, tokens["IdToken"]) == 403
+    assert ask(stack, tokens["AccessToken"]) == 404
+
+
+def test_a_token_that_another_client_of_the_pool_was_given_is_refused(stack: LocalStack) -> None:
+    other = stack.aws.client("cognito-idp").create_user_pool_client(
+        UserPoolId=stack.exports["userPoolId"], ClientName="other", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    assert ask(stack, sign_in(stack, client_id=other).access_token) == 403
+
+
+def test_no_log_holds_a_token_or_what_signs_an_upload(stack: LocalStack, session: Session, photo: bytes) -> None:
+    session.upload(photo, "image/jpeg")
+    ask(stack, resigned(session.access_token, {"client_id": "another-client"}))
+    logs = stack.access_log() + "".join(function.log() for function in stack.functions.by_arn.values())
+    assert session.subject in logs
+    signature_of_token = session.access_token.rsplit(".", 1)[1]
+    assert signature_of_token not in logs
+    assert session.access_token.split(".")[1] not in logs
+    for function in stack.functions.by_arn.values():
+        for secret in function.role.environment().values():
+            assert json.dumps(secret)[1:-1] not in logs
