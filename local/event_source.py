@@ -34,10 +34,13 @@ class EventSource:
         self._reports_failures = "ReportBatchItemFailures" in inputs.get("functionResponseTypes", [])
         self._region = aws.region
         self._sqs = aws.client_as("sqs", self._function.role.environment())
+        self._name = mapping.name
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._poll, name=mapping.name, daemon=True) for _ in range(_POLLERS)]
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        self._stopped.clear()
+        self._threads = [threading.Thread(target=self._poll, name=self._name, daemon=True) for _ in range(_POLLERS)]
         for thread in self._threads:
             thread.start()
 

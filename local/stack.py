@@ -121,17 +121,15 @@ class LocalStack:
             servers["cdn"].serve(Cdn(self.graph, self.aws))
             self.receiver = Receiver()
             servers["webhook"].serve(self.receiver)
-            workers: list[EventSource | Subscription] = [
-                *(
-                    EventSource(mapping, self.graph, self.functions, self.aws)
-                    for mapping in self.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
-                ),
-                *(
-                    Subscription(resource, self.aws)
-                    for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription")
-                ),
+            self.event_sources = [
+                EventSource(mapping, self.graph, self.functions, self.aws)
+                for mapping in self.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
             ]
-            for worker in workers:
+            subscriptions = [
+                Subscription(resource, self.aws)
+                for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription")
+            ]
+            for worker in [*self.event_sources, *subscriptions]:
                 worker.start()
                 cleanup.callback(worker.close)
             self._cleanup = cleanup.pop_all()

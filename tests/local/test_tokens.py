@@ -98,7 +98,9 @@ def test_an_id_token_of_the_same_user_is_refused(stack: LocalStack) -> None:
     cognito = stack.aws.client("cognito-idp")
     pool, client = stack.exports["userPoolId"], stack.exports["userPoolClientId"]
     cognito.admin_create_user(UserPoolId=pool, Username="ida@example.com", MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(UserPoolId=pool, Username="ida@example.com", Password="Ida-password-1", Permanent=True)
+    cognito.admin_set_user_password(
+        UserPoolId=pool, Username="ida@example.com", Password="Ida-password-1", Permanent=True
+    )
     tokens = cognito.initiate_auth(
         ClientId=client,
         AuthFlow="USER_PASSWORD_AUTH",
