@@ -34,7 +34,7 @@ class Function:
         self.role = role
         self.arn = specification.arn
         self.timeout = specification.timeout
-        self._specification = specification
+        self.specification = specification
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class Function:
         """Runs the handler. A failure is an Answer with an error, never an exception."""
         with self._slots:
             with self._lock:
-                sandbox = self._idle.pop() if self._idle else Sandbox(self._specification)
+                sandbox = self._idle.pop() if self._idle else Sandbox(self.specification)
                 self._busy.add(sandbox)
             answer = sandbox.invoke(event)
             with self._lock:
@@ -55,7 +55,7 @@ class Function:
 
     def log(self) -> str:
         """What the function has written so far: JSON, one object a line."""
-        return self._specification.log.read_text() if self._specification.log.exists() else ""
+        return self.specification.log.read_text() if self.specification.log.exists() else ""
 
     def close(self) -> None:
         with self._lock:

@@ -150,6 +150,8 @@ def run_program(
                 dry_run=preview,
                 organization="local",
                 callbacks=None,
+                # Left out, it is one set for the whole process, and a run that failed leaves its tasks to the next.
+                outputs=set[asyncio.Task[Any]](),
             )
         )
         loop = asyncio.new_event_loop()

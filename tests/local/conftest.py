@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
 import time
 from collections.abc import Callable, Generator
@@ -59,3 +60,24 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 20) 
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.02)
+
+
+def change_visibility(stack: LocalStack, seconds: str) -> None:
+    """Failed messages come back after so long. A poll under way would still use the old value, so polling restarts."""
+    for source in stack.event_sources:
+        source.close()
+    queue, _ = queue_urls(stack)
+    stack.aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": seconds})
+    for source in stack.event_sources:
+        source.start()
+
+
+def queue_urls(stack: LocalStack) -> tuple[str, str]:
+    """The queue that feeds the function, and its dead-letter queue."""
+    queue = next(q for q in stack.graph.of_type("aws:sqs/queue:Queue") if q.inputs.get("redrivePolicy"))
+    dead_letter_arn = json.loads(queue.inputs["redrivePolicy"])["deadLetterTargetArn"]
+    return queue.outputs["url"], stack.graph.with_output("aws:sqs/queue:Queue", "arn", dead_letter_arn).outputs["url"]
+
+
+def send(stack: LocalStack, body: str) -> None:
+    stack.aws.client("sqs").send_message(QueueUrl=queue_urls(stack)[0], MessageBody=body)

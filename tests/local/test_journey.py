@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from client.session import ClientError, Session
 from local.stack import LocalStack
-from tests.local.conftest import PHOTO, sign_in, wait_until
+from tests.local.conftest import PHOTO, change_visibility, queue_urls, send, sign_in, wait_until
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
@@ -250,27 +250,6 @@ class TestPoison:
             change_visibility(stack, visibility["Attributes"]["VisibilityTimeout"])
         assert [message["Body"] for message in arrived] == ["poison"]
         assert session.upload(photo, "image/jpeg").avatar["subject"] == session.subject
-
-
-def change_visibility(stack: LocalStack, seconds: str) -> None:
-    """Failed messages come back after so long. A poll under way would still use the old value, so polling restarts."""
-    for source in stack.event_sources:
-        source.close()
-    queue, _ = queue_urls(stack)
-    stack.aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": seconds})
-    for source in stack.event_sources:
-        source.start()
-
-
-def queue_urls(stack: LocalStack) -> tuple[str, str]:
-    """The queue that feeds the function, and its dead-letter queue."""
-    queue = next(q for q in stack.graph.of_type("aws:sqs/queue:Queue") if q.inputs.get("redrivePolicy"))
-    dead_letter_arn = json.loads(queue.inputs["redrivePolicy"])["deadLetterTargetArn"]
-    return queue.outputs["url"], stack.graph.with_output("aws:sqs/queue:Queue", "arn", dead_letter_arn).outputs["url"]
-
-
-def send(stack: LocalStack, body: str) -> None:
-    stack.aws.client("sqs").send_message(QueueUrl=queue_urls(stack)[0], MessageBody=body)
 
 
 def queue_is_empty(stack: LocalStack) -> bool:
