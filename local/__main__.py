@@ -1,4 +1,4 @@
-"""`python -m local`: starts the stack on this machine, takes photos through it, and stays up until Ctrl-C."""
+"""`make local`: starts the stack on this machine, takes photos through it, and stays up until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         photos = [read_photo(path) for path in options.photos or [DEMO_PHOTO]]
         return _run(options, photos)
-    except (ClientError, ProgramError, PackagingError, PortTakenError, requests.RequestException) as error:
+    except (
+        ClientError,
+        ProgramError,
+        PackagingError,
+        PortTakenError,
+        TimeoutError,
+        requests.RequestException,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -49,6 +56,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="exit after the photos, non-zero if anything failed")
     parser.add_argument("--stack", default="dev", help="whose Pulumi.<stack>.yaml to use (default: dev)")
     parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of four ports (default: %(default)s)")
+    parser.add_argument("--outputs", type=Path, default=OUTPUTS, help="where to write addresses and credentials")
     parser.add_argument("--resources", action="store_true", help="list the resources the program registers")
     return parser.parse_args(arguments)
 
@@ -63,10 +71,14 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
         print(f"Ready in {time.monotonic() - started:.1f} s: {len(stack.graph.resources)} resources")
         if options.resources:
             _print_resources(stack)
-        with _published(stack, users):
-            _demonstrate(stack, users[0], photos)
+        with _published(stack, users, options.outputs):
+            try:
+                _demonstrate(stack, users[0], photos)
+            except (ClientError, TimeoutError):
+                _print_failures(stack)
+                raise
             if not options.once:
-                _print_addresses(stack, users)
+                _print_addresses(stack, users, options.outputs)
                 threading.Event().wait()
     return 0
 
@@ -81,8 +93,8 @@ def _make_user(stack: LocalStack, username: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _published(stack: LocalStack, users: Sequence[dict[str, str]]) -> Generator[None]:
-    """Writes .local/outputs.json, readable by its owner only, for as long as the stack is up."""
+def _published(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> Generator[None]:
+    """Writes the outputs file, readable by its owner only, for as long as the stack is up."""
     operator = stack.aws.principals.operator
     document: dict[str, Any] = {
         **stack.exports,
@@ -94,16 +106,17 @@ def _published(stack: LocalStack, users: Sequence[dict[str, str]]) -> Generator[
             **{name.lower(): value for name, value in operator.environment().items()},
         },
     }
-    OUTPUTS.parent.mkdir(exist_ok=True)
-    OUTPUTS.unlink(missing_ok=True)
-    OUTPUTS.touch(mode=0o600)
-    OUTPUTS.write_text(json.dumps(document, indent=2) + "\n")
+    outputs.parent.mkdir(exist_ok=True)
+    outputs.unlink(missing_ok=True)
+    outputs.touch(mode=0o600)
+    outputs.write_text(json.dumps(document, indent=2) + "\n")
     try:
         yield
     finally:
-        OUTPUTS.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: somebody else's files
-            OUTPUTS.parent.rmdir()
+        outputs.unlink(missing_ok=True)
+        if outputs == OUTPUTS:
+            with contextlib.suppress(OSError):  # not empty: somebody else's files
+                outputs.parent.rmdir()
 
 
 def _demonstrate(stack: LocalStack, user: dict[str, str], photos: Sequence[Photo]) -> None:
@@ -133,10 +146,18 @@ def _row(name: str, start: str, upload: Upload, event: str) -> str:
     return f"{name[:23]:<24}{start:<6}" + "".join(f"{s * 1000:>{w}.0f}ms" for s, w in columns) + f"  {event}"
 
 
-def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]]) -> None:
+def _print_failures(stack: LocalStack) -> None:
+    """What functions logged as errors: the reason is there, when an answer says only that something failed."""
+    for function in stack.functions.by_arn.values():
+        for line in function.log().splitlines():
+            if '"level": "ERROR"' in line or '"level": "CRITICAL"' in line:
+                print(f"{function.name}: {line}", file=sys.stderr)
+
+
+def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
     print(f"\nAPI      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
     print("Users    " + ", ".join(f"{user['username']} / {user['password']}" for user in users))
-    print(f"All of it, for any client: {OUTPUTS.relative_to(ROOT)}. Ctrl-C stops everything.", flush=True)
+    print(f"All of it, for any client: {outputs}. Ctrl-C stops everything.", flush=True)
 
 
 def _print_resources(stack: LocalStack) -> None:

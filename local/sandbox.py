@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from local.serving import HOST
+from local.serving import CLOSING_SECONDS, HOST
 
 _API = "/2018-06-01/runtime"
 _MEMORY_CHECK_SECONDS = 0.05
@@ -73,7 +73,7 @@ class Sandbox:
         self.is_dead = False
         self._api = ThreadingHTTPServer((HOST, 0), _handler_of(self))
         self._api.daemon_threads = True
-        threading.Thread(target=self._api.serve_forever, daemon=True).start()
+        threading.Thread(target=self._api.serve_forever, args=(CLOSING_SECONDS,), daemon=True).start()
         with specification.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, specification.handler, *map(str, specification.path)],

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+CLOSING_SECONDS = 0.05
+"""How often a server looks whether it has been closed."""
 
 
 class PortTakenError(Exception):
@@ -61,7 +63,9 @@ class Server:
         self.port: int = self._server.port
         self.authority = f"{HOST}:{self.port}"
         self.url = f"http://{self.authority}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name=name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(CLOSING_SECONDS,), name=name, daemon=True
+        )
         self._thread.start()
 
     def serve(self, app: WSGIApplication) -> None:

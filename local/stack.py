@@ -55,7 +55,8 @@ class Ports:
 
     @classmethod
     def starting_at(cls, first: int) -> Ports:
-        return cls(first, first + 1, first + 2, first + 3)
+        """0: four free ports."""
+        return cls(first, first + 1, first + 2, first + 3) if first else cls()
 
 
 def read_config(stack: str) -> tuple[dict[str, str], list[str]]:

@@ -44,10 +44,13 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     long_ago = upload_id.new(session.subject, int((time.time() - 3600) * 1000))
     assert requests.get(status + long_ago, headers=headers, timeout=10).status_code == 404
     gone = bucket_layout.incoming_key(session.subject, long_ago)
-    send(stack, json.dumps({"Records": [{"s3": {"object": {"key": gone}}}]}))
-    wait_until(lambda: says_gone(stack, gone), "an original that is gone is dropped", seconds)
+    send(stack, event_of(gone))
+    wait_until(lambda: says(stack, gone, "original is gone"), "an original that is gone is dropped", seconds)
     with pytest.raises(ClientError, match="rejected: not_an_image"):
         session.upload(b"no picture", "image/png", seconds)
+    rejected = stack.receiver.events[-1]["upload_id"]
+    send(stack, event_of(bucket_layout.incoming_key(session.subject, rejected)))
+    wait_until(lambda: says(stack, rejected, "duplicate event of a rejected"), "the rejection is known", seconds)
     session.upload(photo, "image/jpeg", seconds)
     upload = session.upload(photo, "image/jpeg", seconds)
     assert stack.receiver.wait_for(upload.upload_id, seconds)["event"] == "avatar.ready"
@@ -56,9 +59,13 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
         EventSource(mapping, stack.graph, stack.functions, stack.aws)
 
 
-def says_gone(stack: LocalStack, key: str) -> bool:
+def event_of(key: str) -> str:
+    return json.dumps({"Records": [{"s3": {"object": {"key": key}}}]})
+
+
+def says(stack: LocalStack, upload: str, what: str) -> bool:
     lines = stack.functions.named("process_avatar").log().splitlines()
-    return any(key in line and "original is gone" in line for line in lines)
+    return any(upload in line and what in line for line in lines)
 
 
 def grants(function: Function) -> Iterator[tuple[Statement, str]]:

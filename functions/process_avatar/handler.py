@@ -1,0 +1,183 @@
+"""Uploads in, avatars out: what S3 told SQS about new originals becomes pictures, a manifest and a message.
+
+Events come twice, late and out of order, so every step asks what is there before it changes it. A bad picture is an
+answer, recorded and announced; a failure of ours is raised, and SQS brings the message back.
+"""
+
+import json
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.store import S3Store
+
+from functions import bucket_layout
+from functions.process_avatar import image, publishing, s3_events
+from functions.process_avatar.topic import Topic
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+
+def _bucket(name: str) -> S3Store:
+    """Region, credentials and endpoint come from the AWS_ variables. obstore's own patience is three minutes, longer
+    than the function may run; SQS tries again with more.
+    """
+    return S3Store(
+        name,
+        client_options={
+            "connect_timeout": "2s",
+            "timeout": "10s",
+            # Options given here replace what obstore reads of them in the environment.
+            "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true",
+        },
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
+    )
+
+
+UPLOADS = _bucket(os.environ["UPLOADS_BUCKET"])
+ASSETS = _bucket(os.environ["ASSETS_BUCKET"])
+TOPIC = Topic(os.environ["TOPIC_ARN"])
+CDN_URL = os.environ["CDN_URL"].rstrip("/")
+SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
+MAX_PIXELS = int(os.environ["MAX_PIXELS"])
+MAX_UPLOAD_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
+
+# The largest picture the limits allow, with room for slow S3 requests. What does not get it is given back to SQS:
+# running into the function's timeout would fail the whole batch, also what is done already.
+TIME_FOR_ONE_UPLOAD_MS = 8_000
+
+logger = logging.getLogger(__name__)
+
+
+class Context(Protocol):
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class _Message(TypedDict):
+    messageId: str
+    body: str
+    attributes: dict[str, str]
+
+
+class Batch(TypedDict):
+    Records: list[_Message]
+
+
+class _ItemFailure(TypedDict):
+    itemIdentifier: str
+
+
+class BatchResult(TypedDict):
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting"""
+
+    batchItemFailures: list[_ItemFailure]
+
+
+def handle(batch: Batch, context: Context) -> BatchResult:
+    failed = [message["messageId"] for message in batch["Records"] if not _is_done(message, context)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _is_done(message: _Message, context: Context) -> bool:
+    is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
+    try:
+        keys = s3_events.object_keys(message["body"])
+    except ValueError:
+        logger.exception("message is not an S3 event", extra={"message_id": message["messageId"]})
+        return False
+    results = [_is_processed(key, is_redelivery, context) for key in keys]  # each of them, also after a failure
+    return all(results)
+
+
+def _is_processed(key: str, is_redelivery: bool, context: Context) -> bool:
+    if context.get_remaining_time_in_millis() < TIME_FOR_ONE_UPLOAD_MS:
+        logger.warning("too little time left, given back", extra={"key": key})
+        return False
+    try:
+        _process(key, is_redelivery)
+    except Exception:  # whatever it is, the other uploads of the batch have no part in it
+        logger.exception("upload failed, given back", extra={"key": key})
+        return False
+    return True
+
+
+def _process(key: str, is_redelivery: bool) -> None:
+    try:
+        subject, upload_id = bucket_layout.parse_incoming_key(key)
+    except ValueError:
+        logger.warning("not the key of an upload, dropped", extra={"key": key})
+        return
+
+    seen = publishing.current(ASSETS, subject)
+    if seen and seen.upload_id >= upload_id:
+        _leave(seen.manifest, upload_id, is_redelivery)
+        return
+    try:
+        original = obstore.get(UPLOADS, key)
+    except FileNotFoundError:
+        logger.info("original is gone, nothing to do", extra={"key": key})
+        return
+    try:
+        rendition = _render(original)
+    except image.Rejected as rejected:
+        _reject(subject, upload_id, rejected.reason, is_redelivery)
+        return
+
+    avatar = publishing.new_avatar(
+        subject, upload_id, rendition, original_etag=original.meta["e_tag"] or "", cdn_url=CDN_URL, at=_now()
+    )
+    manifest = publishing.publish(ASSETS, avatar, seen)
+    if manifest == avatar.manifest:
+        _announce_ready(manifest)
+    else:
+        _leave(manifest, upload_id, is_redelivery)
+
+
+def _render(original: "GetResult") -> image.Rendition:
+    if original.meta["size"] > MAX_UPLOAD_BYTES:
+        raise image.Rejected("too_large")
+    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS)
+
+
+def _leave(manifest: publishing.Manifest, upload_id: str, is_redelivery: bool) -> None:
+    """What is current stays: it is of a newer upload, or of this one by an earlier delivery."""
+    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
+    if manifest["upload_id"] != upload_id:
+        logger.info("superseded by a newer upload", extra=details)
+    elif is_redelivery:
+        # The earlier delivery may have ended between the manifest and the announcement.
+        _announce_ready(manifest)
+    else:
+        logger.info("duplicate event", extra=details)
+
+
+def _reject(subject: str, upload_id: str, reason: image.Reason, is_redelivery: bool) -> None:
+    at = _now()
+    record = json.dumps({"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id}).encode()
+    attributes = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    key = bucket_layout.rejection_key(subject, upload_id)
+    try:
+        obstore.put(UPLOADS, key, record, attributes=attributes, mode="create")
+    except (AlreadyExistsError, PreconditionError):
+        # The record may be ours: obstore repeats a write whose answer was lost, and the repetition finds the first.
+        if not is_redelivery and bytes(obstore.get(UPLOADS, key).bytes()) != record:
+            logger.info("duplicate event of a rejected upload", extra={"key": key})
+            return
+    _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
+
+
+def _announce_ready(manifest: publishing.Manifest) -> None:
+    _announce("avatar.ready", manifest["subject"], manifest["upload_id"], at=_now(), avatar=manifest)
+
+
+def _announce(event: str, subject: str, upload_id: str, **details: Any) -> None:
+    TOPIC.publish(event, {"event": event, "subject": subject, "upload_id": upload_id, **details})
+    logger.info(event, extra={"subject": subject, "upload_id": upload_id, "reason": details.get("reason")})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

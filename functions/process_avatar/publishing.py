@@ -1,0 +1,151 @@
+"""Putting an avatar into the assets bucket, so that the newest upload wins whatever order they finish in.
+
+Uploads of a subject are ordered by upload id. Two objects are overwritten, the stable JPEG and the manifest; each is
+replaced only if it still is what was looked at, and only by a newer upload.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.store import S3Store
+
+from functions.bucket_layout import manifest_key, stable_key, variant_key
+from functions.process_avatar.image import Rendition
+
+Manifest: TypeAlias = dict[str, Any]
+
+# Every lost attempt means that another upload of the same subject has won one.
+ATTEMPTS = 5
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+MUTABLE = "public, max-age=60"
+UPLOAD_ID = "upload-id"  # user metadata of the stable JPEG: whose pixels it has
+
+
+class ContentionError(Exception):
+    """An object changed at every attempt to replace it."""
+
+
+class _ChangedError(Exception):
+    """The object is no longer what was looked at."""
+
+
+@dataclass(frozen=True)
+class Avatar:
+    subject: str
+    upload_id: str
+    version: str
+    rendition: Rendition
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Current:
+    """The manifest in the bucket, and the ETag by which to replace it."""
+
+    manifest: Manifest
+    etag: str
+
+    @property
+    def upload_id(self) -> str:
+        return self.manifest["upload_id"]
+
+
+def new_avatar(
+    subject: str, upload_id: str, rendition: Rendition, *, original_etag: str, cdn_url: str, at: str
+) -> Avatar:
+    """`original_etag` makes the version: a form that is posted again with other bytes gets other addresses."""
+    version = upload_id + "-" + original_etag.strip('"')[:8]
+    source = rendition.source
+    manifest: Manifest = {
+        "subject": subject,
+        "upload_id": upload_id,
+        "version": version,
+        "updated_at": at,
+        "source": {
+            "format": source.format,
+            "width": source.width,
+            "height": source.height,
+            "bytes": source.bytes,
+        },
+        "images": [
+            {
+                "size": variant.size,
+                "format": variant.format,
+                "url": f"{cdn_url}/{variant_key(subject, version, variant.size)}",
+                "bytes": len(variant.data),
+            }
+            for variant in rendition.variants
+        ],
+        "url": f"{cdn_url}/{stable_key(subject)}",
+    }
+    return Avatar(subject, upload_id, version, rendition, manifest)
+
+
+def current(assets: S3Store, subject: str) -> Current | None:
+    try:
+        stored = obstore.get(assets, manifest_key(subject))
+    except FileNotFoundError:
+        return None
+    return Current(json.loads(bytes(stored.bytes())), stored.meta["e_tag"] or "")
+
+
+def publish(assets: S3Store, avatar: Avatar, seen: Current | None) -> Manifest:
+    """Make `avatar` the current one; `seen` is what was current before, an older upload's.
+
+    Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
+    """
+    _put_variants(assets, avatar)
+    for _ in range(ATTEMPTS):
+        _advance_stable_jpeg(assets, avatar)
+        with suppress(_ChangedError):
+            _replace(
+                assets,
+                manifest_key(avatar.subject),
+                json.dumps(avatar.manifest).encode(),
+                {"Content-Type": "application/json", "Cache-Control": MUTABLE},
+                seen.etag if seen else None,
+            )
+            return avatar.manifest
+        seen = current(assets, avatar.subject)
+        # Ours may be in there: obstore repeats a write whose answer was lost, and the repetition finds the first.
+        if seen and seen.upload_id >= avatar.upload_id:
+            return seen.manifest
+    raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
+
+
+def _put_variants(assets: S3Store, avatar: Avatar) -> None:
+    for variant in avatar.rendition.variants:
+        key = variant_key(avatar.subject, avatar.version, variant.size)
+        attributes = {"Content-Type": f"image/{variant.format}", "Cache-Control": IMMUTABLE}
+        obstore.put(assets, key, variant.data, attributes=attributes)
+
+
+def _advance_stable_jpeg(assets: S3Store, avatar: Avatar) -> None:
+    """Put the JPEG unless the one there is of this upload or of a newer one."""
+    key = stable_key(avatar.subject)
+    attributes = {"Content-Type": "image/jpeg", "Cache-Control": MUTABLE, UPLOAD_ID: avatar.upload_id}
+    for _ in range(ATTEMPTS):
+        etag = None
+        with suppress(FileNotFoundError):
+            stored = obstore.get(assets, key, options={"head": True})
+            if stored.attributes.get(UPLOAD_ID, "") >= avatar.upload_id:
+                return
+            etag = stored.meta["e_tag"]
+        with suppress(_ChangedError):
+            _replace(assets, key, avatar.rendition.stable_jpeg, attributes, etag)
+            return
+    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
+
+
+def _replace(assets: S3Store, key: str, data: bytes, attributes: dict[str, str], etag: str | None) -> None:
+    """Write the object if its ETag is still `etag`; if that is None, if there is no such object."""
+    try:
+        obstore.put(assets, key, data, attributes=attributes, mode={"e_tag": etag} if etag else "create")
+    except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:  # the last: deleted in between
+        raise _ChangedError from error

@@ -1,0 +1,549 @@
+"""The handler against S3, SNS and SQS of a moto server: what is in the buckets, and what subscribers hear."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import obstore
+import pytest
+from obstore.exceptions import PreconditionError
+
+from functions import bucket_layout, upload_id
+from functions.process_avatar.topic import PublishError
+from tests.fixtures import pictures
+from tests.functions.conftest import LoadHandler
+from tests.functions.upload_events import Context, batch, message, s3_event, s3_test_event
+
+SUBJECT = "5f0c2a4e-8a43-4a5e-9a3b-0d6a0c1e7b11"
+CDN_URL = "https://assets.example.com"
+MAX_UPLOAD_BYTES = 100_000
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+
+
+@dataclass(frozen=True)
+class Stack:
+    handler: ModuleType
+    s3: Any
+    sqs: Any
+    sns: Any
+    uploads: str
+    assets: str
+    topic_arn: str
+    inbox: str
+
+    def upload(self, minute: int, data: bytes, subject: str = SUBJECT) -> str:
+        """Store an original as posted in that minute of 2026; gives its upload id."""
+        new_id = upload_id.new(subject, 1_767_225_600_000 + 60_000 * minute)
+        self.replace(new_id, data, subject)
+        return new_id
+
+    def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT) -> None:
+        self.s3.put_object(Bucket=self.uploads, Key=bucket_layout.incoming_key(subject, existing_id), Body=data)
+
+    def deliver(self, *upload_ids: str, receive_count: int = 1, context: Context | None = None) -> list[str]:
+        """One message per upload, in one batch; gives the uploads whose messages failed."""
+        messages = [
+            message(s3_event(bucket_layout.incoming_key(SUBJECT, each)), receive_count=receive_count)
+            for each in upload_ids
+        ]
+        failed = self.failures(*messages, context=context)
+        return [each for each, its in zip(upload_ids, messages, strict=True) if its["messageId"] in failed]
+
+    def failures(self, *messages: dict[str, Any], context: Context | None = None) -> list[str]:
+        result = self.handler.handle(batch(*messages), context or Context())
+        assert result.keys() == {"batchItemFailures"}
+        return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
+
+    def keys(self, bucket: str) -> list[str]:
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    def get(self, bucket: str, key: str) -> Any:
+        return self.s3.get_object(Bucket=bucket, Key=key)
+
+    def manifest(self, subject: str = SUBJECT) -> dict[str, Any]:
+        return json.load(self.get(self.assets, bucket_layout.manifest_key(subject))["Body"])
+
+    def stable_jpeg(self) -> Any:
+        return self.get(self.assets, bucket_layout.stable_key(SUBJECT))
+
+    def colour(self, key: str) -> tuple[int, ...]:
+        pixel = pictures.opened(self.get(self.assets, key)["Body"].read()).getpixel((4, 4))
+        assert isinstance(pixel, tuple)
+        return tuple(round(value, -1) // 20 * 20 for value in pixel)
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What subscribers were told since the last call, in order."""
+        received: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
+            for each in messages:
+                envelope = json.loads(each["Body"])
+                body = json.loads(envelope["Message"])
+                assert envelope["MessageAttributes"] == {"event": {"Type": "String", "Value": body["event"]}}
+                received.append(body)
+                self.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=each["ReceiptHandle"])
+        return received
+
+    def heard_events(self) -> list[tuple[str, str]]:
+        return [(body["event"], body["upload_id"]) for body in self.heard()]
+
+
+@pytest.fixture
+def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
+    name = f"t{uuid4().hex[:12]}"
+    clients = {
+        service: boto3.client(
+            service,
+            endpoint_url=moto_endpoint,
+            region_name="eu-west-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        for service in ("s3", "sqs", "sns")
+    }
+    for bucket in (f"{name}-uploads", f"{name}-assets"):
+        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    topic_arn = clients["sns"].create_topic(Name=name)["TopicArn"]
+    inbox = clients["sqs"].create_queue(QueueName=name)["QueueUrl"]
+    queue_arn = clients["sqs"].get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]
+    clients["sns"].subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn["QueueArn"])
+    handler = load_handler(
+        "process_avatar",
+        {
+            "AWS_ENDPOINT_URL_S3": moto_endpoint,
+            "AWS_ENDPOINT_URL_SNS": moto_endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "UPLOADS_BUCKET": f"{name}-uploads",
+            "ASSETS_BUCKET": f"{name}-assets",
+            "CDN_URL": CDN_URL,
+            "TOPIC_ARN": topic_arn,
+            "SIZES": "64,16",
+            "MAX_PIXELS": "1000000",
+            "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+        },
+    )
+    yield Stack(
+        handler=handler, uploads=f"{name}-uploads", assets=f"{name}-assets", topic_arn=topic_arn, inbox=inbox, **clients
+    )
+    for client in clients.values():
+        client.close()
+
+
+def jpeg_of(colour: tuple[int, int, int]) -> bytes:
+    return pictures.encoded(pictures.plain(90, 120, colour), "JPEG", exif=pictures.exif())
+
+
+# --- The way of one upload --------------------------------------------------------------------------------------------
+
+
+def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -> None:
+    data = jpeg_of(RED)
+    new = stack.upload(1, data)
+    assert stack.deliver(new) == []
+
+    manifest = stack.manifest()
+    version = manifest["version"]
+    assert re.fullmatch(rf"{new}-[0-9a-f]{{8}}", version)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", manifest.pop("updated_at"))
+    folder = f"avatars/{SUBJECT}/{version}"
+    sizes = {size: stack.get(stack.assets, f"{folder}/{size}.webp")["ContentLength"] for size in (64, 16)}
+    assert manifest == {
+        "subject": SUBJECT,
+        "upload_id": new,
+        "version": version,
+        "source": {"format": "jpeg", "width": 90, "height": 120, "bytes": len(data)},
+        "images": [
+            {"size": 64, "format": "webp", "url": f"{CDN_URL}/{folder}/64.webp", "bytes": sizes[64]},
+            {"size": 16, "format": "webp", "url": f"{CDN_URL}/{folder}/16.webp", "bytes": sizes[16]},
+        ],
+        "url": f"{CDN_URL}/avatars/{SUBJECT}.jpg",
+    }
+    assert sorted(stack.keys(stack.assets)) == sorted(
+        [f"avatars/{SUBJECT}.jpg", f"avatars/{SUBJECT}.json", f"{folder}/64.webp", f"{folder}/16.webp"]
+    )
+    assert [stack.colour(key) for key in stack.keys(stack.assets) if not key.endswith(".json")] == [RED] * 3
+
+
+def test_caches_are_told_what_changes_and_what_never_does(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    told = {
+        key.rsplit(".")[-1]: (stored["ContentType"], stored["CacheControl"])
+        for key in stack.keys(stack.assets)
+        if (stored := stack.get(stack.assets, key))
+    }
+    assert told == {
+        "webp": ("image/webp", "public, max-age=31536000, immutable"),
+        "jpg": ("image/jpeg", "public, max-age=60"),
+        "json": ("application/json", "public, max-age=60"),
+    }
+
+
+def test_subscribers_hear_of_a_ready_avatar_with_its_manifest(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    (heard,) = stack.heard()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", heard.pop("at"))
+    assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.manifest()}
+
+
+def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    before_each_put(monkeypatch, written.append)
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    assert [key.rsplit(".")[-1] for key in written] == ["webp", "webp", "jpg", "json"]
+
+
+def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
+    assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
+    assert (stack.keys(stack.assets), stack.heard()) == ([], [])
+
+
+# --- Twice, late, out of order ----------------------------------------------------------------------------------------
+
+
+def test_the_same_event_twice_changes_nothing_and_is_announced_once(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.get(stack.assets, f"avatars/{SUBJECT}.json")["LastModified"], stack.manifest()
+    assert stack.deliver(new, new) == []
+    assert (stack.get(stack.assets, f"avatars/{SUBJECT}.json")["LastModified"], stack.manifest()) == before
+    assert stack.heard_events() == [("avatar.ready", new)]
+
+
+def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.manifest()
+    stack.deliver(new, receive_count=2)
+    assert stack.manifest() == before
+    assert stack.heard_events() == [("avatar.ready", new)] * 2
+
+
+def test_a_newer_upload_takes_the_place_of_an_older_one(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    assert stack.deliver(older) + stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.heard_events() == [("avatar.ready", older), ("avatar.ready", newer)]
+
+
+def test_an_older_upload_that_comes_later_changes_nothing(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    before = stack.keys(stack.assets)
+    assert stack.deliver(older, receive_count=2) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.keys(stack.assets) == before
+    assert stack.heard_events() == [("avatar.ready", newer)]
+
+
+@pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
+def test_a_newer_upload_that_finishes_while_an_older_one_writes_stays_current(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    once_before_put(monkeypatch, moment, lambda: stack.deliver(newer))
+    assert stack.deliver(older) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.heard_events() == [("avatar.ready", newer)]
+
+
+@pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
+def test_a_newer_upload_wins_over_an_older_one_that_finishes_while_it_writes(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    rendered = count_calls(stack, monkeypatch)
+    once_before_put(monkeypatch, moment, lambda: stack.deliver(older))
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+    assert rendered() == 2  # one for each upload: a lost race is not a reason to render again
+    assert stack.heard_events()[-1] == ("avatar.ready", newer)
+
+
+def test_an_avatar_deleted_while_a_newer_upload_is_written_is_no_obstacle(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+
+    def delete() -> None:
+        for key in (f"avatars/{SUBJECT}.json", f"avatars/{SUBJECT}.jpg"):
+            stack.s3.delete_object(Bucket=stack.assets, Key=key)
+
+    once_before_put(monkeypatch, ".jpg", delete)
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_a_manifest_that_never_holds_still_is_a_failure_after_bounded_attempts(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    newer = stack.upload(2, jpeg_of(BLUE))
+    manifest = stack.manifest()
+    attempts: list[int] = []
+
+    def touch(key: str) -> None:
+        if key.endswith(".json"):
+            attempts.append(1)
+            body = json.dumps({**manifest, "touched": len(attempts)})
+            stack.s3.put_object(Bucket=stack.assets, Key=key, Body=body)
+
+    before_each_put(monkeypatch, touch)
+    assert stack.deliver(newer) == [newer]
+    assert len(attempts) == 5
+
+
+def test_a_form_posted_again_with_other_bytes_does_not_change_a_finished_avatar(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.manifest()
+    stack.replace(new, jpeg_of(GREEN))
+    assert stack.deliver(new) == []
+    assert stack.manifest() == before
+    assert_current(stack, new, RED)
+
+
+def test_a_form_posted_again_with_other_bytes_gets_addresses_of_its_own(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+
+    def die(_key: str) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        before_each_put(patch, die, ending=".json")
+        assert stack.deliver(new) == [new]
+    stack.replace(new, jpeg_of(GREEN))
+    assert stack.deliver(new) == []
+    folders = {key.split("/")[2] for key in stack.keys(stack.assets) if key.endswith(".webp")}
+    assert len(folders) == 2
+    assert {stack.colour(f"avatars/{SUBJECT}/{folder}/64.webp") for folder in folders} == {RED, GREEN}
+    assert stack.colour(f"avatars/{SUBJECT}/{stack.manifest()['version']}/64.webp") == GREEN
+
+
+def test_the_stable_jpeg_says_whose_it_is_and_is_not_replaced_by_an_older_upload(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    # The newer one's manifest is lost, so nothing but the JPEG itself knows of it.
+    stack.s3.delete_object(Bucket=stack.assets, Key=f"avatars/{SUBJECT}.json")
+    stack.deliver(older)
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    assert stack.colour(f"avatars/{SUBJECT}.jpg") == BLUE
+
+
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
+def test_a_write_whose_answer_was_lost_is_still_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+) -> None:
+    new = stack.upload(1, data)
+    real_put = obstore.put
+
+    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
+        result = real_put(store, key, *arguments, **options)
+        if key.endswith(".json"):
+            raise PreconditionError("what a repeated conditional write answers")
+        return result
+
+    monkeypatch.setattr(obstore, "put", put)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [(event, new)]
+
+
+# --- Rejection --------------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_picture_is_recorded_and_announced_and_not_tried_again(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    assert stack.deliver(new) == []
+    stored = stack.get(stack.uploads, bucket_layout.rejection_key(SUBJECT, new))
+    assert stored["ContentType"] == "application/json"
+    record = json.load(stored["Body"])
+    at = record.pop("at")
+    assert record == {"status": "rejected", "reason": "not_an_image", "upload_id": new}
+    assert stack.heard() == [
+        {"event": "avatar.rejected", "subject": SUBJECT, "upload_id": new, "at": at, "reason": "not_an_image"}
+    ]
+    assert stack.keys(stack.assets) == []
+
+
+def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    stack.deliver(new)
+    record = stack.get(stack.uploads, bucket_layout.rejection_key(SUBJECT, new))["Body"].read()
+    assert stack.deliver(new) == []
+    assert stack.get(stack.uploads, bucket_layout.rejection_key(SUBJECT, new))["Body"].read() == record
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_redelivered_rejection_is_announced_again(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    stack.deliver(new)
+    stack.deliver(new, receive_count=2)
+    assert stack.heard_events() == [("avatar.rejected", new)] * 2
+
+
+def test_a_rejected_upload_leaves_the_avatar_there_was(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE)[:400])
+    stack.deliver(older, newer)
+    assert_current(stack, older, RED)
+    assert [heard.get("reason") for heard in stack.heard()] == [None, "truncated"]
+
+
+def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = stack.upload(1, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES, b"\0"))
+    too_large = stack.upload(2, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES + 1, b"\0"))
+    bodies_read = record_reads(monkeypatch)
+    assert stack.deliver(fits, too_large) == []
+    originals = [bucket_layout.incoming_key(SUBJECT, each) for each in (fits, too_large)]
+    assert [key for key in bodies_read if key in originals] == originals[:1]
+    assert [heard.get("reason") for heard in stack.heard()] == [None, "too_large"]
+
+
+def test_a_picture_over_the_pixel_limit_is_refused(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, pictures.png_claiming(1001, 1000)))
+    assert [heard["reason"] for heard in stack.heard()] == ["too_many_pixels"]
+
+
+# --- Batches and failures ---------------------------------------------------------------------------------------------
+
+
+def test_one_failing_message_does_not_fail_the_others(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = stack.upload(2, jpeg_of(RED)), stack.upload(3, jpeg_of(BLUE))
+
+    def die(key: str) -> None:
+        if f"/{bad}-" in key:
+            raise ConnectionError
+
+    before_each_put(monkeypatch, die)
+    assert stack.deliver(bad, good) == [bad]
+    assert_current(stack, good, BLUE)
+
+
+def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = {subject: stack.upload(1, jpeg_of(RED), subject) for subject in ("one", "two", "three")}
+
+    def die(_key: str) -> None:
+        raise ConnectionError
+
+    before_each_put(monkeypatch, die, ending="two.json")
+    body = s3_event(*(bucket_layout.incoming_key(subject, its) for subject, its in ids.items()))
+    its_message = message(body)
+    assert stack.failures(its_message) == [its_message["messageId"]]
+    assert [stack.manifest(subject)["upload_id"] for subject in ("one", "three")] == [ids["one"], ids["three"]]
+    assert "avatars/two.json" not in stack.keys(stack.assets)
+
+
+def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+
+    def refuse(*_: object) -> None:
+        raise PublishError("SNS answered 503")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    assert_current(stack, new, RED)
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+
+
+def test_a_topic_that_is_gone_is_a_failure(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.sns.delete_topic(TopicArn=stack.topic_arn)
+    assert stack.deliver(new) == [new]
+
+
+def test_the_test_event_of_a_new_notification_is_no_failure(stack: Stack) -> None:
+    assert stack.failures(message(s3_test_event())) == []
+
+
+def test_a_message_that_is_no_s3_event_fails_alone(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    foreign, ours = message('{"hello": 1}'), message(s3_event(bucket_layout.incoming_key(SUBJECT, new)))
+    assert stack.failures(foreign, ours) == [foreign["messageId"]]
+    assert_current(stack, new, RED)
+
+
+def test_a_key_that_is_no_uploads_is_dropped(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    assert stack.failures(message(s3_event("incoming/../secret/x", "elsewhere/a b"))) == []
+    assert stack.keys(stack.assets) == []
+    dropped = [record.__dict__["key"] for record in caplog.records if "not the key of an upload" in record.message]
+    assert dropped == ["incoming/../secret/x", "elsewhere/a b"]
+
+
+def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
+    first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    assert stack.deliver(first, second, context=Context(8_000, 7_999)) == [second]
+    assert_current(stack, first, RED)
+
+
+def test_a_missing_setting_stops_the_function_at_import(load_handler: LoadHandler) -> None:
+    with pytest.raises(KeyError, match="UPLOADS_BUCKET"):
+        load_handler("process_avatar", {})
+
+
+# --- Seams ------------------------------------------------------------------------------------------------------------
+
+
+def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> None:
+    """Manifest, stable JPEG and the pictures the manifest names are all of that upload."""
+    manifest = stack.manifest()
+    assert manifest["upload_id"] == its_id
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": its_id}
+    keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix(f"{CDN_URL}/") for image in manifest["images"])]
+    assert [stack.colour(key) for key in keys] == [colour] * len(keys)
+
+
+def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:
+    """Call `act` with the key before each write of an object whose key ends so."""
+    real_put = obstore.put
+
+    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
+        if key.endswith(ending):
+            act(key)
+        return real_put(store, key, *arguments, **options)
+
+    monkeypatch.setattr(obstore, "put", put)
+
+
+def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
+    """Let something else happen between an upload's reading and the first write of a key that ends so."""
+    pending = [act]
+    before_each_put(monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
+
+
+def count_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many pictures were rendered since."""
+    real_render, calls = stack.handler.image.render, []
+
+    def render(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return real_render(*arguments, **options)
+
+    monkeypatch.setattr(stack.handler.image, "render", render)
+    return lambda: len(calls)
+
+
+def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys whose bodies, not only headers, are read from now on."""
+    real_get, read = obstore.get, list[str]()
+
+    class Result:
+        def __init__(self, key: str, result: Any) -> None:
+            self.meta, self.attributes, self._key, self._result = result.meta, result.attributes, key, result
+
+        def bytes(self) -> Any:
+            read.append(self._key)
+            return self._result.bytes()
+
+    monkeypatch.setattr(obstore, "get", lambda store, key, **options: Result(key, real_get(store, key, **options)))
+    return read

@@ -1,0 +1,43 @@
+"""Which objects an SQS message tells of."""
+
+import pytest
+
+from functions.process_avatar import s3_events
+from tests.functions import upload_events
+
+
+def test_every_record_of_a_message_is_read() -> None:
+    assert s3_events.object_keys(upload_events.s3_event("incoming/a/1", "incoming/b/2")) == [
+        "incoming/a/1",
+        "incoming/b/2",
+    ]
+
+
+def test_keys_are_decoded_as_s3_encodes_them() -> None:
+    key = "incoming/a b/1+1=2 ü"
+    body = upload_events.s3_event(key)
+    assert "incoming/a+b/1%2B1%3D2+%C3%BC" in body
+    assert s3_events.object_keys(body) == [key]
+
+
+def test_the_test_event_of_a_new_notification_tells_of_nothing() -> None:
+    assert s3_events.object_keys(upload_events.s3_test_event()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        "null",
+        "[]",
+        "{}",
+        '{"Records": null}',
+        '{"Records": ["text"]}',
+        '{"Records": [{"s3": {}}]}',
+        '{"Records": [{"eventSource": "aws:sns", "Sns": {"Message": "{}"}}]}',
+    ],
+)
+def test_a_body_that_is_no_s3_event_is_refused(body: str) -> None:
+    with pytest.raises(ValueError, match=r"not an S3 event|Expecting value"):
+        s3_events.object_keys(body)

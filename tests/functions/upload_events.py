@@ -1,0 +1,48 @@
+"""What process_avatar is called with: SQS messages that carry S3 events, in the shapes AWS documents.
+
+https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+"""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+from uuid import uuid4
+
+EVENTS = Path(__file__).parent / "events"
+_BATCH: dict[str, Any] = json.loads((EVENTS / "object_created_in_sqs.json").read_text())
+
+
+def s3_event(*keys: str) -> str:
+    """The body of a message: the keys encoded as S3 does it, slashes left as they are."""
+    (template,) = _BATCH["Records"][0]["body"]["Records"]
+    records = [deepcopy(template) for _ in keys]
+    for record, key in zip(records, keys, strict=True):
+        record["s3"]["object"]["key"] = quote_plus(key, safe="/")
+    return json.dumps({"Records": records})
+
+
+def s3_test_event() -> str:
+    return (EVENTS / "s3_test_event.json").read_text()
+
+
+def message(body: str, *, receive_count: int = 1) -> dict[str, Any]:
+    (template,) = _BATCH["Records"]
+    attributes = {**template["attributes"], "ApproximateReceiveCount": str(receive_count)}
+    return {**template, "messageId": str(uuid4()), "body": body, "attributes": attributes}
+
+
+def batch(*messages: dict[str, Any]) -> dict[str, Any]:
+    return {"Records": list(messages)}
+
+
+class Context:
+    """What a handler uses of Lambda's context."""
+
+    def __init__(self, *remaining_ms: int) -> None:
+        self._remaining_ms = list(remaining_ms) or [30_000]
+
+    def get_remaining_time_in_millis(self) -> int:
+        """The times given, one per call; the last of them again and again."""
+        return self._remaining_ms.pop(0) if len(self._remaining_ms) > 1 else self._remaining_ms[0]

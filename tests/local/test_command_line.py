@@ -1,0 +1,166 @@
+"""`make local` and the client, run as their users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+import requests
+
+from local.stack import ROOT
+from tests.local.conftest import wait_until
+
+FOUR_FREE_PORTS = "0"  # the first of four; 0 lets the system choose each of them
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def local(tmp_path: Path, *arguments: str | Path, port: str = FOUR_FREE_PORTS) -> subprocess.CompletedProcess[str]:
+    return run("local", "--outputs", tmp_path / "outputs.json", "--port", port, *arguments)
+
+
+class TestOnce:
+    def test_the_shipped_photo_goes_all_the_way_and_nothing_is_left_behind(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        temporary = tmp_path / "tmp"
+        temporary.mkdir()
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        finished = local(tmp_path, "--once")
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert re.search(r"^Ready in \d+\.\d s: \d+ resources$", finished.stdout, re.MULTILINE)
+        starts = re.findall(r"^photo\.jpg +(cold|warm) .* avatar\.ready$", finished.stdout, re.MULTILINE)
+        assert starts == ["cold", "warm"]
+        assert list(temporary.iterdir()) == []
+        assert not (tmp_path / "outputs.json").exists()
+
+    def test_a_photo_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
+        finished = local(tmp_path, "--once", "no/such.jpg")
+        assert finished.returncode == 1
+        assert finished.stderr == "error: cannot read no/such.jpg: No such file or directory\n"
+
+    def test_a_file_that_is_no_photo_by_its_name_is_named(self, tmp_path: Path) -> None:
+        finished = local(tmp_path, "--once", "README.md")
+        assert finished.returncode == 1
+        assert finished.stderr.startswith("error: README.md is not a photo by its name")
+
+    def test_a_file_that_only_says_it_is_a_photo_fails_with_the_reason(self, tmp_path: Path) -> None:
+        liar = tmp_path / "me.jpg"
+        liar.write_text("not a picture")
+        finished = local(tmp_path, "--once", liar)
+        assert finished.returncode == 1
+        assert finished.stderr == "error: the photo was rejected: not_an_image\n"
+
+    def test_a_taken_port_is_named(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            finished = local(tmp_path, "--once", port=str(port))
+        assert finished.returncode == 1
+        assert f"AWS needs port {port} on 127.0.0.1" in finished.stderr
+        assert "--port" in finished.stderr
+
+    def test_an_unknown_stack_is_named_with_those_there_are(self, tmp_path: Path) -> None:
+        finished = local(tmp_path, "--once", "--stack", "nope")
+        assert finished.returncode == 1
+        assert finished.stderr == "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """The outputs file of a stack that stays up, as `make local` leaves it."""
+    outputs = tmp_path_factory.mktemp("running") / "outputs.json"
+    command = [sys.executable, "-m", "local", "--outputs", str(outputs), "--port", FOUR_FREE_PORTS]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if "Ctrl-C" in line:
+            break
+    assert process.poll() is None
+    yield outputs
+    children = children_of(process.pid)
+    assert children, "functions run as processes"
+    process.send_signal(signal.SIGINT)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 130
+    assert not outputs.exists()
+    wait_until(lambda: not any(is_running(child) for child in children), "every function's process has ended")
+
+
+def children_of(pid: int) -> Sequence[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class TestWhileUp:
+    def test_the_outputs_file_is_its_owners_alone_and_has_what_a_client_needs(self, running: Path) -> None:
+        assert stat.S_IMODE(running.stat().st_mode) == 0o600
+        outputs = json.loads(running.read_text())
+        assert {"apiUrl", "cdnUrl", "avatarUrl", "uploadsBucket", "assetsBucket", "topicArn", "userPoolId",
+                "userPoolClientId", "cognitoEndpoint", "users"} <= set(outputs)  # fmt: skip
+        assert all(outputs[name].startswith("http://127.0.0.1:") for name in ("apiUrl", "cdnUrl", "cognitoEndpoint"))
+
+    def test_the_client_uploads_from_the_outputs_alone_and_clears_what_it_made(self, running: Path) -> None:
+        uploaded = run("client", "upload", "--outputs", running, "local/photo.jpg")
+        assert (uploaded.returncode, uploaded.stderr) == (0, "")
+        pictures = re.findall(r"http://\S+\.webp", uploaded.stdout)
+        assert [requests.get(url, timeout=5).status_code for url in pictures] == [200, 200]
+        cleared = run("client", "clear", "--outputs", running)
+        assert cleared.returncode == 0, cleared.stderr
+        # Of the photo taken through at the start (twice) and the one just now: originals, two sizes each, and every
+        # version of the stable picture and the manifest.
+        assert cleared.stdout.startswith(f"{3 * (1 + 2 + 1 + 1)} object versions of ")
+        again = run("client", "clear", "--outputs", running)
+        assert again.stdout.startswith("0 object versions of ")
+
+    def test_a_wrong_password_is_a_sentence(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AVATARS_USERNAME", json.loads(running.read_text())["users"][0]["username"])
+        monkeypatch.setenv("AVATARS_PASSWORD", "wrong")
+        refused = run("client", "upload", "--outputs", running, "local/photo.jpg")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("error: alice@example.com cannot sign in: ")
+
+    def test_nothing_listens_beyond_this_machine(self, running: Path) -> None:
+        ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.read_text())}
+        assert len(ports) == 3
+        sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        listening = re.findall(r": ([0-9A-F]+):([0-9A-F]{4}) 0+:0000 0A ", sockets)
+        addresses = {address for address, port in listening if int(port, 16) in ports}
+        assert addresses == {"0100007F"}
+
+
+def test_outputs_that_are_not_a_stacks_are_a_sentence(tmp_path: Path) -> None:
+    for content, sentence in (("{", "is not JSON"), ('{"users": [{"username": "a", "password": "b"}]}', "apiUrl")):
+        outputs = tmp_path / "outputs.json"
+        outputs.write_text(content)
+        refused = run("client", "upload", "--outputs", outputs, "local/photo.jpg")
+        assert (refused.returncode, sentence in refused.stderr) == (1, True), refused.stderr
+
+
+def test_a_client_without_a_user_and_nobody_to_ask_says_what_to_set(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text('{"apiUrl": "http://127.0.0.1:1"}')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AVATARS_")}
+    refused = subprocess.run(
+        [sys.executable, "-m", "client", "upload", "--outputs", str(outputs), "local/photo.jpg"],
+        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr == "error: no user: set AVATARS_USERNAME and AVATARS_PASSWORD\n"
