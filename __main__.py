@@ -1,0 +1,100 @@
+"""The whole service: CDN, image pipeline, identity and upload API, wired by the stack's configuration."""
+
+import pulumi
+import pulumi_aws as aws
+
+from components.assets_cdn import AssetsCdn, AssetsCdnArgs
+from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from components.config import StackConfig
+from components.custom_domain import zone_of
+from components.identity import Identity, IdentityArgs
+from components.upload_api import UploadApi, UploadApiArgs
+from functions import packaging
+
+config = StackConfig.load()
+packages = packaging.build()
+
+provider = aws.Provider(
+    "aws",
+    region=config.region,
+    profile=config.profile,
+    allowed_account_ids=config.allowed_account_ids or None,
+    default_tags=aws.ProviderDefaultTagsArgs(tags=config.tags),
+)
+in_aws = pulumi.ResourceOptions(providers=[provider])
+zone = zone_of(config.domain, config.hosted_zone_id, pulumi.InvokeOptions(provider=provider))
+
+cdn = AssetsCdn(
+    "avatars-cdn",
+    AssetsCdnArgs(
+        allowed_origins=config.allowed_origins,
+        domain=zone and zone.host("assets"),
+        bucket_name=config.assets_bucket_name,
+        web_acl_arn=config.web_acl_arn,
+        protect=config.protect_data,
+        access_log_days=config.log_retention_days,
+    ),
+    in_aws,
+)
+origins = [*config.allowed_origins, cdn.base_url]
+pipeline = AvatarPipeline(
+    "avatars-pipeline",
+    AvatarPipelineArgs(
+        packages=packages,
+        assets_bucket_name=cdn.bucket_name,
+        assets_bucket_arn=cdn.bucket_arn,
+        cdn_url=cdn.base_url,
+        allowed_origins=origins,
+        bucket_name=config.uploads_bucket_name,
+        sizes=config.sizes,
+        max_upload_bytes=config.max_upload_bytes,
+        max_pixels=config.max_pixels,
+        originals_days=config.originals_days,
+        webhook_url=config.webhook_url,
+        max_concurrency=config.max_concurrency,
+        alarm_topic_arn=config.alarm_topic_arn,
+        protect=config.protect_data,
+        log_retention_days=config.log_retention_days,
+    ),
+    in_aws,
+)
+identity = Identity(
+    "avatars-identity",
+    IdentityArgs(
+        user_pool_id=config.user_pool_id,
+        client_id=config.user_pool_client_id,
+        protect=config.protect_data,
+    ),
+    in_aws,
+)
+api = UploadApi(
+    "avatars-api",
+    UploadApiArgs(
+        packages=packages,
+        uploads_bucket_name=pipeline.uploads_bucket_name,
+        uploads_bucket_arn=pipeline.uploads_bucket_arn,
+        assets_bucket_name=cdn.bucket_name,
+        assets_bucket_arn=cdn.bucket_arn,
+        issuer=identity.issuer,
+        client_id=identity.client_id,
+        allowed_origins=origins,
+        max_upload_bytes=config.max_upload_bytes,
+        authorizer_cache_seconds=config.authorizer_cache_seconds,
+        throttle_rate=config.throttle_rate,
+        throttle_burst=config.throttle_burst,
+        domain=zone and zone.host("api"),
+        log_retention_days=config.log_retention_days,
+    ),
+    in_aws,
+)
+
+pulumi.export("apiUrl", api.url)
+pulumi.export("cdnUrl", cdn.base_url)
+pulumi.export("avatarUrl", pulumi.Output.concat(cdn.base_url, "/avatars/{subject}.jpg"))
+pulumi.export("uploadsBucket", pipeline.uploads_bucket_name)
+pulumi.export("assetsBucket", cdn.bucket_name)
+pulumi.export("topicArn", pipeline.topic_arn)
+pulumi.export("queueUrl", pipeline.queue_url)
+pulumi.export("deadLetterQueueUrl", pipeline.dead_letter_queue_url)
+pulumi.export("userPoolId", identity.user_pool_id)
+pulumi.export("userPoolClientId", identity.client_id)

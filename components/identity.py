@@ -1,0 +1,124 @@
+"""Whose users may upload: a Cognito user pool that is there already, or one made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_aws import cognito
+
+from components import rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityArgs:
+    """With neither id given, a pool and a client are made."""
+
+    user_pool_id: pulumi.Input[str] | None = None
+    client_id: pulumi.Input[str] | None = None
+    protect: bool = True
+    """Whether Pulumi and Cognito refuse to delete the pool that is made, with all its users."""
+
+    def __post_init__(self) -> None:
+        rules.require(
+            self,
+            user_pool_id=rules.optional(rules.USER_POOL_ID),
+            client_id=rules.optional(rules.USER_POOL_CLIENT_ID),
+        )
+        if (self.user_pool_id is None) != (self.client_id is None):
+            raise ValueError("IdentityArgs needs both of user_pool_id and client_id, or neither")
+
+
+class Identity(pulumi.ComponentResource):
+    """`avatars:index:Identity`
+
+    Makes: a user pool and an app client, unless both are given.
+    """
+
+    user_pool_id: pulumi.Output[str]
+    client_id: pulumi.Output[str]
+    issuer: pulumi.Output[str]
+    """The `iss` of the pool's tokens."""
+
+    def __init__(
+        self,
+        name: str,
+        args: IdentityArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("avatars:index:Identity", name, None, opts)
+
+        if args.user_pool_id is not None and args.client_id is not None:
+            self.user_pool_id = pulumi.Output.from_input(args.user_pool_id)
+            self.client_id = pulumi.Output.from_input(args.client_id)
+        else:
+            pool = self._user_pool(name, args)
+            self.user_pool_id = pool.id
+            self.client_id = self._client(name, pool).id
+        self.issuer = self.user_pool_id.apply(_issuer)
+        self.register_outputs(
+            {
+                "user_pool_id": self.user_pool_id,
+                "client_id": self.client_id,
+                "issuer": self.issuer,
+            }
+        )
+
+    def _user_pool(self, name: str, args: IdentityArgs) -> cognito.UserPool:
+        return cognito.UserPool(
+            f"{name}-users",
+            username_attributes=["email"],
+            auto_verified_attributes=["email"],
+            username_configuration=cognito.UserPoolUsernameConfigurationArgs(case_sensitive=False),
+            password_policy=cognito.UserPoolPasswordPolicyArgs(
+                minimum_length=12,
+                require_lowercase=True,
+                require_uppercase=True,
+                require_numbers=True,
+                require_symbols=True,
+                temporary_password_validity_days=7,
+            ),
+            # Codes of an authenticator app only: text messages cost money and can be redirected.
+            mfa_configuration="OPTIONAL",
+            software_token_mfa_configuration=cognito.UserPoolSoftwareTokenMfaConfigurationArgs(enabled=True),
+            account_recovery_setting=cognito.UserPoolAccountRecoverySettingArgs(
+                recovery_mechanisms=[
+                    cognito.UserPoolAccountRecoverySettingRecoveryMechanismArgs(name="verified_email", priority=1)
+                ]
+            ),
+            deletion_protection="ACTIVE" if args.protect else "INACTIVE",
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
+        )
+
+    def _client(self, name: str, pool: cognito.UserPool) -> cognito.UserPoolClient:
+        return cognito.UserPoolClient(
+            f"{name}-client",
+            user_pool_id=pool.id,
+            generate_secret=False,  # pages and command lines cannot keep one
+            explicit_auth_flows=[
+                "ALLOW_USER_SRP_AUTH",
+                # For the command-line client, which has no SRP; the password goes to Cognito over TLS.
+                "ALLOW_USER_PASSWORD_AUTH",
+                "ALLOW_REFRESH_TOKEN_AUTH",
+            ],
+            prevent_user_existence_errors="ENABLED",
+            enable_token_revocation=True,
+            access_token_validity=1,
+            id_token_validity=1,
+            refresh_token_validity=30,
+            token_validity_units=cognito.UserPoolClientTokenValidityUnitsArgs(
+                access_token="hours",  # noqa: S106 - a unit of time
+                id_token="hours",  # noqa: S106
+                refresh_token="days",  # noqa: S106
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _issuer(user_pool_id: str) -> str:
+    """The region is part of a pool's id, so a given pool may be in another region than the stack.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+    """
+    region = user_pool_id.split("_")[0]
+    return f"https://cognito-idp.{region}.amazonaws.com/{user_pool_id}"
