@@ -48,7 +48,8 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     wait_until(lambda: says(stack, gone, "original is gone"), "an original that is gone is dropped", seconds)
     with pytest.raises(ClientError, match="rejected: not_an_image"):
         session.upload(b"no picture", "image/png", seconds)
-    rejected = stack.receiver.events[-1]["upload_id"]
+    wait_until(lambda: rejections(stack, session.subject), "the webhook tells of the rejection", seconds)
+    (rejected,) = rejections(stack, session.subject)
     send(stack, event_of(bucket_layout.incoming_key(session.subject, rejected)))
     wait_until(lambda: says(stack, rejected, "duplicate event of a rejected"), "the rejection is known", seconds)
     session.upload(photo, "image/jpeg", seconds)
@@ -57,6 +58,11 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     assert requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).json() == upload.avatar
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSource(mapping, stack.graph, stack.functions, stack.aws)
+
+
+def rejections(stack: LocalStack, subject: str) -> list[str]:
+    """The uploads of a subject that the webhook called rejected."""
+    return [e["upload_id"] for e in stack.receiver.events if (e["event"], e["subject"]) == ("avatar.rejected", subject)]
 
 
 def event_of(key: str) -> str:
