@@ -3,8 +3,9 @@
 import os
 
 from functions import bucket_layout, http_api, stored_json
+from functions.object_store import open_bucket
 
-ASSETS = stored_json.open_bucket(os.environ["ASSETS_BUCKET"])
+ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:

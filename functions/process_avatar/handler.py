@@ -7,14 +7,14 @@ answer, recorded and announced; a failure of ours is raised, and SQS brings the 
 import json
 import logging
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
-from obstore.store import S3Store
 
 from functions import bucket_layout
+from functions.object_store import open_bucket
 from functions.process_avatar import image, publishing, s3_events
 from functions.process_avatar.topic import Topic
 
@@ -22,24 +22,11 @@ if TYPE_CHECKING:
     from obstore import GetResult
 
 
-def _bucket(name: str) -> S3Store:
-    """Region, credentials and endpoint come from the AWS_ variables. obstore's own patience is three minutes, longer
-    than the function may run; SQS tries again with more.
-    """
-    return S3Store(
-        name,
-        client_options={
-            "connect_timeout": "2s",
-            "timeout": "10s",
-            # Options given here replace what obstore reads of them in the environment.
-            "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true",
-        },
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
-    )
+# SQS brings back what does not succeed, with more patience than this one
+_PATIENCE_SECONDS = 10
 
-
-UPLOADS = _bucket(os.environ["UPLOADS_BUCKET"])
-ASSETS = _bucket(os.environ["ASSETS_BUCKET"])
+UPLOADS = open_bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 TOPIC = Topic(os.environ["TOPIC_ARN"])
 CDN_URL = os.environ["CDN_URL"].rstrip("/")
 SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))

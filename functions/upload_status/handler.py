@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions import bucket_layout, http_api, stored_json, upload_id
+from functions.object_store import open_bucket
 
-UPLOADS = stored_json.open_bucket(os.environ["UPLOADS_BUCKET"])
-ASSETS = stored_json.open_bucket(os.environ["ASSETS_BUCKET"])
+_PATIENCE_SECONDS = 4  # a browser is waiting, and asks again anyhow
+
+UPLOADS = open_bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 
 # A form may be used until its window closes by S3's clock, and the event of it may still be on its way.
 STILL_COMING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
