@@ -21,7 +21,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.aws import ACCOUNT_ID
 from local.functions import Function, Functions
-from local.guard.iam import Statement, evaluate
+from local.guard.iam import matches
 from local.recorder import Graph, ProgramError, Resource
 
 if TYPE_CHECKING:
@@ -257,18 +257,13 @@ class _Permissions:
         self._permissions = graph.of_type("aws:lambda/permission:Permission")
 
     def require(self, function: Function, source_arn: str, caller: str) -> None:
-        arn = function.arn
-        for permission in self._permissions:
-            inputs = permission.inputs
-            statement = Statement(
-                "Allow", (inputs["action"],), (arn,), (f"Service:{inputs['principal']}",), ()
-            )  # fmt: skip
-            named = inputs["function"] in (arn, arn.rsplit(":", 1)[-1])
-            source = Statement("Allow", ("*",), (inputs.get("sourceArn", "*"),), (), ())
+        names = (function.arn, function.arn.rsplit(":", 1)[-1])
+        for inputs in (permission.inputs for permission in self._permissions):
             if (
-                named
-                and evaluate([source], "lambda:InvokeFunction", source_arn, {})
-                and evaluate([statement], "lambda:InvokeFunction", arn, {}, "Service:apigateway.amazonaws.com")
+                inputs["function"] in names
+                and inputs["action"] == "lambda:InvokeFunction"
+                and inputs["principal"] == "apigateway.amazonaws.com"
+                and matches(inputs.get("sourceArn", "*"), source_arn)
             ):
                 return
         raise ProgramError(f"{caller} may not invoke {function.name}: no permission admits {source_arn}")

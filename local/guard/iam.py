@@ -92,8 +92,8 @@ def _applies(
     if principal is not None and not {"*", principal} & set(statement.principals):
         return False
     return (
-        any(_matches(pattern.lower(), action.lower()) for pattern in statement.actions)
-        and any(_matches(pattern, resource) for pattern in statement.resources)
+        any(matches(pattern.lower(), action.lower()) for pattern in statement.actions)
+        and any(matches(pattern, resource) for pattern in statement.resources)
         and all(_holds(condition, context) for condition in statement.conditions)
     )
 
@@ -104,7 +104,8 @@ def _holds(condition: Condition, context: Mapping[str, str]) -> bool:
     return value is not None and any(_OPERATORS[condition.operator](wanted, value) for wanted in condition.values)
 
 
-def _matches(pattern: str, value: str) -> bool:
+def matches(pattern: str, value: str) -> bool:
+    """Whether a value fits a pattern with the wildcards of policies: `*` any text, `?` any character."""
     expression = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
@@ -119,9 +120,9 @@ def _same_truth(wanted: str, value: str) -> bool:
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": _equals,
-    "StringLike": _matches,
-    "ArnEquals": _matches,  # the two ARN operators behave the same, wildcards included
-    "ArnLike": _matches,
+    "StringLike": matches,
+    "ArnEquals": matches,  # the two ARN operators behave the same, wildcards included
+    "ArnLike": matches,
     "Bool": _same_truth,
 }
 
