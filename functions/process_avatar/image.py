@@ -24,6 +24,7 @@ from PIL import Image, ImageCms, WebPImagePlugin  # pyright: ignore[reportUnused
 Reason: TypeAlias = Literal["not_an_image", "unsupported_format", "too_many_pixels", "truncated", "too_large"]
 Format: TypeAlias = Literal["jpeg", "png", "webp", "gif"]
 
+STABLE_JPEG_SIZE = 512  # whatever the variants' sizes are: apps rely on the picture behind the stable address
 QUALITY = 80
 WEBP_METHOD = 2  # 4, the default, takes twice the time for 3 % fewer bytes at the same quality
 
@@ -64,7 +65,7 @@ class Variant:
 class Rendition:
     source: Source
     variants: tuple[Variant, ...]  # largest first
-    stable_jpeg: bytes  # of the largest size, transparency on white
+    stable_jpeg: bytes  # STABLE_JPEG_SIZE wide, transparency on white
 
 
 def render(data: bytes, *, sizes: Sequence[int], max_pixels: int) -> Rendition:
@@ -73,20 +74,20 @@ def render(data: bytes, *, sizes: Sequence[int], max_pixels: int) -> Rendition:
     Raises Rejected for every file that cannot become one, before decoding if it has more than `max_pixels`.
     """
     source_format = _format_of(data)
-    largest, *smaller = sorted(set(sizes), reverse=True)
-    decoded = _decode(data, source_format, largest, max_pixels)
-    picture = _in_srgb(_centre_square(decoded, largest), decoded.picture.info.get("icc_profile"))
+    edges = sorted({*sizes, STABLE_JPEG_SIZE}, reverse=True)
+    decoded = _decode(data, source_format, edges[0], max_pixels)
+    picture = _in_srgb(_centre_square(decoded, edges[0]), decoded.picture.info.get("icc_profile"))
     if decoded.orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[decoded.orientation])
 
-    stable_jpeg = _jpeg(picture)
-    variants = [Variant(largest, "webp", _webp(picture))]
-    for size in smaller:
-        edge = min(size, picture.width)
-        picture = picture.resize((edge, edge), Image.Resampling.LANCZOS)
-        variants.append(Variant(size, "webp", _webp(picture)))
-
-    return Rendition(Source(source_format, *decoded.upright_size, len(data)), tuple(variants), stable_jpeg)
+    pictures: dict[int, Image.Image] = {}
+    for size in edges:  # each from the one before: from the upload itself it would take many times as long
+        picture = pictures[size] = _shrunk(picture, size)
+    return Rendition(
+        source=Source(source_format, *decoded.upright_size, len(data)),
+        variants=tuple(Variant(size, "webp", _webp(pictures[size])) for size in edges if size in sizes),
+        stable_jpeg=_jpeg(pictures[STABLE_JPEG_SIZE]),
+    )
 
 
 # --- What kind of file ------------------------------------------------------------------------------------------------
@@ -315,6 +316,11 @@ def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform 
         return ImageCms.buildTransform(embedded, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (OSError, ImageCms.PyCMSError):
         return None
+
+
+def _shrunk(picture: Image.Image, size: int) -> Image.Image:
+    edge = min(size, picture.width)
+    return picture if edge == picture.width else picture.resize((edge, edge), Image.Resampling.LANCZOS)
 
 
 def _webp(picture: Image.Image) -> bytes:

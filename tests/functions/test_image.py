@@ -75,6 +75,13 @@ def test_a_photograph_becomes_squares_of_the_sizes_asked_for_largest_first() -> 
     assert [picture.format for picture in outputs(rendition)] == ["JPEG", "WEBP", "WEBP"]
 
 
+@pytest.mark.parametrize("sizes", [(96,), (1024, 96), (512,)])
+def test_the_stable_jpeg_has_its_size_whatever_the_sizes_of_the_variants(sizes: tuple[int, ...]) -> None:
+    rendition = render(encoded(plain(1200, 1100), "JPEG"), sizes=sizes)
+    assert jpeg(rendition).size == (512, 512)
+    assert [opened(variant.data).width for variant in rendition.variants] == list(sizes)
+
+
 def test_a_phones_portrait_comes_out_upright() -> None:
     stored = opened(PHOTO.read_bytes()).convert("RGB")
     upright = stored.rotate(-90, expand=True).crop((0, 20, 512, 532))
