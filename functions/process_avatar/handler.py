@@ -7,7 +7,7 @@ answer, recorded and announced; a failure of ours is raised, and SQS brings the 
 import json
 import logging
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import obstore
@@ -36,6 +36,11 @@ MAX_UPLOAD_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
 # The largest picture the limits allow, with room for slow S3 requests. What does not get it is given back to SQS:
 # running into the function's timeout would fail the whole batch, also what is done already.
 TIME_FOR_ONE_UPLOAD_MS = 8_000
+
+# An event this old may come out of the dead-letter queue. Its earlier deliveries may have got as far as the manifest
+# and failed to announce it, and a redriven message is counted as received for the first time.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+LATE = timedelta(minutes=15)
 
 logger = logging.getLogger(__name__)
 
@@ -72,27 +77,32 @@ def handle(batch: Batch, context: Context) -> BatchResult:
 def _is_done(message: _Message, context: Context) -> bool:
     is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
     try:
-        keys = s3_events.object_keys(message["body"])
+        objects = s3_events.created_objects(message["body"])
     except ValueError:
         logger.exception("message is not an S3 event", extra={"message_id": message["messageId"]})
         return False
-    results = [_is_processed(key, is_redelivery, context) for key in keys]  # each of them, also after a failure
+    # each of them, also after a failure
+    results = [_is_processed(its.key, is_redelivery or _is_late(its.at), context) for its in objects]
     return all(results)
 
 
-def _is_processed(key: str, is_redelivery: bool, context: Context) -> bool:
+def _is_late(created_at: datetime) -> bool:
+    return datetime.now(UTC) - created_at > LATE
+
+
+def _is_processed(key: str, may_be_repeated: bool, context: Context) -> bool:
     if context.get_remaining_time_in_millis() < TIME_FOR_ONE_UPLOAD_MS:
         logger.warning("too little time left, given back", extra={"key": key})
         return False
     try:
-        _process(key, is_redelivery)
+        _process(key, may_be_repeated)
     except Exception:  # whatever it is, the other uploads of the batch have no part in it
         logger.exception("upload failed, given back", extra={"key": key})
         return False
     return True
 
 
-def _process(key: str, is_redelivery: bool) -> None:
+def _process(key: str, may_be_repeated: bool) -> None:
     try:
         subject, upload_id = bucket_layout.parse_incoming_key(key)
     except ValueError:
@@ -101,7 +111,7 @@ def _process(key: str, is_redelivery: bool) -> None:
 
     seen = publishing.current(ASSETS, subject)
     if seen and seen.upload_id >= upload_id:
-        _leave(seen.manifest, upload_id, is_redelivery)
+        _leave(seen.manifest, upload_id, may_be_repeated)
         return
     try:
         original = obstore.get(UPLOADS, key)
@@ -111,7 +121,7 @@ def _process(key: str, is_redelivery: bool) -> None:
     try:
         rendition = _render(original)
     except image.Rejected as rejected:
-        _reject(subject, upload_id, rejected.reason, is_redelivery)
+        _reject(subject, upload_id, rejected.reason, may_be_repeated)
         return
 
     avatar = publishing.new_avatar(
@@ -121,7 +131,7 @@ def _process(key: str, is_redelivery: bool) -> None:
     if manifest == avatar.manifest:
         _announce_ready(manifest)
     else:
-        _leave(manifest, upload_id, is_redelivery)
+        _leave(manifest, upload_id, may_be_repeated)
 
 
 def _render(original: "GetResult") -> image.Rendition:
@@ -130,19 +140,19 @@ def _render(original: "GetResult") -> image.Rendition:
     return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
-def _leave(manifest: publishing.Manifest, upload_id: str, is_redelivery: bool) -> None:
+def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
     """What is current stays: it is of a newer upload, or of this one by an earlier delivery."""
     details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
     if manifest["upload_id"] != upload_id:
         logger.info("superseded by a newer upload", extra=details)
-    elif is_redelivery:
+    elif may_be_repeated:
         # The earlier delivery may have ended between the manifest and the announcement.
         _announce_ready(manifest)
     else:
         logger.info("duplicate event", extra=details)
 
 
-def _reject(subject: str, upload_id: str, reason: image.Reason, is_redelivery: bool) -> None:
+def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated: bool) -> None:
     at = _now()
     record = json.dumps({"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id}).encode()
     attributes = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -151,7 +161,7 @@ def _reject(subject: str, upload_id: str, reason: image.Reason, is_redelivery: b
         obstore.put(UPLOADS, key, record, attributes=attributes, mode="create")
     except (AlreadyExistsError, PreconditionError):
         # The record may be ours: obstore repeats a write whose answer was lost, and the repetition finds the first.
-        if not is_redelivery and bytes(obstore.get(UPLOADS, key).bytes()) != record:
+        if not may_be_repeated and bytes(obstore.get(UPLOADS, key).bytes()) != record:
             logger.info("duplicate event of a rejected upload", extra={"key": key})
             return
     _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)

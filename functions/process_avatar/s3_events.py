@@ -4,12 +4,20 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struc
 """
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 
-def object_keys(body: str) -> list[str]:
-    """The keys of the objects a message tells of; none for the test message S3 sends when it is first connected.
+class Created(NamedTuple):
+    """An object that was made."""
+
+    key: str
+    at: datetime  # with its time zone, UTC
+
+
+def created_objects(body: str) -> list[Created]:
+    """The objects a message tells of; none for the test message S3 sends when it is first connected.
 
     ValueError for a body that is not an S3 event.
     """
@@ -19,10 +27,11 @@ def object_keys(body: str) -> list[str]:
     if event.get("Event") == "s3:TestEvent":
         return []
     try:
-        return [_key(record) for record in event["Records"]]
+        return [_created(record) for record in event["Records"]]
     except (KeyError, TypeError) as error:
-        raise ValueError("not an S3 event: Records[].s3.object.key is missing") from error
+        raise ValueError("not an S3 event: Records[].eventTime or Records[].s3.object.key is missing") from error
 
 
-def _key(record: dict[str, Any]) -> str:
-    return unquote_plus(record["s3"]["object"]["key"])  # S3 encodes keys as an HTML form does: a space is a plus
+def _created(record: dict[str, Any]) -> Created:
+    key = unquote_plus(record["s3"]["object"]["key"])  # S3 encodes keys as an HTML form does: a space is a plus
+    return Created(key, datetime.fromisoformat(record["eventTime"]))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -45,10 +46,16 @@ class Stack:
     def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT) -> None:
         self.s3.put_object(Bucket=self.uploads, Key=bucket_layout.incoming_key(subject, existing_id), Body=data)
 
-    def deliver(self, *upload_ids: str, receive_count: int = 1, context: Context | None = None) -> list[str]:
+    def deliver(
+        self,
+        *upload_ids: str,
+        receive_count: int = 1,
+        age: timedelta = timedelta(0),
+        context: Context | None = None,
+    ) -> list[str]:
         """One message per upload, in one batch; gives the uploads whose messages failed."""
         messages = [
-            message(s3_event(bucket_layout.incoming_key(SUBJECT, each)), receive_count=receive_count)
+            message(s3_event(bucket_layout.incoming_key(SUBJECT, each), age=age), receive_count=receive_count)
             for each in upload_ids
         ]
         failed = self.failures(*messages, context=context)
@@ -221,6 +228,18 @@ def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
     stack.deliver(new, receive_count=2)
     assert stack.manifest() == before
     assert stack.heard_events() == [("avatar.ready", new)] * 2
+
+
+@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
+def test_a_message_back_from_the_dead_letter_queue_is_announced_again(stack: Stack, data: bytes) -> None:
+    """A redriven message counts as received once, and what failed before may have been the announcement alone."""
+    new = stack.upload(1, data)
+    stack.deliver(new)
+    (announced,) = stack.heard_events()
+    stack.deliver(new, age=timedelta(minutes=14))
+    assert stack.heard_events() == []
+    stack.deliver(new, age=timedelta(minutes=16))
+    assert stack.heard_events() == [announced]
 
 
 def test_a_newer_upload_takes_the_place_of_an_older_one(stack: Stack) -> None:

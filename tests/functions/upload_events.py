@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 
 import json
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -14,12 +15,14 @@ EVENTS = Path(__file__).parent / "events"
 _BATCH: dict[str, Any] = json.loads((EVENTS / "object_created_in_sqs.json").read_text())
 
 
-def s3_event(*keys: str) -> str:
-    """The body of a message: the keys encoded as S3 does it, slashes left as they are."""
+def s3_event(*keys: str, age: timedelta = timedelta(0)) -> str:
+    """The body of a message: the keys encoded as S3 does it, slashes left as they are; the objects made `age` ago."""
+    at = (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     (template,) = _BATCH["Records"][0]["body"]["Records"]
     records = [deepcopy(template) for _ in keys]
     for record, key in zip(records, keys, strict=True):
         record["s3"]["object"]["key"] = quote_plus(key, safe="/")
+        record["eventTime"] = at
     return json.dumps({"Records": records})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import secrets
@@ -77,6 +78,12 @@ def queue_urls(stack: LocalStack) -> tuple[str, str]:
     queue = next(q for q in stack.graph.of_type("aws:sqs/queue:Queue") if q.inputs.get("redrivePolicy"))
     dead_letter_arn = json.loads(queue.inputs["redrivePolicy"])["deadLetterTargetArn"]
     return queue.outputs["url"], stack.graph.with_output("aws:sqs/queue:Queue", "arn", dead_letter_arn).outputs["url"]
+
+
+def event_of(key: str) -> str:
+    """What S3 sends to the queue when an object is made, as far as it is read."""
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    return json.dumps({"Records": [{"eventTime": now, "s3": {"object": {"key": key}}}]})
 
 
 def send(stack: LocalStack, body: str) -> None:

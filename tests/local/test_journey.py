@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import io
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from PIL import Image, ImageOps
 
 from client.session import ClientError, Session
 from local.stack import LocalStack
-from tests.local.conftest import PHOTO, change_visibility, queue_urls, send, sign_in, wait_until
+from tests.local.conftest import PHOTO, change_visibility, event_of, queue_urls, send, sign_in, wait_until
 
 FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
@@ -221,8 +220,7 @@ class TestOrder:
         upload = session.upload(photo, "image/jpeg")
         stack.receiver.wait_for(upload.upload_id, 10)
         before = versions(stack, session.subject)
-        record = {"s3": {"object": {"key": f"incoming/{session.subject}/{upload.upload_id}"}}}
-        send(stack, json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Post", **record}]}))
+        send(stack, event_of(f"incoming/{session.subject}/{upload.upload_id}"))
         wait_until(lambda: queue_is_empty(stack), "the queue is empty")
         assert versions(stack, session.subject) == before
         events = [event for event in stack.receiver.events if event["upload_id"] == upload.upload_id]

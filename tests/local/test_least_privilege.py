@@ -18,7 +18,7 @@ from local.guard.iam import Statement, evaluate
 from local.recorder import ProgramError, Resource
 from local.sandbox import Sandbox
 from local.stack import LocalStack
-from tests.local.conftest import send, sign_in, wait_until
+from tests.local.conftest import event_of, send, sign_in, wait_until
 
 ENOUGH_SECONDS = 1.5  # a warm upload takes a tenth of this
 
@@ -63,10 +63,6 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
 def rejections(stack: LocalStack, subject: str) -> list[str]:
     """The uploads of a subject that the webhook called rejected."""
     return [e["upload_id"] for e in stack.receiver.events if (e["event"], e["subject"]) == ("avatar.rejected", subject)]
-
-
-def event_of(key: str) -> str:
-    return json.dumps({"Records": [{"s3": {"object": {"key": key}}}]})
 
 
 def says(stack: LocalStack, upload: str, what: str) -> bool:
