@@ -63,6 +63,7 @@ identity = Identity(
     IdentityArgs(
         user_pool_id=config.user_pool_id,
         client_id=config.user_pool_client_id,
+        self_sign_up=config.self_sign_up,
         protect=config.protect_data,
     ),
     in_aws,
@@ -90,6 +91,7 @@ api = UploadApi(
 
 pulumi.export("apiUrl", api.url)
 pulumi.export("cdnUrl", cdn.base_url)
+pulumi.export("distributionId", cdn.distribution_id)
 pulumi.export("avatarUrl", pulumi.Output.concat(cdn.base_url, "/avatars/{subject}.jpg"))
 pulumi.export("uploadsBucket", pipeline.uploads_bucket_name)
 pulumi.export("assetsBucket", cdn.bucket_name)

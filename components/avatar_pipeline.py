@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,17 @@ _VISIBILITY_SECONDS = 6 * _TIMEOUT_SECONDS
 _MAX_RECEIVES = 5
 _LONGEST_RETENTION_DAYS = 14  # SQS keeps no message longer
 _LATE_SECONDS = 15 * 60
+# About forty minutes in all, so that a receiver can be deployed anew. SNS's own default for a webhook is three retries
+# within a minute: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+_WEBHOOK_RETRIES = {
+    "numRetries": 50,
+    "numNoDelayRetries": 3,
+    "numMinDelayRetries": 2,
+    "minDelayTarget": 1,
+    "numMaxDelayRetries": 35,
+    "maxDelayTarget": 60,
+    "backoffFunction": "exponential",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +82,9 @@ class AvatarPipelineArgs:
 class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
-    Makes: the uploads bucket with its notification, the queue, its dead-letter queue and two alarms, the topic and, if
-    asked for, its webhook subscription, `process_avatar` with its layers, and the event source mapping.
+    Makes: the uploads bucket with its notification, the queue, its dead-letter queue and two alarms, the topic,
+    `process_avatar` with its layers, and the event source mapping; with a webhook also its subscription, a queue of the
+    events it did not take, and an alarm.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -93,7 +106,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         uploads = self._uploads_bucket(args)
         dead_letters, queue = self._queues(args)
         self._send_uploads_to(queue, uploads)
-        topic = self._topic(args)
+        topic = self._topic()
         function = self._process_avatar(args, uploads, queue, topic)
         lambda_.EventSourceMapping(
             f"{name}-source",
@@ -105,7 +118,8 @@ class AvatarPipeline(pulumi.ComponentResource):
             scaling_config=lambda_.EventSourceMappingScalingConfigArgs(maximum_concurrency=args.max_concurrency),
             opts=self._child,
         )
-        self._alarms(args, queue, dead_letters)
+        undelivered = self._webhook(args.webhook_url, topic) if args.webhook_url is not None else None
+        self._alarms(args, queue, dead_letters, undelivered)
 
         self.uploads_bucket_name = uploads.bucket_name
         self.uploads_bucket_arn = uploads.bucket_arn
@@ -197,7 +211,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _topic(self, args: AvatarPipelineArgs) -> sns.Topic:
+    def _topic(self) -> sns.Topic:
         topic = sns.Topic(
             f"{self._name}-events",
             # AWS's own key: its policy admits whoever may publish in the account, so the function needs no KMS rights.
@@ -211,16 +225,28 @@ class AvatarPipeline(pulumi.ComponentResource):
             policy=iam.policy(iam.tls_only("sns:Publish", topic.arn)),
             opts=self._child,
         )
-        if args.webhook_url is not None:
-            sns.TopicSubscription(
-                f"{self._name}-webhook",
-                topic=topic.arn,
-                protocol="https",
-                endpoint=args.webhook_url,
-                raw_message_delivery=False,
-                opts=self._child,
-            )
         return topic
+
+    def _webhook(self, url: pulumi.Input[str], topic: sns.Topic) -> sqs.Queue:
+        """Subscribes the address; gives the queue of what it would not take."""
+        undelivered = sqs.Queue(
+            f"{self._name}-undelivered",
+            sqs_managed_sse_enabled=True,
+            message_retention_seconds=_LONGEST_RETENTION_DAYS * _DAY_SECONDS,
+            opts=self._child,
+        )
+        admitted = self._queue_policy("undelivered", undelivered, iam.admit_topic(undelivered.arn, topic.arn))
+        sns.TopicSubscription(
+            f"{self._name}-webhook",
+            topic=topic.arn,
+            protocol="https",
+            endpoint=url,
+            raw_message_delivery=False,
+            delivery_policy=json.dumps({"healthyRetryPolicy": _WEBHOOK_RETRIES}),
+            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": undelivered.arn}),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=admitted),
+        )
+        return undelivered
 
     def _process_avatar(
         self,
@@ -263,7 +289,13 @@ class AvatarPipeline(pulumi.ComponentResource):
             self._child,
         )
 
-    def _alarms(self, args: AvatarPipelineArgs, queue: sqs.Queue, dead_letters: sqs.Queue) -> None:
+    def _alarms(
+        self,
+        args: AvatarPipelineArgs,
+        queue: sqs.Queue,
+        dead_letters: sqs.Queue,
+        undelivered: sqs.Queue | None,
+    ) -> None:
         actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
         self._alarm(
             "failed-uploads",
@@ -281,6 +313,15 @@ class AvatarPipeline(pulumi.ComponentResource):
             _LATE_SECONDS,
             actions,
         )
+        if undelivered is not None:
+            self._alarm(
+                "undelivered-events",
+                "The webhook did not take events, which wait in a queue",
+                undelivered,
+                "ApproximateNumberOfMessagesVisible",
+                0,
+                actions,
+            )
 
     def _alarm(
         self,

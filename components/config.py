@@ -16,7 +16,7 @@ from components import rules
 from components.rules import Rule
 
 _KEYS = (
-    *("allowedOrigins", "domain", "hostedZoneId", "userPoolId", "userPoolClientId"),
+    *("allowedOrigins", "domain", "hostedZoneId", "userPoolId", "userPoolClientId", "selfSignUp"),
     *("uploadsBucketName", "assetsBucketName", "sizes", "maxUploadBytes", "maxPixels", "originalsDays"),
     *("webhookUrl", "protectData", "logRetentionDays", "authorizerCacheSeconds"),
     *("throttleRate", "throttleBurst", "maxConcurrency", "webAclArn", "alarmTopicArn"),
@@ -51,6 +51,7 @@ class StackConfig:
     originals_days: int
     webhook_url: pulumi.Input[str] | None
     """An Output, and kept secret in the state, if the configuration keeps it secret."""
+    self_sign_up: bool
     protect_data: bool
     log_retention_days: int
     authorizer_cache_seconds: int
@@ -87,6 +88,7 @@ class StackConfig:
             max_pixels=own.number("maxPixels", rules.MAX_PIXELS),
             originals_days=own.number("originalsDays", rules.ORIGINALS_DAYS),
             webhook_url=own.perhaps_secret_text("webhookUrl", rules.HTTPS_URL),
+            self_sign_up=own.flag("selfSignUp"),
             protect_data=own.flag("protectData"),
             log_retention_days=own.number("logRetentionDays", rules.LOG_RETENTION_DAYS),
             authorizer_cache_seconds=own.number("authorizerCacheSeconds", rules.AUTHORIZER_CACHE_SECONDS),
@@ -106,6 +108,8 @@ class StackConfig:
         for given, other in ((pool, client), (client, pool)):
             if own.is_set(given) and not own.is_set(other):
                 own.refuse(given, f"it needs {own.name}:{other} beside it")
+        if self.self_sign_up and own.is_set(pool):
+            own.refuse("selfSignUp", f"{own.name}:{pool} names a pool that decides this itself")
         if own.is_set("hostedZoneId") and not own.is_set("domain"):
             own.refuse("hostedZoneId", f"it needs {own.name}:domain beside it")
         if self.uploads_bucket_name is not None and self.uploads_bucket_name == self.assets_bucket_name:

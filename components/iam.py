@@ -142,6 +142,18 @@ def admit_bucket_events(
     }
 
 
+def admit_topic(queue_arn: pulumi.Input[str], topic_arn: pulumi.Input[str]) -> Statement:
+    """Lets SNS put what a subscriber of one topic did not take into a queue."""
+    return {
+        "Sid": "Undelivered",
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+    }
+
+
 def _allow(actions: str | Sequence[str], resources: pulumi.Input[str] | Sequence[pulumi.Input[str]]) -> Statement:
     return {"Effect": "Allow", "Action": actions, "Resource": resources}
 

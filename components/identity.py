@@ -16,6 +16,8 @@ class IdentityArgs:
 
     user_pool_id: pulumi.Input[str] | None = None
     client_id: pulumi.Input[str] | None = None
+    self_sign_up: bool = False
+    """Whether everybody may make themselves a user of the pool that is made; else only its administrators can."""
     protect: bool = True
     """Whether Pulumi and Cognito refuse to delete the pool that is made, with all its users."""
 
@@ -69,6 +71,9 @@ class Identity(pulumi.ComponentResource):
             f"{name}-users",
             username_attributes=["email"],
             auto_verified_attributes=["email"],
+            admin_create_user_config=cognito.UserPoolAdminCreateUserConfigArgs(
+                allow_admin_create_user_only=not args.self_sign_up
+            ),
             username_configuration=cognito.UserPoolUsernameConfigurationArgs(case_sensitive=False),
             password_policy=cognito.UserPoolPasswordPolicyArgs(
                 minimum_length=12,

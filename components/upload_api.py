@@ -150,7 +150,8 @@ class UploadApi(pulumi.ComponentResource):
             action="lambda:InvokeFunction",
             function=function.function_name,
             principal="apigateway.amazonaws.com",
-            source_arn=pulumi.Output.concat(self._api.execution_arn, f"/*/{method}{path}"),
+            # API Gateway is told apart by what fills a parameter, not by its name: only a wildcard fits either way.
+            source_arn=pulumi.Output.concat(self._api.execution_arn, f"/*/{method}", re.sub(r"{[a-z_]+}", "*", path)),
             opts=self._child,
         )
         return apigatewayv2.Route(

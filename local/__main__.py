@@ -31,7 +31,9 @@ _USERS = ("alice@example.com", "bob@example.com")
 
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
-    # A supervisor's TERM ends the run as Ctrl-C does: with everything stopped and removed.
+    # Ctrl-C also where a shell has started us in the background and told us to ignore it; and a supervisor's TERM ends
+    # the run in the same way: with everything stopped and removed.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _interrupt())
     try:
         photos = [read_photo(path) for path in options.photos or [DEMO_PHOTO]]

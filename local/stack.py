@@ -127,7 +127,7 @@ class LocalStack:
                 for mapping in self.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
             ]
             subscriptions = [
-                Subscription(resource, self.aws)
+                Subscription(resource, self.graph, self.aws)
                 for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription")
             ]
             for worker in [*self.event_sources, *subscriptions]:

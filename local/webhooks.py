@@ -17,26 +17,29 @@ import requests
 from werkzeug.wrappers import Request, Response
 
 from local.aws import Aws
-from local.recorder import Resource
+from local.queue_policies import may_send
+from local.recorder import Graph, ProgramError, Resource
 from local.serving import Server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# Waits between tries, after https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html (the first
-# phases of the policy for HTTP endpoints; the last one, 35 tries 20 s apart, is cut short).
-_RETRY_SECONDS = (0, 0, 0, 1, 1, 2, 4, 8, 16, 20, 20)
+# https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html, for customer-managed endpoints
+_DEFAULT_RETRIES = {"numRetries": 3, "minDelayTarget": 20, "maxDelayTarget": 20}
 _TIMEOUT_SECONDS = 15
 
 
 class Subscription:
     """One HTTPS subscription: asks the endpoint to confirm, then delivers what is published."""
 
-    def __init__(self, resource: Resource, aws: Aws) -> None:
+    def __init__(self, resource: Resource, graph: Graph, aws: Aws) -> None:
+        """Raises ProgramError when what is not taken has a queue that SNS may not send to."""
         self._arn = resource.outputs["arn"]
         self._topic = resource.inputs["topic"]
         self._endpoint = resource.inputs["endpoint"]
         self._raw = resource.inputs.get("rawMessageDelivery", False)
+        policy = json.loads(resource.inputs.get("deliveryPolicy", "{}"))
+        self._waits = retry_waits(policy.get("healthyRetryPolicy", _DEFAULT_RETRIES))
         self._token = uuid.uuid4().hex
         self._confirmed = threading.Event()
         self._stopped = threading.Event()
@@ -46,6 +49,7 @@ class Subscription:
         self._queue = self._sqs.create_queue(QueueName=f"webhook-{self._token[:8]}")["QueueUrl"]
         queue_arn = aws.arn("sqs", self._queue.rsplit("/", 1)[-1])
         aws.client("sns").subscribe(TopicArn=self._topic, Protocol="sqs", Endpoint=queue_arn)
+        self._undelivered = _dead_letter_queue(resource, graph)
         self._thread = threading.Thread(target=self._run, name=resource.name, daemon=True)
 
     def start(self) -> None:
@@ -91,21 +95,45 @@ class Subscription:
             **({"x-amz-sns-rawdelivery": "true"} if raw else {}),
         }
         body = envelope["Message"] if raw else json.dumps(envelope)
-        for wait in _RETRY_SECONDS:
+        for wait in (0.0, *self._waits):
             if self._stopped.wait(wait):
                 return
             try:
                 answer = requests.post(self._endpoint, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
             except requests.RequestException:
                 continue
-            if answer.ok or (400 <= answer.status_code < 500 and answer.status_code != 429):
-                return  # a client error is permanent: SNS does not try again
+            if answer.ok:
+                return
+            if 400 <= answer.status_code < 500 and answer.status_code != 429:
+                break  # a client error is permanent: SNS does not try again
+        if self._undelivered and envelope["Type"] == "Notification":
+            self._sqs.send_message(QueueUrl=self._undelivered, MessageBody=body)
 
     def _confirm(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if Request(environ).args.get("Token") == self._token:
             self._confirmed.set()
             return Response("<ConfirmSubscriptionResponse/>", content_type="text/xml")(environ, start_response)
         return Response(status=403)(environ, start_response)
+
+
+def retry_waits(policy: Mapping[str, Any]) -> list[float]:
+    """Seconds before each retry of a `healthyRetryPolicy`: at once, at the least delay, growing, at the largest."""
+    least, largest = float(policy["minDelayTarget"]), float(policy["maxDelayTarget"])
+    at_once, at_least = policy.get("numNoDelayRetries", 0), policy.get("numMinDelayRetries", 0)
+    at_largest = policy.get("numMaxDelayRetries", 0)
+    growing = policy["numRetries"] - at_once - at_least - at_largest
+    steps = [least * (largest / least) ** (step / max(growing - 1, 1)) for step in range(growing)]
+    return [0.0] * at_once + [least] * at_least + steps + [largest] * at_largest
+
+
+def _dead_letter_queue(subscription: Resource, graph: Graph) -> str | None:
+    """The URL of the queue for what is not taken."""
+    if "redrivePolicy" not in subscription.inputs:
+        return None
+    arn = json.loads(subscription.inputs["redrivePolicy"])["deadLetterTargetArn"]
+    if not may_send(graph, "sns.amazonaws.com", subscription.inputs["topic"], arn):
+        raise ProgramError(f"{subscription.name}: SNS may not send what is not taken to {arn}")
+    return graph.with_output("aws:sqs/queue:Queue", "arn", arn).outputs["url"]
 
 
 class Receiver:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from local.aws import ACCOUNT_ID
-from local.guard.iam import evaluate, parse_policy
+from local.queue_policies import may_send
 from local.recorder import ProgramError, Resource
 from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
 
@@ -79,18 +77,7 @@ def _notification(resource: Resource, cloud: Cloud) -> Made:
 def _queue_configuration(bucket: str, queue: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     """Raises ProgramError when S3 could not send to the queue: AWS tries that before it takes the notification."""
     arn = queue["queueArn"]
-    policies = [
-        statement
-        for policy in cloud.graph.of_type("aws:sqs/queuePolicy:QueuePolicy")
-        if policy.inputs.get("queueUrl", "").rsplit("/", 1)[-1] == arn.rsplit(":", 1)[-1]
-        for statement in parse_policy(json.loads(policy.inputs["policy"]))
-    ]
-    context = {
-        "aws:sourcearn": f"arn:aws:s3:::{bucket}",
-        "aws:sourceaccount": ACCOUNT_ID,
-        "aws:securetransport": "true",
-    }
-    if not evaluate(policies, "sqs:SendMessage", arn, context, principal="Service:s3.amazonaws.com"):
+    if not may_send(cloud.graph, "s3.amazonaws.com", f"arn:aws:s3:::{bucket}", arn):
         raise ProgramError(
             f"Unable to validate the following destination configurations: {bucket} may not send to {arn} "
             "(the queue policy must exist before the notification and admit s3.amazonaws.com for this bucket)"

@@ -18,6 +18,7 @@ ASSETS_ARN = "arn:aws:s3:::their-assets"
 QUEUE_ARN = arn("sqs", "pipeline-queue-abc1234")
 DEAD_LETTERS_ARN = arn("sqs", "pipeline-dead-letters-abc1234")
 TOPIC_ARN = arn("sns", "pipeline-events-abc1234")
+UNDELIVERED_ARN = arn("sqs", "pipeline-undelivered-abc1234")
 QUEUE = "aws:sqs/queue:Queue"
 FUNCTION = "aws:lambda/function:Function"
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
@@ -220,7 +221,37 @@ def test_a_webhook_gets_the_signed_envelope(run_alone: RunAlone, packages: dict[
         "protocol": "https",
         "endpoint": url,
         "rawMessageDelivery": False,
+        "deliveryPolicy": '{"healthyRetryPolicy": {"numRetries": 50, "numNoDelayRetries": 3, "numMinDelayRetries": 2, '
+        '"minDelayTarget": 1, "numMaxDelayRetries": 35, "maxDelayTarget": 60, "backoffFunction": "exponential"}}',
+        "redrivePolicy": f'{{"deadLetterTargetArn": "{UNDELIVERED_ARN}"}}',
     }
+
+
+def test_what_a_webhook_does_not_take_is_kept_and_somebody_is_told(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    graph = run_alone(
+        lambda: AvatarPipeline("pipeline", args(packages, webhook_url="https://h.example.com", originals_days=3))
+    )
+    assert graph.named("pipeline-undelivered").inputs == {
+        "sqsManagedSseEnabled": True,
+        "messageRetentionSeconds": 14 * 86_400,
+    }
+    policy = graph.named("pipeline-undelivered-policy")
+    assert document(policy.inputs["policy"]) == [
+        tls_only("sqs:*", UNDELIVERED_ARN),
+        {
+            "Sid": "Undelivered",
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": UNDELIVERED_ARN,
+            "Condition": {"ArnEquals": {"aws:SourceArn": TOPIC_ARN}},
+        },
+    ]
+    assert policy.urn in graph.one("aws:sns/topicSubscription:TopicSubscription").dependencies
+    alarm = graph.named("pipeline-undelivered-events").inputs
+    assert (alarm["metricName"], alarm["threshold"]) == ("ApproximateNumberOfMessagesVisible", 0)
 
 
 def test_without_a_webhook_there_is_no_subscription_that_waits_for_ever(pipeline: Graph) -> None:

@@ -65,6 +65,7 @@ def test_with_a_region_alone_every_setting_has_its_default() -> None:
         max_pixels=50_000_000,
         originals_days=14,
         webhook_url=None,
+        self_sign_up=False,
         protect_data=True,
         log_retention_days=30,
         authorizer_cache_seconds=60,
@@ -160,6 +161,10 @@ def test_the_stack_to_play_with_has_a_valid_configuration() -> None:
             "avatars:webhookUrl is 'http://example.com'; allowed is an https:// URL",
         ),
         ({"protectData": "yes"}, "avatars:protectData is 'yes'; allowed is true or false"),
+        (
+            {"selfSignUp": True, "userPoolId": "eu-west-1_AbCdEfGhI", "userPoolClientId": "1h57kf5cpq17m0eml12EXAMPLE"},
+            "avatars:selfSignUp is 'true'; avatars:userPoolId names a pool that decides this itself",
+        ),
         (
             {"logRetentionDays": 31},
             "avatars:logRetentionDays is '31'; allowed is one of the numbers of days CloudWatch",

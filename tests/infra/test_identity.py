@@ -26,6 +26,7 @@ def test_a_pool_of_its_own_signs_in_by_email_with_good_passwords_and_a_second_fa
     assert pool.inputs == {
         "usernameAttributes": ["email"],
         "autoVerifiedAttributes": ["email"],
+        "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
         "usernameConfiguration": {"caseSensitive": False},
         "passwordPolicy": {
             "minimumLength": 12,

@@ -127,6 +127,12 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
     (
         invariants.services_are_let_in_for_one_source,
         "avatars-api-get-avatars-me-permission",
+        having(sourceArn="arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/*/GET/*"),
+        "admits any source",
+    ),
+    (
+        invariants.services_are_let_in_for_one_source,
+        "avatars-api-get-avatars-me-permission",
         having(principal="s3.amazonaws.com"),
         "in any account",
     ),

@@ -114,9 +114,14 @@ def test_a_given_user_pool_takes_the_place_of_the_stacks_own(run_stack: RunStack
     assert given.exports["userPoolClientId"] == "givenclient"
 
 
-def test_a_webhook_adds_one_subscription(run_stack: RunStack) -> None:
+def test_a_webhook_adds_its_subscription_and_a_queue_with_an_alarm_behind_it(run_stack: RunStack) -> None:
     with_webhook = run_stack({"webhookUrl": "https://hooks.example.com/avatars"})
-    assert types(with_webhook) - types(run_stack()) == {"aws:sns/topicSubscription:TopicSubscription": 1}
+    assert types(with_webhook) - types(run_stack()) == {
+        "aws:sns/topicSubscription:TopicSubscription": 1,
+        "aws:sqs/queue:Queue": 1,
+        "aws:sqs/queuePolicy:QueuePolicy": 1,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": 1,
+    }
 
 
 def test_outputs_on_the_hosts_that_aws_gives(run_stack: RunStack) -> None:
@@ -124,6 +129,7 @@ def test_outputs_on_the_hosts_that_aws_gives(run_stack: RunStack) -> None:
     assert run_stack().exports == {
         "apiUrl": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
         "cdnUrl": "https://d111111abcdef8.cloudfront.net",
+        "distributionId": "avatars-cdn-distribution-id",
         "avatarUrl": "https://d111111abcdef8.cloudfront.net/avatars/{subject}.jpg",
         "uploadsBucket": "avatars-pipeline-uploads-abc1234",
         "assetsBucket": "avatars-cdn-assets-abc1234",
