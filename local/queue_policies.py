@@ -10,7 +10,7 @@ from local.recorder import Graph
 
 
 def may_send(graph: Graph, service: str, source_arn: str, queue_arn: str) -> bool:
-    """Whether the recorded policies of a queue admit messages that a service (`s3.amazonaws.com`) sends for a source."""
+    """Whether a queue's recorded policies admit messages that a service (`s3.amazonaws.com`) sends for a source."""
     queue_name = queue_arn.rsplit(":", 1)[-1]
     statements = [
         statement
