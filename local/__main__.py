@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import secrets
 import signal
 import sys
@@ -18,6 +19,7 @@ import requests
 
 from client.photo import Photo, read_photo
 from client.session import ClientError, Session, Upload
+from functions import packaging
 from functions.packaging import PackagingError
 from local.recorder import ProgramError
 from local.serving import PortTakenError
@@ -64,6 +66,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
+    _build_packages()
     started = time.monotonic()
     config, left_out = read_config(options.stack)
     if left_out:
@@ -83,6 +86,15 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
                 _print_addresses(stack, users, options.outputs)
                 threading.Event().wait()
     return 0
+
+
+def _build_packages() -> None:
+    """The program would build Lambda's packages and the stack this machine's; here it is told what takes so long."""
+    progress = logging.getLogger(packaging.__name__)
+    progress.setLevel(logging.INFO)
+    progress.addHandler(logging.StreamHandler(sys.stdout))
+    for platform in (packaging.LAMBDA, packaging.Platform.host()):
+        packaging.build(platform)
 
 
 def _make_user(stack: LocalStack, username: str) -> dict[str, str]:
