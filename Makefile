@@ -43,8 +43,10 @@ clear: .venv/installed .build/outputs/$(STACK).json
 # Read anew each time: a stack's outputs change with every `pulumi up`.
 .PHONY: .build/outputs/$(STACK).json
 .build/outputs/$(STACK).json:
+	@command -v pulumi > /dev/null || { echo "this needs the Pulumi CLI, to ask stack $(STACK) for its outputs" >&2; exit 2; }
 	@mkdir -p $(@D)
-	@pulumi stack output --json --stack $(STACK) > $@
+	@pulumi stack output --json --stack $(STACK) > $@.partial
+	@mv $@.partial $@
 
 .venv/installed: requirements.txt requirements-dev.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -183,5 +183,5 @@ def _install_runtime_client(folder: Path) -> Path:
                     (folder / found.name).symlink_to(found.resolve())
     if not (folder / "awslambdaric").exists():
         shutil.rmtree(folder)
-        raise ProgramError("AWS's Lambda runtime client (awslambdaric) is not installed: see requirements-dev.txt")
+        raise ProgramError("AWS's Lambda runtime client, awslambdaric, is not installed; it is there for Linux only")
     return folder

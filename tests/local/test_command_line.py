@@ -146,6 +146,47 @@ class TestWhileUp:
         assert addresses == {"0100007F"}
 
 
+class TestMake:
+    """The Makefile's targets for a deployed stack, with a Pulumi CLI that knows the outputs of the running one."""
+
+    def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
+        command = [
+            "make",
+            "--old-file=.venv/installed",
+            f"VENV={Path(sys.executable).parent}",
+            "STACK=tried",
+            *arguments,
+        ]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+    @pytest.fixture
+    def pulumi(self, tmp_path: Path, running: Path) -> Generator[Path]:
+        cli = tmp_path / "pulumi"
+        cli.write_text(f'#!/bin/sh\ntest "$*" = "stack output --json --stack tried" && cat {running}\n')
+        cli.chmod(0o755)
+        yield tmp_path
+        (ROOT / ".build" / "outputs" / "tried.json").unlink(missing_ok=True)
+
+    def test_a_photo_goes_through_a_deployed_stack_and_is_cleared(self, pulumi: Path) -> None:
+        uploaded = self.make(pulumi, "upload", "PHOTO=local/photo.jpg")
+        assert (uploaded.returncode, uploaded.stderr) == (0, "")
+        assert uploaded.stdout.startswith("photo.jpg: form ")
+        cleared = self.make(pulumi, "clear")
+        assert (cleared.returncode, cleared.stderr) == (0, "")
+        assert " object versions of " in cleared.stdout
+
+    def test_without_a_photo_it_says_how_to_name_one(self, pulumi: Path) -> None:
+        refused = self.make(pulumi, "upload")
+        assert refused.returncode == 2
+        assert "make upload STACK=tried PHOTO=me.jpg" in refused.stderr
+
+    def test_without_the_pulumi_cli_it_says_so(self, tmp_path: Path) -> None:
+        refused = self.make(tmp_path, "upload", "PHOTO=local/photo.jpg")
+        assert refused.returncode == 2
+        assert "this needs the Pulumi CLI" in refused.stderr
+
+
 def test_outputs_that_are_not_a_stacks_are_a_sentence(tmp_path: Path) -> None:
     for content, sentence in (("{", "is not JSON"), ('{"users": [{"username": "a", "password": "b"}]}', "apiUrl")):
         outputs = tmp_path / "outputs.json"

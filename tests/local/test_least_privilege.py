@@ -113,7 +113,7 @@ def test_without_any_one_action_the_run_breaks(fragile: LocalStack, photo: bytes
                 survived.append((function.name, action))
             function.role.statements = granted
     assert survived == []
-    use_everything(fragile, photo)  # with every right back it works: nothing else was broken
+    use_everything(fragile, photo, seconds=20)  # with every right back it works: nothing else was broken
 
 
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents", "s3:PutObject"])
