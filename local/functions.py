@@ -79,7 +79,7 @@ class Functions:
 
     def __init__(self, graph: Graph, aws: Aws, deployment: Deployment) -> None:
         """Raises ProgramError for a function that AWS would not take, or that could not log."""
-        self._runtime = _install_runtime_client(deployment.folder / "runtime")
+        self._runtime = install_runtime_client(deployment.folder / "runtime")
         self._unpacked: dict[Path, Path] = {}
         self.by_arn = {
             resource.outputs["arn"]: self._deploy(resource, graph, aws, deployment)
@@ -173,7 +173,7 @@ def _require_logging(resource: Resource, graph: Graph, role: Principal) -> None:
             raise ProgramError(f"{resource.name}: its role may not {action} on {stream}, so its log would be lost")
 
 
-def _install_runtime_client(folder: Path) -> Path:
+def install_runtime_client(folder: Path) -> Path:
     """A folder with the runtime client alone: site-packages would lend a function modules its package lacks."""
     folder.mkdir(parents=True)
     for installed in (Path(entry) for entry in [*site.getsitepackages(), *sys.path]):
