@@ -270,12 +270,16 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "CDN_URL": args.cdn_url,
                     "TOPIC_ARN": topic.arn,
+                    "QUEUE_URL": queue.url,
                     "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
                     "MAX_PIXELS": str(args.max_pixels),
                     "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
+                    # Pictures that were replaced are taken away by a message to itself, ten minutes later.
+                    iam.send_to_queue(queue.arn),
+                    iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
                     # What it wrote to rejected/ it reads to tell its own record from an earlier delivery's.
                     *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),

@@ -55,6 +55,14 @@ def write_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:PutObject", _keys(bucket_arn, patterns))
 
 
+def delete_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
+    return _allow("s3:DeleteObject", _keys(bucket_arn, patterns))
+
+
+def send_to_queue(queue_arn: pulumi.Input[str]) -> Statement:
+    return _allow("sqs:SendMessage", queue_arn)
+
+
 def consume_queue(queue_arn: pulumi.Input[str]) -> Statement:
     """What an event source mapping does in the function's name.
 

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy and an SNS Publish.
+"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy, and requests to SNS and SQS.
 
 boto3 does the same and costs a quarter of a second at every cold start; this needs the standard library only.
 Requests for S3 objects go through obstore and are not signed here: S3 encodes paths in its own way and wants

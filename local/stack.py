@@ -199,6 +199,7 @@ class LocalStack:
             environment={
                 "AWS_ENDPOINT_URL_S3": self.aws_url,
                 "AWS_ENDPOINT_URL_SNS": self.aws_url,
+                "AWS_ENDPOINT_URL_SQS": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
                 "AWS_ALLOW_HTTP": "true",
             },

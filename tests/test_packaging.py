@@ -30,6 +30,7 @@ ENVIRONMENTS = {
         "UPLOADS_BUCKET": "uploads",
         "ASSETS_BUCKET": "assets",
         "CDN_URL": "https://cdn.example.com",
+        "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/q",
         "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:avatars",
         "SIZES": "512,128",
         "MAX_PIXELS": "50000000",

@@ -15,7 +15,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from functions import bucket_layout
 from functions.object_store import open_bucket
-from functions.process_avatar import image, publishing, s3_events
+from functions.process_avatar import image, publishing, retirement, s3_events
 from functions.process_avatar.topic import Topic
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _PATIENCE_SECONDS = 10
 UPLOADS = open_bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 TOPIC = Topic(os.environ["TOPIC_ARN"])
+RETIREMENT = retirement.Retirement(os.environ["QUEUE_URL"])
 CDN_URL = os.environ["CDN_URL"].rstrip("/")
 SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
@@ -77,13 +78,24 @@ def handle(batch: Batch, context: Context) -> BatchResult:
 def _is_done(message: _Message, context: Context) -> bool:
     is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
     try:
+        if former := retirement.read(message["body"]):
+            return _is_retired(former)
         objects = s3_events.created_objects(message["body"])
     except ValueError:
-        logger.exception("message is not an S3 event", extra={"message_id": message["messageId"]})
+        logger.exception("message is neither an S3 event nor a retirement", extra={"message_id": message["messageId"]})
         return False
     # each of them, also after a failure
     results = [_is_processed(its.key, is_redelivery or _is_late(its.at), context) for its in objects]
     return all(results)
+
+
+def _is_retired(former: retirement.Former) -> bool:
+    try:
+        retirement.remove(ASSETS, former)
+    except Exception:  # as for an upload
+        logger.exception("former avatar not removed, given back", extra=former._asdict())
+        return False
+    return True
 
 
 def _is_late(created_at: datetime) -> bool:
@@ -127,7 +139,7 @@ def _process(key: str, may_be_repeated: bool) -> None:
     avatar = publishing.new_avatar(
         subject, upload_id, rendition, original_etag=original.meta["e_tag"] or "", cdn_url=CDN_URL, at=_now()
     )
-    manifest = publishing.publish(ASSETS, avatar, seen)
+    manifest = publishing.publish(ASSETS, avatar, seen, RETIREMENT.schedule)
     if manifest == avatar.manifest:
         _announce_ready(manifest)
     else:

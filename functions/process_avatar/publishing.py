@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -95,13 +96,18 @@ def current(assets: S3Store, subject: str) -> Current | None:
     return Current(json.loads(bytes(stored.bytes())), stored.meta["e_tag"] or "")
 
 
-def publish(assets: S3Store, avatar: Avatar, seen: Current | None) -> Manifest:
+def publish(
+    assets: S3Store, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
+) -> Manifest:
     """Make `avatar` the current one; `seen` is what was current before, an older upload's.
 
     Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
+    `before_replacing` is told each manifest that is about to be replaced: afterwards nobody would know of it.
     """
     _put_variants(assets, avatar)
     for _ in range(ATTEMPTS):
+        if seen:
+            before_replacing(seen.manifest)
         _advance_stable_jpeg(assets, avatar)
         with suppress(_ChangedError):
             _replace(
@@ -115,13 +121,18 @@ def publish(assets: S3Store, avatar: Avatar, seen: Current | None) -> Manifest:
         seen = current(assets, avatar.subject)
         # Ours may be in there: obstore repeats a write whose answer was lost, and the repetition finds the first.
         if seen and seen.upload_id >= avatar.upload_id:
+            if seen.manifest["version"] != avatar.version:
+                obstore.delete(assets, _variant_keys(avatar))  # no manifest ever named them
             return seen.manifest
     raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
 
 
+def _variant_keys(avatar: Avatar) -> list[str]:
+    return [variant_key(avatar.subject, avatar.version, variant.size) for variant in avatar.rendition.variants]
+
+
 def _put_variants(assets: S3Store, avatar: Avatar) -> None:
-    for variant in avatar.rendition.variants:
-        key = variant_key(avatar.subject, avatar.version, variant.size)
+    for key, variant in zip(_variant_keys(avatar), avatar.rendition.variants, strict=True):
         attributes = {"Content-Type": f"image/{variant.format}", "Cache-Control": IMMUTABLE}
         obstore.put(assets, key, variant.data, attributes=attributes)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
 
 from local.guard.signature import SignedRequest
 
@@ -55,6 +56,8 @@ def list_permission(bucket: str) -> Permission:
 def _s3(request: SignedRequest) -> list[Permission]:
     target = s3_target(request.path)
     query = parse_qs(request.query, keep_blank_values=True)
+    if request.method == "POST" and "delete" in query:
+        return [Permission("s3:DeleteObject", f"arn:aws:s3:::{target.bucket}/{key}") for key in _deleted_keys(request)]
     subresources = set(query) - {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "x-id"}
     if subresources & {"tagging", "acl", "policy", "uploads", "uploadId", "versions", "delete", "cors", "lifecycle"}:
         raise UnknownActionError(f"s3: {request.method} with {sorted(subresources)}")
@@ -70,9 +73,21 @@ def _s3(request: SignedRequest) -> list[Permission]:
     return needed
 
 
+def _deleted_keys(request: SignedRequest) -> list[str]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+    document = ElementTree.fromstring(request.body)  # noqa: S314 - signed by one of the program's own functions
+    return [key.text or "" for key in document.iterfind("{*}Object/{*}Key")]
+
+
 def _sqs(request: SignedRequest) -> list[Permission]:
-    operation = request.headers["x-amz-target"].removeprefix("AmazonSQS.").removesuffix("Batch")
-    account, name = json.loads(request.body)["QueueUrl"].rsplit("/", 2)[1:]
+    """Both protocols of SQS: JSON, which the SDKs speak, and forms."""
+    if "x-amz-target" in request.headers:
+        operation = request.headers["x-amz-target"].removeprefix("AmazonSQS.").removesuffix("Batch")
+        queue_url = json.loads(request.body)["QueueUrl"]
+    else:
+        form = parse_qs(request.body.decode())
+        operation, queue_url = form["Action"][0], form["QueueUrl"][0]
+    account, name = queue_url.rsplit("/", 2)[1:]
     return [Permission(f"sqs:{operation}", f"arn:aws:sqs:{_region(request)}:{account}:{name}")]
 
 

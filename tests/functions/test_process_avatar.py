@@ -15,7 +15,7 @@ import pytest
 from obstore.exceptions import PreconditionError
 
 from functions import bucket_layout, upload_id
-from functions.process_avatar.topic import PublishError
+from functions.process_avatar.aws_query import QueryError
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
 from tests.functions.upload_events import Context, batch, message, s3_event, s3_test_event
@@ -36,6 +36,7 @@ class Stack:
     assets: str
     topic_arn: str
     inbox: str
+    queue: str
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT) -> str:
         """Store an original as posted in that minute of 2026; gives its upload id."""
@@ -116,6 +117,7 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
         clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     topic_arn = clients["sns"].create_topic(Name=name)["TopicArn"]
     inbox = clients["sqs"].create_queue(QueueName=name)["QueueUrl"]
+    queue = clients["sqs"].create_queue(QueueName=f"{name}-uploads")["QueueUrl"]
     queue_arn = clients["sqs"].get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]
     clients["sns"].subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn["QueueArn"])
     handler = load_handler(
@@ -123,18 +125,26 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
         {
             "AWS_ENDPOINT_URL_S3": moto_endpoint,
             "AWS_ENDPOINT_URL_SNS": moto_endpoint,
+            "AWS_ENDPOINT_URL_SQS": moto_endpoint,
             "AWS_ALLOW_HTTP": "true",
             "UPLOADS_BUCKET": f"{name}-uploads",
             "ASSETS_BUCKET": f"{name}-assets",
             "CDN_URL": CDN_URL,
             "TOPIC_ARN": topic_arn,
+            "QUEUE_URL": queue,
             "SIZES": "64,16",
             "MAX_PIXELS": "1000000",
             "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
         },
     )
     yield Stack(
-        handler=handler, uploads=f"{name}-uploads", assets=f"{name}-assets", topic_arn=topic_arn, inbox=inbox, **clients
+        handler=handler,
+        uploads=f"{name}-uploads",
+        assets=f"{name}-assets",
+        topic_arn=topic_arn,
+        inbox=inbox,
+        queue=queue,
+        **clients,
     )
     for client in clients.values():
         client.close()
@@ -375,6 +385,96 @@ def test_a_write_whose_answer_was_lost_is_still_announced(
     assert stack.heard_events() == [(event, new)]
 
 
+# --- Former avatars ---------------------------------------------------------------------------------------------------
+
+
+def pictures_of(stack: Stack, its_id: str) -> list[str]:
+    return sorted(key for key in stack.keys(stack.assets) if f"/{its_id}-" in key)
+
+
+def delayed(stack: Stack) -> int:
+    names = ["ApproximateNumberOfMessagesDelayed"]
+    attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.queue, AttributeNames=names)["Attributes"]
+    return int(attributes[names[0]])
+
+
+def retirement_of(stack: Stack, manifest: dict[str, Any]) -> dict[str, Any]:
+    return message(stack.handler.retirement.of(manifest).message())
+
+
+def test_a_first_avatar_retires_nothing(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    assert delayed(stack) == 0
+
+
+def test_the_pictures_of_a_replaced_avatar_stay_for_now_and_their_removal_is_scheduled(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+    former = stack.manifest()
+    stack.deliver(newer)
+    assert (len(pictures_of(stack, older)), delayed(stack)) == (2, 1)
+    monkeypatch.setattr(stack.handler.retirement, "DELAY_SECONDS", 0)
+    stack.handler.RETIREMENT.schedule(former)
+    (arrived,) = stack.sqs.receive_message(QueueUrl=stack.queue)["Messages"]
+    assert arrived["Body"] == retirement_of(stack, former)["body"]
+
+
+def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+    former = stack.manifest()
+    stack.deliver(newer)
+    assert stack.failures(retirement_of(stack, former), retirement_of(stack, former)) == []
+    assert pictures_of(stack, older) == []
+    assert len(stack.keys(stack.assets)) == 4
+    assert_current(stack, newer, BLUE)
+
+
+def test_what_is_current_still_is_not_removed(stack: Stack) -> None:
+    """The upload that was to replace it has failed since."""
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    assert stack.failures(retirement_of(stack, stack.manifest())) == []
+    assert_current(stack, new, RED)
+
+
+def test_an_upload_that_is_overtaken_while_it_writes_leaves_no_pictures(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    once_before_put(monkeypatch, ".json", lambda: stack.deliver(newer))
+    assert stack.deliver(older) == []
+    assert pictures_of(stack, older) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+
+    def refuse(*_: object) -> None:
+        raise QueryError("sqs answered 503")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.RETIREMENT, "schedule", refuse)
+        assert stack.deliver(newer) == [newer]
+    assert stack.manifest()["upload_id"] == older
+    assert stack.deliver(newer, receive_count=2) == []
+    assert_current(stack, newer, BLUE)
+
+
+@pytest.mark.parametrize("retire", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
+def test_a_broken_removal_fails_alone(stack: Stack, retire: str) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    broken, ours = message(f'{{"retire": {retire}}}'), message(s3_event(bucket_layout.incoming_key(SUBJECT, new)))
+    assert stack.failures(broken, ours) == [broken["messageId"]]
+    assert_current(stack, new, RED)
+
+
 # --- Rejection --------------------------------------------------------------------------------------------------------
 
 
@@ -465,7 +565,7 @@ def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, mo
     new = stack.upload(1, jpeg_of(RED))
 
     def refuse(*_: object) -> None:
-        raise PublishError("SNS answered 503")
+        raise QueryError("SNS answered 503")
 
     with monkeypatch.context() as patch:
         patch.setattr(stack.handler.TOPIC, "publish", refuse)

@@ -167,6 +167,7 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
                 "ASSETS_BUCKET": "their-assets",
                 "CDN_URL": "https://cdn.example.com",
                 "TOPIC_ARN": TOPIC_ARN,
+                "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/pipeline-queue-abc1234",
                 "SIZES": "256,64",
                 "MAX_PIXELS": "50000000",
                 "MAX_UPLOAD_BYTES": "10485760",
@@ -192,6 +193,8 @@ def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:
             "Action": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
             "Resource": QUEUE_ARN,
         },
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": QUEUE_ARN},
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*.webp"},
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 import requests
 
 from client.session import ClientError
 from functions import bucket_layout, upload_id
+from functions.process_avatar import retirement
 from local.event_source import EventSource
 from local.functions import Function
 from local.guard.iam import Statement, evaluate
@@ -52,10 +54,13 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     (rejected,) = rejections(stack, session.subject)
     send(stack, event_of(bucket_layout.incoming_key(session.subject, rejected)))
     wait_until(lambda: says(stack, rejected, "duplicate event of a rejected"), "the rejection is known", seconds)
-    session.upload(photo, "image/jpeg", seconds)
+    former = session.upload(photo, "image/jpeg", seconds).avatar
     upload = session.upload(photo, "image/jpeg", seconds)
     assert stack.receiver.wait_for(upload.upload_id, seconds)["event"] == "avatar.ready"
     assert requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).json() == upload.avatar
+    send(stack, retirement.of(dict(former)).message())
+    wait_until(lambda: not pictures(stack, former), "the former avatar's pictures are taken away", seconds)
+    assert len(pictures(stack, upload.avatar)) == 2
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSource(mapping, stack.graph, stack.functions, stack.aws)
 
@@ -63,6 +68,13 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
 def rejections(stack: LocalStack, subject: str) -> list[str]:
     """The uploads of a subject that the webhook called rejected."""
     return [e["upload_id"] for e in stack.receiver.events if (e["event"], e["subject"]) == ("avatar.rejected", subject)]
+
+
+def pictures(stack: LocalStack, manifest: Mapping[str, Any]) -> list[str]:
+    """The keys of the pictures there are of one version."""
+    prefix = f"avatars/{manifest['subject']}/{manifest['version']}/"
+    listing = stack.aws.client("s3").list_objects_v2(Bucket=stack.exports["assetsBucket"], Prefix=prefix)
+    return [stored["Key"] for stored in listing.get("Contents", [])]
 
 
 def says(stack: LocalStack, upload: str, what: str) -> bool:

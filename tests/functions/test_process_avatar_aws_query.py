@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from functions.process_avatar.topic import PublishError, Topic
+from functions.process_avatar.aws_query import QueryApi, QueryError
+from functions.process_avatar.topic import Topic
 
 ARN = "arn:aws:sns:eu-north-1:123456789012:avatars"
 
@@ -99,10 +100,10 @@ def test_a_connection_that_was_closed_while_idle_is_opened_again(sns: Sns) -> No
     assert (len(sns.requests), sns.connections) == (3, 3)
 
 
-def test_a_refusal_names_status_code_and_topic(sns: Sns) -> None:
+def test_a_refusal_names_service_status_code_and_action(sns: Sns) -> None:
     sns.status = 403
     sns.answer = b"<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code></Error></ErrorResponse>"
-    with pytest.raises(PublishError, match=f"403 AuthorizationError to a Publish to {ARN}"):
+    with pytest.raises(QueryError, match="sns answered 403 AuthorizationError to Publish"):
         Topic(ARN).publish("avatar.ready", {})
 
 
@@ -112,6 +113,6 @@ def test_a_server_that_is_not_there_is_an_error(sns: Sns, monkeypatch: pytest.Mo
         Topic(ARN).publish("avatar.ready", {})
 
 
-def test_without_an_endpoint_of_its_own_the_topic_is_reached_in_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_endpoint_of_its_own_a_service_is_reached_in_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_SNS", raising=False)
-    assert Topic(ARN).url == "https://sns.eu-north-1.amazonaws.com/"
+    assert QueryApi("sns", "eu-north-1", "2010-03-31").url == "https://sns.eu-north-1.amazonaws.com/"
