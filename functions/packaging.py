@@ -86,13 +86,13 @@ def build(
     folder = root / platform.name
     with _lock(folder):
         compiler = _find_compiler(platform)
-        layers: dict[str, Path] = {}
-        for layer in sorted({layer for used in layers_of.values() for layer in used}):
-            layers[layer] = folder / "layers" / f"{layer}.zip"
-            _bring_up_to_date(_layer_recipe(layer, layers[layer], sources, platform), platform, compiler)
-        for function in layers_of:
-            recipe = _function_recipe(function, folder / f"{function}.zip", sources)
-            _bring_up_to_date(recipe, platform, compiler)
+        used_layers = sorted({layer for used in layers_of.values() for layer in used})
+        layers = {layer: folder / "layers" / f"{layer}.zip" for layer in used_layers}
+        recipes = [_layer_recipe(layer, archive, sources, platform) for layer, archive in layers.items()]
+        recipes += [_function_recipe(function, folder / f"{function}.zip", sources) for function in layers_of]
+        built = [recipe for recipe in recipes if _bring_up_to_date(recipe, platform, compiler)]
+    if built and compiler is None:
+        log.info("not compiled, for want of a python%d.%d: cold starts take 20 to 40 ms longer", *platform.python)
     packages = {
         function: Package(
             name=function,
@@ -237,15 +237,13 @@ def _module_file(sources: Path, module: str) -> Path:
     raise PackagingError(f"there is no module {module} in {sources}")
 
 
-_WITHOUT_COMPILER = " (there is no python{}.{} here to compile it: cold starts take some 20 to 40 ms longer)"
-
-
-def _bring_up_to_date(recipe: _Recipe, platform: Platform, compiler: _Compiler | None) -> None:
+def _bring_up_to_date(recipe: _Recipe, platform: Platform, compiler: _Compiler | None) -> bool:
+    """Whether it had to be built."""
     record = recipe.archive.with_suffix(".key")
     key = _key(recipe, platform, compiler)
     if recipe.archive.exists() and record.exists() and record.read_text() == f"{key} {_digest_of(recipe.archive)}":
-        return
-    log.info("building %s%s", recipe.archive, "" if compiler else _WITHOUT_COMPILER.format(*platform.python))
+        return False
+    log.info("building %s", recipe.archive)
     recipe.archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder).resolve()
@@ -254,6 +252,7 @@ def _bring_up_to_date(recipe: _Recipe, platform: Platform, compiler: _Compiler |
             compiler.compile(stage, recipe.mounted_at)
         _write_zip(stage, recipe.archive)
     record.write_text(f"{key} {_digest_of(recipe.archive)}")
+    return True
 
 
 def _key(recipe: _Recipe, platform: Platform, compiler: _Compiler | None) -> str:
