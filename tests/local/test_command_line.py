@@ -150,7 +150,9 @@ class TestMake:
     """The Makefile's targets for a deployed stack, with a Pulumi CLI that knows the outputs of the running one."""
 
     def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
+        # Not as a part of the `make test` that may have started us: that hands down its flags and its level.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        environment = {**kept, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
         command = [
             "make",
             "--old-file=.venv/installed",
