@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import time
 from collections.abc import Mapping
@@ -89,7 +88,8 @@ class Session:
         )
 
     def _await_avatar(self, upload_id: str, deadline: float) -> dict[str, Any]:
-        for attempt in itertools.count():
+        pause = _FIRST_POLL_SECONDS
+        while True:
             state = self._call("GET", f"/avatars/uploads/{upload_id}")
             if state["status"] == "ready":
                 return state["avatar"]
@@ -97,8 +97,8 @@ class Session:
                 raise ClientError(f"the photo was rejected: {state['reason']}")
             if time.monotonic() > deadline:
                 raise ClientError(f"upload {upload_id} is still pending; the queue or its dead-letter queue knows why")
-            time.sleep(min(_FIRST_POLL_SECONDS * 1.3**attempt, _SLOWEST_POLL_SECONDS))
-        raise AssertionError("unreachable: the loop has no end")
+            time.sleep(pause)
+            pause = min(pause * 1.3, _SLOWEST_POLL_SECONDS)
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self.access_token}"}

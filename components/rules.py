@@ -172,8 +172,8 @@ BUCKET_NAME = Rule(
     "3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
     _matching(r"(?!xn--|sthree-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)"),
 )
-# The stable JPEG is 512 pixels whatever is said here, so 512 need not be among them. Every size is one more object, and
-# objects put are the largest part of what an upload costs: hence at most six.
+# The stable JPEG is 512 pixels whatever is said here, so 512 need not be among them. Every size is one more object to
+# put, for $5 a million: hence at most six.
 SIZES = Rule("a list of one to six different whole numbers from 16 to 1,024 (pixels)", _are_sizes)
 MAX_UPLOAD_BYTES = whole_number(1024, 50 * 1024 * 1024)
 MAX_PIXELS = whole_number(1_000_000, 100_000_000)

@@ -84,7 +84,8 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
                 raise
             if not options.once:
                 _print_addresses(stack, users, options.outputs)
-                threading.Event().wait()
+                with contextlib.suppress(KeyboardInterrupt):  # from here on the way to end it, not to break it off
+                    threading.Event().wait()
     return 0
 
 

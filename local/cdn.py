@@ -178,14 +178,13 @@ def _apply_headers_policy(policy: Mapping[str, Any], request: Request, response:
         response.headers["Strict-Transport-Security"] = value + ("; preload" if hsts.get("preload") else "")
     if "contentTypeOptions" in security:
         response.headers["X-Content-Type-Options"] = "nosniff"
-    for setting, header in (
-        ("frameOptions", "X-Frame-Options"),
-        ("referrerPolicy", "Referrer-Policy"),
-        ("contentSecurityPolicy", "Content-Security-Policy"),
+    for setting, value_name, header in (
+        ("frameOptions", "frameOption", "X-Frame-Options"),
+        ("referrerPolicy", "referrerPolicy", "Referrer-Policy"),
+        ("contentSecurityPolicy", "contentSecurityPolicy", "Content-Security-Policy"),
     ):
         if setting in security:
-            name = next(key for key in (setting, "frameOption", "referrerPolicy") if key in security[setting])
-            response.headers[header] = security[setting][name]
+            response.headers[header] = security[setting][value_name]
     for custom in policy.get("customHeadersConfig", {}).get("items", []):
         response.headers[custom["header"]] = custom["value"]
     _apply_cors(policy.get("corsConfig"), request, response)

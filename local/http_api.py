@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,13 +191,10 @@ class HttpApi:
 class _Call:
     id: str
     request: Request
-    started: float = 0.0
+    started: float = field(default_factory=time.monotonic)
     route: _Route | None = None
     parameters: Mapping[str, str] | None = None
     authorized: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        self.started = time.monotonic()
 
 
 @dataclass(frozen=True)

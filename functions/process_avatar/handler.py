@@ -78,9 +78,10 @@ def handle(batch: Batch, context: Context) -> BatchResult:
 def _is_done(message: _Message, context: Context) -> bool:
     is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
     try:
-        if former := retirement.read(message["body"]):
+        content = json.loads(message["body"])
+        if former := retirement.read(content):
             return _is_retired(former)
-        objects = s3_events.created_objects(message["body"])
+        objects = s3_events.created_objects(content)
     except ValueError:
         logger.exception("message is neither an S3 event nor a retirement", extra={"message_id": message["messageId"]})
         return False

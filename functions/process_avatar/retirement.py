@@ -30,9 +30,8 @@ class Former(NamedTuple):
         return json.dumps({"retire": self._asdict()})
 
 
-def read(body: str) -> Former | None:
-    """What a message asks to take away; None if it is a message of another kind. ValueError if it is broken."""
-    message = json.loads(body)
+def read(message: object) -> Former | None:
+    """What a decoded message asks to take away; None if it is of another kind. ValueError if it is broken."""
     if not isinstance(message, dict) or "retire" not in message:
         return None
     try:

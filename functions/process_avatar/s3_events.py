@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 """
 
-import json
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -16,12 +15,11 @@ class Created(NamedTuple):
     at: datetime  # with its time zone, UTC
 
 
-def created_objects(body: str) -> list[Created]:
-    """The objects a message tells of; none for the test message S3 sends when it is first connected.
+def created_objects(event: object) -> list[Created]:
+    """The objects a decoded message tells of; none for the test message S3 sends when it is first connected.
 
-    ValueError for a body that is not an S3 event.
+    ValueError for what is not an S3 event.
     """
-    event = json.loads(body)
     if not isinstance(event, dict):
         raise ValueError(f"not an S3 event: a JSON {type(event).__name__} where an object is expected")
     if event.get("Event") == "s3:TestEvent":

@@ -585,9 +585,10 @@ def test_the_test_event_of_a_new_notification_is_no_failure(stack: Stack) -> Non
     assert stack.failures(message(s3_test_event())) == []
 
 
-def test_a_message_that_is_no_s3_event_fails_alone(stack: Stack) -> None:
+@pytest.mark.parametrize("body", ['{"hello": 1}', "", "not json", "null", "[]"])
+def test_a_message_that_is_no_s3_event_fails_alone(stack: Stack, body: str) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    foreign, ours = message('{"hello": 1}'), message(s3_event(bucket_layout.incoming_key(SUBJECT, new)))
+    foreign, ours = message(body), message(s3_event(bucket_layout.incoming_key(SUBJECT, new)))
     assert stack.failures(foreign, ours) == [foreign["messageId"]]
     assert_current(stack, new, RED)
 

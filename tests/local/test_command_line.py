@@ -92,7 +92,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     assert children, "functions run as processes"
     process.send_signal(signal.SIGINT)
     process.stdout.close()
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=20) == 0
     assert not outputs.exists()
     wait_until(lambda: not any(is_running(child) for child in children), "every function's process has ended")
 
