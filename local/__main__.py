@@ -28,7 +28,7 @@ from local.stack import ROOT, LocalStack, Ports, read_config
 DEMO_PHOTO = Path(__file__).with_name("photo.jpg")
 OUTPUTS = ROOT / ".local" / "outputs.json"
 _FIRST_PORT = 8430
-_USERS = ("alice@example.com", "bob@example.com")
+_USERS = {"alice@example.com": "Alice Liddell", "bob@example.com": "Bob Cratchit"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -59,7 +59,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="photos to take through it")
     parser.add_argument("--once", action="store_true", help="exit after the photos, non-zero if anything failed")
     parser.add_argument("--stack", default="dev", help="whose Pulumi.<stack>.yaml to use (default: dev)")
-    parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of four ports (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of five ports (default: %(default)s)")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, help="where to write addresses and credentials")
     parser.add_argument("--resources", action="store_true", help="list the resources the program registers")
     return parser.parse_args(arguments)
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     if left_out:
         print(f"A local run has its own addresses and users; not used of {options.stack}: {', '.join(left_out)}")
     with LocalStack(config, Ports.starting_at(options.port)) as stack:
-        users = [_make_user(stack, name) for name in _USERS]
+        users = [_make_user(stack, *user) for user in _USERS.items()]
         print(f"Ready in {time.monotonic() - started:.1f} s: {len(stack.graph.resources)} resources")
         if options.resources:
             _print_resources(stack)
@@ -98,11 +98,16 @@ def _build_packages() -> None:
         packaging.build(platform)
 
 
-def _make_user(stack: LocalStack, username: str) -> dict[str, str]:
+def _make_user(stack: LocalStack, username: str, name: str) -> dict[str, str]:
     password = f"{secrets.token_urlsafe(12)}-aA1"
     pool = stack.exports["userPoolId"]
     cognito = stack.aws.client("cognito-idp")
-    cognito.admin_create_user(UserPoolId=pool, Username=username, MessageAction="SUPPRESS")
+    cognito.admin_create_user(
+        UserPoolId=pool,
+        Username=username,
+        UserAttributes=[{"Name": "name", "Value": name}],
+        MessageAction="SUPPRESS",
+    )
     cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
     return {"username": username, "password": password}
 
@@ -114,6 +119,7 @@ def _published(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path
     document: dict[str, Any] = {
         **stack.exports,
         "cognitoEndpoint": stack.aws_url,
+        "databaseUrl": stack.database.url,
         "users": list(users),
         "operator": {
             "endpoint_url": stack.aws_url,
@@ -170,7 +176,8 @@ def _print_failures(stack: LocalStack) -> None:
 
 
 def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
-    print(f"\nAPI      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
+    print(f"\nPage     {stack.exports['profileUrl']}")
+    print(f"API      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
     print("Users    " + ", ".join(f"{user['username']} / {user['password']}" for user in users))
     print(f"All of it, for any client: {outputs}. Ctrl-C stops everything.", flush=True)
 

@@ -21,11 +21,12 @@ _sequence = itertools.count(1)
 
 
 class Aws:
-    """S3, SQS, SNS and Cognito of one run."""
+    """S3, SQS, SNS, Systems Manager and Cognito of one run."""
 
     def __init__(self, server: Server, region: str) -> None:
         _complete_s3_events()
         self.url = server.url
+        self.authority = server.authority
         self.region = region
         self.principals = Principals()
         self.guard = Guard(DomainDispatcherApplication(create_backend_app), self.principals)

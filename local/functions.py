@@ -90,6 +90,10 @@ class Functions:
         """The function whose package is called so, e.g. `process_avatar`."""
         return next(function for function in self.by_arn.values() if function.name == logical_name)
 
+    def called(self, function_name: str) -> Function:
+        """The function of a name in AWS, e.g. `avatars-api-authorize-1a2b3c4`."""
+        return next(function for arn, function in self.by_arn.items() if arn.endswith(f":function:{function_name}"))
+
     def close(self) -> None:
         for function in self.by_arn.values():
             function.close()

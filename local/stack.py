@@ -20,8 +20,9 @@ from local.cdn import Cdn
 from local.event_source import EventSource
 from local.functions import Deployment, Functions
 from local.http_api import HttpApi
+from local.postgres import Postgres
 from local.recorder import PROJECT, Graph, ProgramError, Resource, run_program
-from local.resources import compute, edge, identity, messaging, storage
+from local.resources import compute, edge, identity, messaging, settings, storage
 from local.resources.maker import Cloud, Maker, make, recorded
 from local.serving import Server
 from local.webhooks import Receiver, Subscription
@@ -30,7 +31,12 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-1"
 
 # Settings of a stack that name things in a real account or a real domain: a local run has its own.
-_LEFT_OUT = ("domain", "hostedZoneId", "userPoolId", "userPoolClientId", "webAclArn", "alarmTopicArn", "webhookUrl")
+_LEFT_OUT = (
+    *("domain", "hostedZoneId", "userPoolId", "userPoolClientId", "webAclArn", "alarmTopicArn", "webhookUrl"),
+    *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
+)
+
+_DATABASE_URL = f"{PROJECT}:databaseUrl"
 
 Tamper = Callable[[Resource], Resource]
 
@@ -40,6 +46,7 @@ MAKERS: dict[str, Maker] = {
     **messaging.MAKERS,
     **identity.MAKERS,
     **compute.MAKERS,
+    **settings.MAKERS,
     **edge.MAKERS,
 }
 
@@ -52,11 +59,12 @@ class Ports:
     api: int = 0
     cdn: int = 0
     webhook: int = 0
+    database: int = 0
 
     @classmethod
     def starting_at(cls, first: int) -> Ports:
-        """0: four free ports."""
-        return cls(first, first + 1, first + 2, first + 3) if first else cls()
+        """0: five free ports."""
+        return cls(*range(first, first + 5)) if first else cls()
 
 
 def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
@@ -114,10 +122,16 @@ class LocalStack:
             self.api_url, self.webhook_url = servers["api"].url, servers["webhook"].url
             self._authorities = [server.authority for server in servers.values()]
             self.aws = Aws(servers["aws"], config["aws:region"])
-            webhook = {f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/"}
-            self.graph = self._record(program, {**config, **webhook}, servers, tamper or (lambda resource: resource))
+            self.database = Postgres(ports.database)
+            cleanup.callback(self.database.close)
+            own = {
+                f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
+                **({_DATABASE_URL: self.database.url} if _DATABASE_URL in config else {}),
+            }
+            self.graph = self._record(program, {**config, **own}, servers, tamper or (lambda resource: resource))
             self.functions = Functions(self.graph, self.aws, self._deployment())
             cleanup.callback(self.functions.close)
+            self._invoke_as_deployed()
             servers["api"].serve(HttpApi(self.graph, self.functions, self._folder / "access.log"))
             servers["cdn"].serve(Cdn(self.graph, self.aws))
             self.receiver = Receiver()
@@ -162,9 +176,27 @@ class LocalStack:
             made.resources[resource.urn] = replace(resource, id=id_, outputs={**resource.inputs, **computed})
             return id_, computed
 
-        recorded_graph = run_program(program, config=config, create=create, invoke=self._invoke, stack="local")
+        recorded_graph = run_program(
+            program,
+            config=config,
+            secret_keys=[_DATABASE_URL],
+            create=create,
+            invoke=self._invoke,
+            stack="local",
+        )
         made.exports = self._reachable(recorded_graph.exports)
         return made
+
+    def _invoke_as_deployed(self) -> None:
+        """Runs what `pulumi up` runs as part of a deployment, in the program's order.
+
+        https://www.pulumi.com/registry/packages/aws/api-docs/lambda/invocation/
+        """
+        for invocation in self.graph.of_type("aws:lambda/invocation:Invocation"):
+            function = self.functions.called(invocation.inputs["functionName"])
+            answer = function.invoke(json.loads(invocation.inputs["input"]))
+            if answer.error is not None:
+                raise ProgramError(f"{invocation.name}: {function.name} failed: {answer.error}\n{function.log()}")
 
     def _reachable(self, value: Any) -> Any:
         """The program writes https:// before every host; the fronts on this machine speak plain HTTP."""
@@ -200,6 +232,7 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_S3": self.aws_url,
                 "AWS_ENDPOINT_URL_SNS": self.aws_url,
                 "AWS_ENDPOINT_URL_SQS": self.aws_url,
+                "AWS_ENDPOINT_URL_SSM": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
                 "AWS_ALLOW_HTTP": "true",
             },

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
 from local.guard.signature import SignedRequest
 
 
@@ -96,8 +98,14 @@ def _sns(request: SignedRequest) -> list[Permission]:
     return [Permission(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
 
 
+def _ssm(request: SignedRequest) -> list[Permission]:
+    operation = request.headers["x-amz-target"].removeprefix("AmazonSSM.")
+    name = json.loads(request.body)["Name"].removeprefix("/")
+    return [Permission(f"ssm:{operation}", f"arn:aws:ssm:{_region(request)}:{DEFAULT_ACCOUNT_ID}:parameter/{name}")]
+
+
 def _region(request: SignedRequest) -> str:
     return request.headers["authorization"].split("/")[2]
 
 
-_SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {"s3": _s3, "sqs": _sqs, "sns": _sns}
+_SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {"s3": _s3, "sqs": _sqs, "sns": _sns, "ssm": _ssm}

@@ -1,4 +1,4 @@
-"""A bucket's CORS rules, as S3 applies them.
+"""CORS as the services apply it: S3 by a bucket's rules, Cognito for every origin.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html: the first rule that admits origin, method and every
 requested header answers; without one a preflight is refused and a plain answer carries no CORS header.
@@ -12,6 +12,18 @@ from typing import Any
 
 Rule = Mapping[str, Any]
 """A `corsRules` entry as the program registered it: allowedOrigins, allowedMethods, allowedHeaders, ..."""
+
+
+# Cognito's public operations are for apps on any page, and cannot be narrowed to some:
+# https://github.com/aws-amplify/amplify-js/issues/2982
+COGNITO: Sequence[Rule] = (
+    {
+        "allowedOrigins": ["*"],
+        "allowedMethods": ["POST"],
+        "allowedHeaders": ["*"],
+        "exposeHeaders": ["x-amzn-RequestId", "x-amzn-ErrorType", "x-amzn-ErrorMessage", "Date"],
+    },
+)
 
 
 def preflight_headers(rules: Sequence[Rule], origin: str, method: str, headers: str) -> dict[str, str] | None:

@@ -111,7 +111,7 @@ class Guard:
 
     def _preflight(self, request: SignedRequest, origin: str, start_response: StartResponse) -> Iterable[bytes]:
         headers = cors.preflight_headers(
-            self.cors_rules.get(s3_target(request.path).bucket, []),
+            self._cors_rules_for(request),
             origin,
             request.headers.get("access-control-request-method", ""),
             request.headers.get("access-control-request-headers", ""),
@@ -125,7 +125,7 @@ class Guard:
     def _with_cors(self, request: SignedRequest, origin: str | None, start_response: StartResponse) -> StartResponse:
         if origin is None:
             return start_response
-        rules = self.cors_rules.get(s3_target(request.path).bucket, [])
+        rules = self._cors_rules_for(request)
         added = list(cors.response_headers(rules, origin, request.method).items())
 
         def respond(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
@@ -133,6 +133,10 @@ class Guard:
             return start_response(status, [*kept, *added])
 
         return respond  # pyright: ignore[reportReturnType] - the protocol's overloads say no more than this
+
+    def _cors_rules_for(self, request: SignedRequest) -> Sequence[cors.Rule]:
+        bucket = s3_target(request.path).bucket
+        return self.cors_rules.get(bucket, []) if bucket else cors.COGNITO
 
 
 def _check(principal: Principal, permissions: Iterable[Permission]) -> None:

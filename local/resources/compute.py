@@ -22,5 +22,6 @@ MAKERS: dict[str, Maker] = {
     "aws:lambda/function:Function": _function,
     "aws:lambda/layerVersion:LayerVersion": _layer,
     "aws:lambda/permission:Permission": recorded,
+    "aws:lambda/invocation:Invocation": recorded,
     "aws:lambda/eventSourceMapping:EventSourceMapping": recorded,
 }

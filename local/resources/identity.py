@@ -8,6 +8,7 @@ from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
 
 
 def _user_pool(resource: Resource, cloud: Cloud) -> Made:
+    """A real one's endpoint has a host of Cognito's; this is where a browser finds it here."""
     inputs = resource.inputs
     pool = cloud.aws.client("cognito-idp").create_user_pool(
         PoolName=physical_name(resource, "name"),
@@ -15,7 +16,7 @@ def _user_pool(resource: Resource, cloud: Cloud) -> Made:
         AutoVerifiedAttributes=inputs.get("autoVerifiedAttributes", []),
         Policies={"PasswordPolicy": _capitalised(inputs.get("passwordPolicy", {}))},
     )["UserPool"]
-    return pool["Id"], {"arn": pool["Arn"], "endpoint": f"cognito-idp.{cloud.aws.region}.amazonaws.com/{pool['Id']}"}
+    return pool["Id"], {"arn": pool["Arn"], "endpoint": f"{cloud.aws.authority}/{pool['Id']}"}
 
 
 def _capitalised(settings: dict[str, object]) -> dict[str, object]:

@@ -20,8 +20,8 @@ def _bucket(resource: Resource, cloud: Cloud) -> Made:
     return name, {
         "bucket": name,
         "arn": f"arn:aws:s3:::{name}",
-        "bucketRegionalDomainName": f"{name}.s3.{region}.amazonaws.com",
-        "bucketDomainName": f"{name}.s3.amazonaws.com",
+        # A real one has a host of its own; behind one address buckets are told apart by the path.
+        "bucketRegionalDomainName": f"{cloud.aws.authority}/{name}",
         "region": region,
     }
 
@@ -41,22 +41,27 @@ def _cors(resource: Resource, cloud: Cloud) -> Made:
 
 def _object(resource: Resource, cloud: Cloud) -> Made:
     inputs = resource.inputs
-    asset = inputs.get("source")
-    if not isinstance(asset, pulumi.FileAsset):
-        raise ProgramError(f"{resource.name}: a local run uploads objects from a FileAsset, not from {asset!r}")
     headers = {"ContentType": inputs.get("contentType"), "CacheControl": inputs.get("cacheControl")}
-    with Path(asset.path).open("rb") as body:
-        answer = cloud.aws.client("s3").put_object(
-            Bucket=inputs["bucket"],
-            Key=inputs["key"],
-            Body=body,
-            **{name: value for name, value in headers.items() if value},
-        )
+    answer = cloud.aws.client("s3").put_object(
+        Bucket=inputs["bucket"],
+        Key=inputs["key"],
+        Body=_content(resource),
+        **{name: value for name, value in headers.items() if value},
+    )
     return inputs["key"], {
         "etag": answer["ETag"].strip('"'),
         "versionId": answer.get("VersionId", ""),
         "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}",
     }
+
+
+def _content(resource: Resource) -> bytes:
+    asset, text = resource.inputs.get("source"), resource.inputs.get("content")
+    if isinstance(asset, pulumi.FileAsset):
+        return Path(asset.path).read_bytes()
+    if isinstance(text, str):
+        return text.encode()
+    raise ProgramError(f"{resource.name}: a local run uploads a text or a FileAsset, not {asset or text!r}")
 
 
 def _notification(resource: Resource, cloud: Cloud) -> Made:
