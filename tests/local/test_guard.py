@@ -148,6 +148,20 @@ class TestPermissions:
             sns.publish(TopicArn=other, Message="x")
         assert code(error) == "AccessDenied"
 
+    @pytest.mark.parametrize("name", ["mine", "/team/mine"])
+    def test_parameters_are_judged_by_their_arn(self, aws: Aws, name: str) -> None:
+        for parameter in (name, f"{name}-too"):
+            aws.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value="secret")
+        ssm = aws.client_as("ssm", role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}"))))
+        assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "secret"
+        for refused in (
+            lambda: ssm.get_parameter(Name=f"{name}-too"),
+            lambda: ssm.delete_parameter(Name=name),
+        ):
+            with pytest.raises(ClientError) as error:
+                refused()
+            assert code(error) == "AccessDenied"
+
     def test_an_action_the_guard_does_not_know_is_refused_for_a_role(self, aws: Aws) -> None:
         s3 = aws.client_as("s3", role(aws, (["s3:*"], "*")))
         with pytest.raises(ClientError) as error:
@@ -287,6 +301,22 @@ class TestCors:
         for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
             answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
             assert answer.headers.get("Access-Control-Allow-Origin") == expected
+
+
+    def test_cognitos_public_operations_are_open_to_every_origin(self, aws: Aws) -> None:
+        origin = {"Origin": "https://anywhere.example"}
+        wanted = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,x-amz-target",
+        }
+        answer = requests.options(aws.url, headers=origin | wanted, timeout=5)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        operation = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
+        }
+        answer = requests.post(aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
 
 
 def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: Aws) -> None:
