@@ -302,7 +302,6 @@ class TestCors:
             answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
             assert answer.headers.get("Access-Control-Allow-Origin") == expected
 
-
     def test_cognitos_public_operations_are_open_to_every_origin(self, aws: Aws) -> None:
         origin = {"Origin": "https://anywhere.example"}
         wanted = {
