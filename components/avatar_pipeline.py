@@ -52,7 +52,7 @@ class AvatarPipelineArgs:
     max_upload_bytes: int = 10_485_760
     max_pixels: int = 50_000_000
     originals_days: int = 14
-    """Days an original, and the note why one was rejected, are kept."""
+    """Days an original that could not be processed, and the note why one was rejected, are kept."""
     webhook_url: pulumi.Input[str] | None = None
     """Gets the topic's events, in SNS's envelope, which carries the signature to check."""
     max_concurrency: int = 20
@@ -280,6 +280,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                     # Pictures that were replaced are taken away by a message to itself, ten minutes later.
                     iam.send_to_queue(queue.arn),
                     iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
+                    # An original goes as soon as it has been answered.
+                    iam.delete_objects(uploads.bucket_arn, "incoming/*"),
                     # What it wrote to rejected/ it reads to tell its own record from an earlier delivery's.
                     *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),

@@ -106,6 +106,9 @@ class PythonFunction(pulumi.ComponentResource):
                 log_format="JSON",
                 log_group=log_group.name,
                 application_log_level="INFO",
+                # Lambda's own three lines for every invocation were most of the log; of what fails it still writes.
+                # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+                system_log_level="WARN",
             ),
             # A function that starts before its policy exists fails on its first requests.
             opts=pulumi.ResourceOptions(parent=self, depends_on=role_policy),

@@ -1,7 +1,7 @@
 """Where everything lies in the two buckets. Every key the service reads or writes is made here.
 
 Uploads bucket:
-    incoming/<subject>/<upload_id>                   the original, as the browser posted it
+    incoming/<subject>/<upload_id>                   the original, until it has been answered
     rejected/<subject>/<upload_id>.json              why an original was refused
 Assets bucket, which the CDN serves:
     avatars/<subject>/<version>/<size>.webp          never changes

@@ -125,12 +125,27 @@ def _process(key: str, may_be_repeated: bool) -> None:
     seen = publishing.current(ASSETS, subject)
     if seen and seen.upload_id >= upload_id:
         _leave(seen.manifest, upload_id, may_be_repeated)
-        return
-    try:
-        original = obstore.get(UPLOADS, key)
-    except FileNotFoundError:
+    elif original := _original(key):
+        _answer(subject, upload_id, original, seen, may_be_repeated)
+    else:
         logger.info("original is gone, nothing to do", extra={"key": key})
         return
+    # Last: until everybody has been told, a redelivery must find the photo. Afterwards nobody needs it any more, and it
+    # says where it was taken.
+    obstore.delete(UPLOADS, key)
+
+
+def _original(key: str) -> "GetResult | None":
+    try:
+        return obstore.get(UPLOADS, key)
+    except FileNotFoundError:
+        return None
+
+
+def _answer(
+    subject: str, upload_id: str, original: "GetResult", seen: publishing.Current | None, may_be_repeated: bool
+) -> None:
+    """Make the avatar or record why there is none, and tell the topic."""
     try:
         rendition = _render(original)
     except image.Rejected as rejected:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store
 
 from functions.bucket_layout import manifest_key, stable_key, variant_key
-from functions.process_avatar.image import Rendition
+from functions.process_avatar.image import Rendition, Variant
 
 Manifest: TypeAlias = dict[str, Any]
 
@@ -104,11 +105,12 @@ def publish(
     Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
     `before_replacing` is told each manifest that is about to be replaced: afterwards nobody would know of it.
     """
-    _put_variants(assets, avatar)
+    # Lambda's time is paid for while S3 takes its own: the variants are written beside everything before the manifest.
+    with ThreadPoolExecutor() as pool:
+        variants = pool.map(lambda variant: _put_variant(assets, avatar, variant), avatar.rendition.variants)
+        _overtake(assets, avatar, seen, before_replacing)
+        list(variants)  # raises what one of them raised
     for _ in range(ATTEMPTS):
-        if seen:
-            before_replacing(seen.manifest)
-        _advance_stable_jpeg(assets, avatar)
         with suppress(_ChangedError):
             _replace(
                 assets,
@@ -124,30 +126,45 @@ def publish(
             if seen.manifest["version"] != avatar.version:
                 obstore.delete(assets, _variant_keys(avatar))  # no manifest ever named them
             return seen.manifest
+        _overtake(assets, avatar, seen, before_replacing)
     raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
 
 
+def _overtake(
+    assets: S3Store, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
+) -> None:
+    if seen:
+        before_replacing(seen.manifest)
+    _advance_stable_jpeg(assets, avatar, is_first=seen is None)
+
+
 def _variant_keys(avatar: Avatar) -> list[str]:
-    return [variant_key(avatar.subject, avatar.version, variant.size) for variant in avatar.rendition.variants]
+    return [_variant_key(avatar, variant) for variant in avatar.rendition.variants]
 
 
-def _put_variants(assets: S3Store, avatar: Avatar) -> None:
-    for key, variant in zip(_variant_keys(avatar), avatar.rendition.variants, strict=True):
-        attributes = {"Content-Type": f"image/{variant.format}", "Cache-Control": IMMUTABLE}
-        obstore.put(assets, key, variant.data, attributes=attributes)
+def _variant_key(avatar: Avatar, variant: Variant) -> str:
+    return variant_key(avatar.subject, avatar.version, variant.size)
 
 
-def _advance_stable_jpeg(assets: S3Store, avatar: Avatar) -> None:
-    """Put the JPEG unless the one there is of this upload or of a newer one."""
+def _put_variant(assets: S3Store, avatar: Avatar, variant: Variant) -> None:
+    attributes = {"Content-Type": f"image/{variant.format}", "Cache-Control": IMMUTABLE}
+    obstore.put(assets, _variant_key(avatar, variant), variant.data, attributes=attributes)
+
+
+def _advance_stable_jpeg(assets: S3Store, avatar: Avatar, *, is_first: bool) -> None:
+    """Put the JPEG unless the one there is of this upload or of a newer one. Before a first avatar none is looked for:
+    the write itself fails if there is one.
+    """
     key = stable_key(avatar.subject)
     attributes = {"Content-Type": "image/jpeg", "Cache-Control": MUTABLE, UPLOAD_ID: avatar.upload_id}
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         etag = None
-        with suppress(FileNotFoundError):
-            stored = obstore.get(assets, key, options={"head": True})
-            if stored.attributes.get(UPLOAD_ID, "") >= avatar.upload_id:
-                return
-            etag = stored.meta["e_tag"]
+        if not is_first or attempt:
+            with suppress(FileNotFoundError):
+                stored = obstore.get(assets, key, options={"head": True})
+                if stored.attributes.get(UPLOAD_ID, "") >= avatar.upload_id:
+                    return
+                etag = stored.meta["e_tag"]
         with suppress(_ChangedError):
             _replace(assets, key, avatar.rendition.stable_jpeg, attributes, etag)
             return

@@ -211,7 +211,60 @@ def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytes
     written: list[str] = []
     before_each_put(monkeypatch, written.append)
     stack.deliver(stack.upload(1, jpeg_of(RED)))
-    assert [key.rsplit(".")[-1] for key in written] == ["webp", "webp", "jpg", "json"]
+    endings = [key.rsplit(".")[-1] for key in written]
+    assert (sorted(endings[:-1]), endings[-1]) == (["jpg", "webp", "webp"], "json")
+
+
+@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
+def test_an_original_is_deleted_when_it_has_been_answered(stack: Stack, data: bytes) -> None:
+    new = stack.upload(1, data)
+    stack.deliver(new)
+    assert bucket_layout.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+
+
+@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
+def test_an_original_stays_while_anything_is_left_to_be_done_with_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    new = stack.upload(1, data)
+    monkeypatch.setattr(stack.handler.TOPIC, "publish", refuse)
+    assert stack.deliver(new) == [new]
+    assert bucket_layout.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
+
+
+def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> None:
+    """Overtaken by a newer upload, or posted again after it was done."""
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    stack.replace(newer, jpeg_of(GREEN))
+    assert stack.deliver(older, newer) == []
+    assert stack.keys(stack.uploads) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_makes_up_for_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    with monkeypatch.context() as patch:
+        patch.setattr(obstore, "delete", refuse)
+        assert stack.deliver(new) == [new]
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.keys(stack.uploads) == []
+
+
+def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    asked: list[str] = []
+    real_get = obstore.get
+
+    def get(store: Any, key: str, **options: Any) -> Any:
+        asked.append(key)
+        return real_get(store, key, **options)
+
+    monkeypatch.setattr(obstore, "get", get)
+    stack.deliver(new)
+    assert asked == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
 
 
 def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
@@ -240,10 +293,21 @@ def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
     assert stack.heard_events() == [("avatar.ready", new)] * 2
 
 
-@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
-def test_a_message_back_from_the_dead_letter_queue_is_announced_again(stack: Stack, data: bytes) -> None:
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
+def test_a_message_back_from_the_dead_letter_queue_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+) -> None:
     """A redriven message counts as received once, and what failed before may have been the announcement alone."""
     new = stack.upload(1, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    stack.deliver(new, age=timedelta(minutes=16))
+    assert stack.heard_events() == [(event, new)]
+
+
+def test_a_ready_avatar_is_announced_again_only_when_the_event_is_late(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     (announced,) = stack.heard_events()
     stack.deliver(new, age=timedelta(minutes=14))
@@ -456,9 +520,6 @@ def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
 
-    def refuse(*_: object) -> None:
-        raise QueryError("sqs answered 503")
-
     with monkeypatch.context() as patch:
         patch.setattr(stack.handler.RETIREMENT, "schedule", refuse)
         assert stack.deliver(newer) == [newer]
@@ -501,11 +562,25 @@ def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_a_redelivered_rejection_is_announced_again(stack: Stack) -> None:
+def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_no_more(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, b"this is no picture")
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    stack.deliver(new, receive_count=2)
+    stack.deliver(new, receive_count=3)
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_form_posted_again_after_its_rejection_is_announced_once(stack: Stack) -> None:
     new = stack.upload(1, b"this is no picture")
     stack.deliver(new)
-    stack.deliver(new, receive_count=2)
-    assert stack.heard_events() == [("avatar.rejected", new)] * 2
+    stack.replace(new, b"nor is this")
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+    assert bucket_layout.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
 def test_a_rejected_upload_leaves_the_avatar_there_was(stack: Stack) -> None:
@@ -564,9 +639,6 @@ def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
 def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
 
-    def refuse(*_: object) -> None:
-        raise QueryError("SNS answered 503")
-
     with monkeypatch.context() as patch:
         patch.setattr(stack.handler.TOPIC, "publish", refuse)
         assert stack.deliver(new) == [new]
@@ -621,6 +693,10 @@ def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> N
     assert stack.stable_jpeg()["Metadata"] == {"upload-id": its_id}
     keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix(f"{CDN_URL}/") for image in manifest["images"])]
     assert [stack.colour(key) for key in keys] == [colour] * len(keys)
+
+
+def refuse(*_: object) -> None:
+    raise QueryError("the service answered 503")
 
 
 def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:

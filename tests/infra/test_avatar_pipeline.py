@@ -177,6 +177,7 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
             "logFormat": "JSON",
             "logGroup": "pipeline-process-avatar-logs-abc1234",
             "applicationLogLevel": "INFO",
+            "systemLogLevel": "WARN",
         },
     }
 
@@ -195,6 +196,7 @@ def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:
         },
         {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": QUEUE_ARN},
         {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*.webp"},
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{UPLOADS_ARN}/incoming/*"},
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",

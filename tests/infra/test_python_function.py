@@ -41,6 +41,7 @@ def test_its_logs_have_a_group_of_their_own_with_a_retention(function: Graph) ->
         "logFormat": "JSON",
         "logGroup": "thing-logs-abc1234",
         "applicationLogLevel": "INFO",
+        "systemLogLevel": "WARN",
     }
 
 

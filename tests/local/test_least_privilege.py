@@ -52,8 +52,10 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
         session.upload(b"no picture", "image/png", seconds)
     wait_until(lambda: rejections(stack, session.subject), "the webhook tells of the rejection", seconds)
     (rejected,) = rejections(stack, session.subject)
-    send(stack, event_of(bucket_layout.incoming_key(session.subject, rejected)))
+    posted_again = bucket_layout.incoming_key(session.subject, rejected)
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=posted_again, Body=b"nor is this")
     wait_until(lambda: says(stack, rejected, "duplicate event of a rejected"), "the rejection is known", seconds)
+    wait_until(lambda: not originals(stack, session.subject), "originals that were answered are deleted", seconds)
     former = session.upload(photo, "image/jpeg", seconds).avatar
     upload = session.upload(photo, "image/jpeg", seconds)
     assert stack.receiver.wait_for(upload.upload_id, seconds)["event"] == "avatar.ready"
@@ -68,6 +70,13 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
 def rejections(stack: LocalStack, subject: str) -> list[str]:
     """The uploads of a subject that the webhook called rejected."""
     return [e["upload_id"] for e in stack.receiver.events if (e["event"], e["subject"]) == ("avatar.rejected", subject)]
+
+
+def originals(stack: LocalStack, subject: str) -> list[str]:
+    listing = stack.aws.client("s3").list_objects_v2(
+        Bucket=stack.exports["uploadsBucket"], Prefix=f"{bucket_layout.INCOMING}{subject}/"
+    )
+    return [stored["Key"] for stored in listing.get("Contents", [])]
 
 
 def pictures(stack: LocalStack, manifest: Mapping[str, Any]) -> list[str]:
