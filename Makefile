@@ -4,7 +4,7 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
-.PHONY: local test check format packages upload clear clean help
+.PHONY: local test check format packages bench cost upload clear clean help
 
 help:
 	@echo "make local                    the whole stack on this machine, with a photo taken through it"
@@ -12,6 +12,8 @@ help:
 	@echo "make test                     every test"
 	@echo "make check                    formatter, linter, type checker"
 	@echo "make packages                 build the Lambda packages and print their sizes"
+	@echo "make bench                    ours beside sharp and Node (needs Node 20 and npm; takes minutes)"
+	@echo "make cost                     dollars per million uploads, from what was measured; updates the README"
 	@echo "make upload STACK= PHOTO=     take a photo through a deployed stack, as one of its users"
 	@echo "make clear STACK=             remove what that user's uploads left"
 
@@ -32,6 +34,12 @@ format: .venv/installed
 
 packages: .venv/installed
 	@$(VENV)/python -m functions.packaging
+
+bench: .venv/installed
+	@$(VENV)/python -m bench $(ARGS)
+
+cost: .venv/installed
+	@$(VENV)/python -m bench.cost
 
 upload: .venv/installed .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs a photo: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }

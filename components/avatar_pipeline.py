@@ -261,9 +261,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             PythonFunctionArgs(
                 package=package,
                 description="Turns an upload into the pictures the CDN serves",
-                # Decoding and encoding keep one core busy: below 1,769 MB there is less than one, above it a second
-                # that would idle. The memory itself is plenty: 50 million pixels are 200 MB decoded.
-                memory=1769,
+                memory=_memory(args.max_pixels),
                 timeout=_TIMEOUT_SECONDS,
                 environment={
                     "UPLOADS_BUCKET": uploads.bucket_name,
@@ -355,3 +353,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             ok_actions=actions,
             opts=self._child,
         )
+
+
+def _memory(max_pixels: int) -> int:
+    """Megabytes for the largest picture that is let in, and no more: most of the time is waiting for S3, which costs
+    by the megabyte (bench/results.md has the curve). The worst kind, a PNG with alpha, takes 12 bytes a pixel.
+    """
+    return 1024 if max_pixels <= 50_000_000 else 1769

@@ -168,8 +168,9 @@ class UploadApi(pulumi.ComponentResource):
         function = self._function(
             "authorize",
             description="Verifies access tokens",
-            # Once started it checks a signature; starting loads a cryptography library, quicker with more CPU.
-            memory=512,
+            # One whole vCPU: a user waits while it starts, which loads a cryptography library and fetches keys. The
+            # millisecond that it is billed for afterwards costs a cent a million more.
+            memory=1769,
             # A key set that has to be fetched first, with some air. API Gateway itself waits ten seconds.
             timeout=5,
             environment={"ISSUER": self._args.issuer, "CLIENT_ID": self._args.client_id},

@@ -12,6 +12,7 @@ import runpy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from bench import cost
 from components.config import ConfigurationError, StackConfig
 from functions.process_avatar import image
 from local.recorder import Resource, run_program
@@ -156,27 +158,18 @@ def test_the_api_document_has_every_reason_for_a_rejection() -> None:
 # --- What it costs ----------------------------------------------------------------------------------------------------
 
 
-def amount(text: str) -> float:
-    return float(text.strip("*$").replace(",", ""))
+def test_the_cost_tables_are_what_make_cost_computes() -> None:
+    text = README.read_text()
+    assert cost.report() in section(README, "## What it costs"), "make cost writes them"
+    assert cost.written_into(text) == text
 
 
-def test_the_cost_of_a_million_uploads_adds_up() -> None:
-    *items, total = tables(section(README, "## What it costs"))[0]
-    for item, count, price, cost in items:
-        price_each = re.fullmatch(r"\$([\d.]+) per ([\d,]+)", price)
-        assert price_each, item
-        assert amount(cost) == pytest.approx(amount(count) * float(price_each[1]) / amount(price_each[2]), abs=0.005)
-    assert amount(total[3]) == pytest.approx(sum(amount(item[3]) for item in items), abs=0.005)
-
-
-def test_the_cost_counts_the_functions_and_the_objects_of_the_default_sizes() -> None:
-    costs, functions = tables(section(README, "## What it costs"))
-    counted = {item: amount(count) / 1_000_000 for item, count, *_ in costs if count}
-    gb_seconds = sum(float(f[1]) / 1024 * float(f[2]) * float(f[5]) / 1000 for f in functions)
-    puts = 1 + len(settings()["sizes"]["default"]) + 2  # the photo; the variants; the JPEG and the manifest
-    assert next(n for item, n in counted.items() if "GB-seconds" in item) == pytest.approx(gb_seconds, abs=0.00001)
-    assert next(n for item, n in counted.items() if "PUT" in item) == puts
-    assert next(n for item, n in counted.items() if "Lambda](" in item) == sum(float(f[2]) for f in functions)
+def test_every_figure_of_the_cost_has_its_price_and_the_prices_their_sources() -> None:
+    bill = tables(section(README, "## What it costs"))[0]
+    sources = {price.source for price in cost.prices().values()}
+    assert {link for row in bill for link in re.findall(r"\((https://\S+)\)", row[0])} <= sources
+    for price in cost.prices().values():
+        assert urlsplit(price.source).hostname == "aws.amazon.com"
 
 
 # --- Programs in the documents ----------------------------------------------------------------------------------------

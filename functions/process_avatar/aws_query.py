@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,11 @@ _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 class QueryError(Exception):
     """The service refused what it was asked; the message has its status and error code."""
+
+
+@cache  # some twenty milliseconds of the processor's time: the system trusts 140 authorities
+def _trusting_the_system() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class QueryApi:
@@ -33,8 +39,7 @@ class QueryApi:
         self.url = endpoint.rstrip("/") + "/"
         address = urlsplit(self.url)
         if address.scheme == "https":
-            context = ssl.create_default_context()
-            self._connection = HTTPSConnection(address.netloc, timeout=_TIMEOUT_SECONDS, context=context)
+            self._connection = HTTPSConnection(address.netloc, timeout=_TIMEOUT_SECONDS, context=_trusting_the_system())
         else:
             self._connection = HTTPConnection(address.netloc, timeout=_TIMEOUT_SECONDS)
 

@@ -159,7 +159,7 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
             arn("lambda", "layer:pipeline-object-store-test:1"),
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
-        "memorySize": 1769,
+        "memorySize": 1024,
         "timeout": 60,
         "environment": {
             "variables": {
@@ -180,6 +180,14 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
             "systemLogLevel": "WARN",
         },
     }
+
+
+@pytest.mark.parametrize(("max_pixels", "memory"), [(1_000_000, 1024), (50_000_000, 1024), (50_000_001, 1769)])
+def test_larger_pictures_get_more_memory(
+    run_alone: RunAlone, packages: dict[str, Package], max_pixels: int, memory: int
+) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, max_pixels=max_pixels)))
+    assert graph.one(FUNCTION).inputs["memorySize"] == memory
 
 
 def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:

@@ -137,7 +137,7 @@ def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, 
 @pytest.mark.parametrize(
     ("function", "memory", "timeout", "layers", "environment"),
     [
-        ("authorize", 512, 5, ["jwt"], {"ISSUER": ISSUER, "CLIENT_ID": "theirclient"}),
+        ("authorize", 1769, 5, ["jwt"], {"ISSUER": ISSUER, "CLIENT_ID": "theirclient"}),
         ("presign_upload", 256, 3, [], {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760"}),
         (
             "upload_status",

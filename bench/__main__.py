@@ -1,0 +1,98 @@
+"""python -m bench [--rounds N] [--only PART]: ours beside its peers, and the figures into bench/."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import deployed, inputs, report, runs, sizes
+from bench.cold import ColdBench
+from bench.rows import Row
+from bench.sides import Ours, Peers
+from bench.warm import WarmBench
+from functions.packaging import REPOSITORY
+
+_FOLDER = REPOSITORY / ".build" / "bench"
+_PARTS = ("warm", "cold", "sizes")
+_COLD_PICTURE = "12 MP JPEG"  # what a phone sends
+_CALLS = 60  # of a warm function, for its processor time
+
+
+class Bench:
+    def __init__(self, rounds: int) -> None:
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        self.rounds = rounds
+        self.peers = Peers.installed(_FOLDER / "peers")
+        self.ours = Ours.unpacked(_FOLDER / "ours")
+        self.deployed = deployed.functions()
+        self.pictures = {picture.name: picture for picture in inputs.made(_FOLDER / "inputs")}
+        self.cpu_ms: dict[str, float] = {}
+
+    def rows(self, part: str) -> Iterator[Row]:
+        return {"warm": self._warm, "cold": self._cold, "sizes": self._sizes}[part]()
+
+    def _warm(self) -> Iterator[Row]:
+        bench = WarmBench(self.ours, self.peers, self.deployed["process_avatar"].environment, self.rounds)
+        for picture in self.pictures.values():
+            yield bench.row(picture)
+
+    def _cold(self) -> Iterator[Row]:
+        bench = ColdBench(self.ours, self.peers, self.deployed, _FOLDER)
+        picture = self.pictures[_COLD_PICTURE]
+        with bench.contests(picture) as contests:
+            for contest in contests:
+                yield from bench.rows(contest, picture, 2 * self.rounds + 1)
+                ours, peer = bench.warm_cpu_ms(contest, _CALLS)
+                self.cpu_ms |= {contest.function: ours, f"{contest.function} in Node": peer}
+            self.cpu_ms["upload_status"] = bench.status_cpu_ms(contests[0], _CALLS)
+
+    def _sizes(self) -> Iterator[Row]:
+        yield from sizes.rows(self.peers, _FOLDER / "arm64")
+
+    def circumstances(self) -> report.Circumstances:
+        node = runs.run([self.peers.node, "--version"], {}).output.strip()
+        versions = f"Python {platform.python_version()}, Node {node.lstrip('v')}, sharp {self.peers.version('sharp')}"
+        return report.Circumstances(
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", _processor(), versions, self.rounds
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description="Ours beside its peers.")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of processes for each case (cold: twice as many)")
+    parser.add_argument("--only", choices=_PARTS, help="one part, printed and not written")
+    options = parser.parse_args()
+    bench = Bench(options.rounds)
+    measured_core, _ = runs.cores()
+    rows: list[Row] = []
+    with runs.pinned(measured_core):
+        for part in [options.only] if options.only else _PARTS:
+            for row in bench.rows(part):
+                _print(row)
+                rows.append(row)
+    print(f"\n{report.table(rows)}")
+    if not options.only:
+        report.write(rows, bench.cpu_ms, bench.circumstances())
+
+
+def _print(row: Row) -> None:
+    """At once: the whole takes minutes."""
+    peer = "fails" if row.peer is None else f"{row.peer:9.2f}"
+    ratio = "" if row.ratio is None else f"{row.ratio:6.2f}"
+    aim = "" if row.aim is None else f"  aim {row.aim:g}: {row.verdict}"
+    print(f"{row.name:<34}{row.ours:9.2f}{peer:>10} {row.unit:<10}{ratio:>6}{aim}", flush=True)
+    if row.note:
+        print(f"{'':<34}{row.note}", flush=True)
+
+
+def _processor() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"{name or 'unknown processor'} ({platform.machine()})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Cold, whole processes: from the interpreter's start to the last byte sent, ours against Node's, over TLS."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bench import runs, services
+from bench.deployed import Function
+from bench.inputs import Input
+from bench.rows import Row
+from bench.sides import PLATFORM, Ours, Peers, trusting, write_event
+from functions import upload_id
+
+_SUBJECT = "5f0c7a52-9d1e-4c0b-8a3f-6f2d1b7e4c90"
+_POOL, _CLIENT = "us-east-1_AbCdEfGhI", "1example23456789"
+_ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{_POOL}"
+_UPLOAD = upload_id.new(_SUBJECT, 1_795_000_000_000)
+_KEY = f"incoming/{_SUBJECT}/{_UPLOAD}"
+_TOPIC = "arn:aws:sns:us-east-1:123456789012:avatars"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One function against what does its work in Node: an event for both, each in its own environment."""
+
+    function: str
+    handler: str  # the peer's, in peers/
+    peer_name: str
+    event: Mapping[str, Any]
+    environment: Mapping[str, str]
+    aim: float
+
+
+class ColdBench:
+    def __init__(self, ours: Ours, peers: Peers, deployed: Mapping[str, Function], folder: Path) -> None:
+        self._ours = ours
+        self._peers = peers
+        self._deployed = deployed
+        self._folder = folder
+
+    @contextmanager
+    def contests(self, picture: Input) -> Generator[list[Contest]]:
+        """The contests, while what they talk to is there."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        objects = {
+            f"/uploads/{_KEY}": picture.data,
+            f"/{_POOL}/.well-known/jwks.json": _key_set(key),
+        }
+        _, elsewhere = runs.cores()
+        with services.serving(objects, elsewhere) as running:
+            common = {**PLATFORM, **trusting(running, self._folder), "AWS_ENDPOINT_URL_S3": running.url}
+            yield [
+                self._process_avatar(common, running.url),
+                self._presign_upload(common),
+                self._authorize(common, running.url, key),
+            ]
+
+    def rows(self, contest: Contest, picture: Input, rounds: int) -> list[Row]:
+        event = write_event(self._folder / f"{contest.function}.json", contest.event)
+        pairs = runs.in_pairs(
+            lambda: _checked(runs.run(self._ours.command(contest.function, event, 1), contest.environment)),
+            lambda: _checked(runs.run(self._peers.command(contest.handler, event, 1), contest.environment)),
+            rounds,
+        )
+
+        def row(what: str, unit: str, figure: Callable[[runs.Run], float], aim: float | None) -> Row:
+            return Row(
+                name=what,
+                ours=median(map(figure, pairs.ours)),
+                peer=median(map(figure, pairs.peer)),
+                peer_name=contest.peer_name,
+                unit=unit,
+                ratio=pairs.ratio(figure),
+                aim=aim,
+            )
+
+        is_process = contest.function == "process_avatar"
+        case = f"{contest.function}, {picture.name}" if is_process else contest.function
+        return [
+            row(f"cold, {case}", "ms", lambda its: its.wall_ms, contest.aim),
+            row(f"peak memory, {case}", "MiB", lambda its: _answer(its)["peak_mib"], 0.5 if is_process else None),
+        ]
+
+    def warm_cpu_ms(self, contest: Contest, times: int) -> tuple[float, float]:
+        """Processor time of one invocation of a function that has been called before: ours, the peer's."""
+        event = write_event(self._folder / f"{contest.function}.json", contest.event)
+        commands = (
+            self._ours.command(contest.function, event, times),
+            self._peers.command(contest.handler, event, times),
+        )
+        ours, peer = (_cpu_ms(runs.run(command, contest.environment)) for command in commands)
+        return ours, peer
+
+    def status_cpu_ms(self, contest: Contest, times: int) -> float:
+        """Processor time of upload_status for an upload that is pending, in the environment of another contest."""
+        pending = upload_id.new(_SUBJECT, int(1000 * time.time()))
+        asked = {"pathParameters": {"upload_id": pending}, **_of_subject()}
+        event = write_event(self._folder / "upload_status.json", asked)
+        return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))
+
+    def _process_avatar(self, common: Mapping[str, str], url: str) -> Contest:
+        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": {"key": _KEY}}}
+        message = {
+            "messageId": "1",
+            "body": json.dumps({"Records": [record]}),
+            "attributes": {"ApproximateReceiveCount": "1"},
+        }
+        environment = {
+            **common,
+            **self._deployed["process_avatar"].environment,
+            "AWS_ENDPOINT_URL_SNS": url,
+            "AWS_ENDPOINT_URL_SQS": url,
+            "UPLOADS_BUCKET": "uploads",
+            "ASSETS_BUCKET": "assets",
+            "CDN_URL": "https://cdn.example.com",
+            "TOPIC_ARN": _TOPIC,
+            "QUEUE_URL": f"{url}/123456789012/queue",
+        }
+        name = f"Node with sharp {self._peers.version('sharp')} and @aws-sdk/client-s3, bundled"
+        return Contest("process_avatar", "process", name, {"Records": [message]}, environment, 0.6)
+
+    def _presign_upload(self, common: Mapping[str, str]) -> Contest:
+        environment = {**common, **self._deployed["presign_upload"].environment, "UPLOADS_BUCKET": "uploads"}
+        del environment["AWS_ENDPOINT_URL_S3"]  # nothing is asked of S3
+        body = json.dumps({"content_type": "image/jpeg", "size": 2_700_000})
+        name = "Node with @aws-sdk/s3-presigned-post, bundled"
+        return Contest("presign_upload", "presign", name, {"body": body, **_of_subject()}, environment, 0.3)
+
+    def _authorize(self, common: Mapping[str, str], url: str, key: rsa.RSAPrivateKey) -> Contest:
+        environment = {
+            **common,
+            "ISSUER": _ISSUER,
+            "CLIENT_ID": _CLIENT,
+            "USER_POOL_ID": _POOL,
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
+            "KEYS_URL": f"{url}/{_POOL}/.well-known/jwks.json",
+        }
+        event = {"identitySource": [f"Bearer {_token(key)}"]}
+        return Contest("authorize", "authorize", "Node with aws-jwt-verify, bundled", event, environment, 1.0)
+
+
+def _of_subject() -> dict[str, Any]:
+    return {"requestContext": {"authorizer": {"lambda": {"sub": _SUBJECT}}}}
+
+
+def _token(key: rsa.RSAPrivateKey) -> str:
+    now = int(time.time())
+    claims = {
+        "sub": _SUBJECT,
+        "iss": _ISSUER,
+        "client_id": _CLIENT,
+        "token_use": "access",
+        "scope": "aws.cognito.signin.user.admin",
+        "iat": now,
+        "exp": now + 24 * 3600,
+    }
+    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "bench"})
+
+
+def _key_set(key: rsa.RSAPrivateKey) -> bytes:
+    numbers = key.public_key().public_numbers()
+    public = {name: _base64url(getattr(numbers, name)) for name in ("n", "e")}
+    return json.dumps({"keys": [{"kid": "bench", "kty": "RSA", "alg": "RS256", "use": "sig", **public}]}).encode()
+
+
+def _base64url(number: int) -> str:
+    return base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8)).rstrip(b"=").decode()
+
+
+def _answer(run: runs.Run) -> dict[str, Any]:
+    return json.loads(run.output.splitlines()[-1])
+
+
+def _checked(run: runs.Run) -> runs.Run:
+    """RunError if the work was not done: a handler that gives up is quick."""
+    answer = _answer(run)["answer"]
+    is_done = answer in ({}, {"batchItemFailures": []}) or answer.get("isAuthorized") or answer.get("statusCode") == 200
+    if not is_done:
+        raise runs.RunError(f"the handler answered {answer}:\n{run.output[-2000:]}")
+    return run
+
+
+def _cpu_ms(run: runs.Run) -> float:
+    times: list[float] = _answer(run)["cpu_ms"]
+    return median(times[len(times) // 4 :])  # the first calls still load and connect

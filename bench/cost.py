@@ -1,0 +1,242 @@
+"""Dollars per million uploads: from what was measured, what is deployed, the list prices, and a few assumptions.
+
+`python -m bench.cost` prints the tables and writes them into the README, between its marks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from bench import deployed
+from functions.packaging import REPOSITORY
+
+UPLOADS = 1_000_000
+PRICES = Path(__file__).with_name("prices.toml")
+MEASURED = Path(__file__).with_name("measured.json")
+README = REPOSITORY / "README.md"
+BEGIN, END = "<!-- make cost -->", "<!-- /make cost -->"
+
+# Lambda gives a function its memory's share of this many MB, which make one vCPU.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+ONE_VCPU_MB = 1769
+
+# Assumed, as nothing here is measured in AWS. Of one upload:
+PHOTO_GB = 0.003
+LOOKS_AT_STATUS = 2  # of which one finds it pending
+WRITE_MS, READ_MS = 30, 20  # a small request to S3, SNS or SQS, waited for
+PHOTO_READ_MS = 60  # its first byte, and 3 MB
+ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.5e-6, 0.5e-6
+ORIGINAL_LOG_GB = 0.8e-6  # Lambda's own lines, of each function
+
+
+@dataclass(frozen=True)
+class Price:
+    usd: float
+    per: float
+    unit: str
+    source: str
+
+    def of(self, count: float) -> float:
+        return count * self.usd / self.per
+
+
+@dataclass(frozen=True)
+class Work:
+    """What invocations of one function take. `waiting_ms` is time in which others work."""
+
+    function: str
+    memory: int  # MB
+    per_upload: float
+    cpu_ms: float
+    waiting_ms: float
+
+    @property
+    def billed_ms(self) -> int:
+        return billed_ms(self.cpu_ms, self.waiting_ms, self.memory)
+
+    @property
+    def gb_seconds(self) -> float:
+        """Of one upload."""
+        return self.per_upload * self.memory / 1024 * self.billed_ms / 1000
+
+
+def billed_ms(cpu_ms: float, waiting_ms: float, memory: int) -> int:
+    """A model, not a measurement: below one vCPU, processor time stretches as memory shrinks; waiting does not, and
+    more than one vCPU is of no use to one thread.
+    """
+    return ceil(cpu_ms / min(1, memory / ONE_VCPU_MB) + waiting_ms)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a bill: `count` is for a million uploads."""
+
+    name: str
+    count: float
+    price: Price
+
+    @property
+    def usd(self) -> float:
+        return self.price.of(self.count)
+
+
+def prices() -> dict[str, Price]:
+    read = tomllib.loads(PRICES.read_text())
+    return {key: _price(entry) for key, entry in read.items() if isinstance(entry, dict) and "usd" in entry}
+
+
+def _price(entry: Mapping[str, Any]) -> Price:
+    return Price(entry["usd"], entry["per"], entry["unit"], entry["source"])
+
+
+def measured() -> Mapping[str, Any]:
+    """What `make bench` wrote: processor time of warm functions, with date and processor."""
+    return json.loads(MEASURED.read_text())
+
+
+def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
+    memory = {name: function.memory for name, function in deployed.functions().items()}
+    # The manifest; the photo; variants and JPEG at once; the manifest; the topic; the deletion.
+    process_waits = READ_MS + PHOTO_READ_MS + 4 * WRITE_MS
+    # A look that finds the manifest is one read, one that does not is two.
+    status_waits = (2 * LOOKS_AT_STATUS - 1) / LOOKS_AT_STATUS * READ_MS
+    return [
+        Work("authorize", memory["authorize"], 1, cpu_ms["authorize"], 0),
+        Work("presign_upload", memory["presign_upload"], 1, cpu_ms["presign_upload"], 0),
+        Work("upload_status", memory["upload_status"], LOOKS_AT_STATUS, cpu_ms["upload_status"], status_waits),
+        Work("process_avatar", memory["process_avatar"], 1, cpu_ms["process_avatar"], process_waits),
+    ]
+
+
+def original_work(cpu_ms: Mapping[str, float]) -> list[Work]:
+    """The design this one replaces: Node, and the memory that Lambda gives who does not ask, 128 MB."""
+    return [
+        Work("authorizer", 128, 1, cpu_ms["authorize in Node"], 0),
+        Work("presigned URL", 128, 1, cpu_ms["presign_upload in Node"], 0),
+        Work("sharp", 128, 1, cpu_ms["process_avatar in Node"], PHOTO_READ_MS + WRITE_MS),
+    ]
+
+
+def ours(cpu_ms: Mapping[str, float]) -> list[Item]:
+    price, work = prices(), our_work(cpu_ms)
+    variants = len(deployed.default_sizes())
+    requests = 1 + LOOKS_AT_STATUS
+    log = requests * ACCESS_LOG_LINE_GB + FUNCTION_LOG_LINE_GB
+    return [
+        _item(
+            f"API Gateway: {requests} requests, the form and {LOOKS_AT_STATUS} looks", requests, price["api_request"]
+        ),
+        _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
+        _item("Lambda: GB-seconds", sum(its.gb_seconds for its in work), price["lambda_arm64"]),
+        _item(f"S3: writes: the photo, {variants} variants, JPEG, manifest", 1 + variants + 2, price["s3_put"]),
+        _item("S3: reads: 2 to process it, 3 for its status", 2 + 2 * LOOKS_AT_STATUS - 1, price["s3_get"]),
+        _item("SQS: send, receive, delete", 3, price["sqs_request"]),
+        _item("SNS: publish", 1, price["sns_publish"]),
+        _item("CloudWatch: GB of logs, 2 kB an upload", log, price["logs"]),
+        _item("S3: GB-months of originals, deleted at once", 0, price["s3_storage"]),
+        _item("CloudFront: invalidations, none", 0, price["invalidation"]),
+    ]
+
+
+def original(cpu_ms: Mapping[str, float]) -> list[Item]:
+    price, work = prices(), original_work(cpu_ms)
+    return [
+        _item("API Gateway", 1, price["api_request"]),
+        _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
+        _item("Lambda: GB-seconds", sum(its.gb_seconds for its in work), price["lambda_x86"]),
+        _item("S3: writes: the photo and one JPEG", 2, price["s3_put"]),
+        _item("S3: reads", 1, price["s3_get"]),
+        _item("SQS: none", 0, price["sqs_request"]),
+        _item("SNS: publish", 1, price["sns_publish"]),
+        _item("CloudWatch: GB of logs", len(work) * ORIGINAL_LOG_GB, price["logs"]),
+        # Kept for ever; over the first month, half of it on average.
+        _item("S3: GB-months of originals", PHOTO_GB / 2, price["s3_storage"]),
+        _item("CloudFront: invalidations", 1, price["invalidation"]),
+    ]
+
+
+def _item(name: str, per_upload: float, price: Price) -> Item:
+    return Item(name, per_upload * UPLOADS, price)
+
+
+def total(items: Sequence[Item]) -> float:
+    return sum(item.usd for item in items)
+
+
+def rivals() -> list[tuple[str, float, str]]:
+    """Name, dollars for a million uploads, and how that was reckoned."""
+    entries: dict[str, dict[str, Any]] = tomllib.loads(PRICES.read_text())["rivals"]
+    return [
+        (
+            f"[{entry['name']}]({entry['source']})",
+            _price(entry).of(UPLOADS * entry["units_per_upload"]),
+            f"${entry['usd']:g} per {entry['per']:,} {entry['unit']}" + "; second-hand" * entry["second_hand"],
+        )
+        for entry in entries.values()
+    ]
+
+
+def report() -> str:
+    """The tables, in Markdown."""
+    figures = measured()
+    cpu_ms: Mapping[str, float] = figures["cpu_ms"]
+    mine, theirs = ours(cpu_ms), original(cpu_ms)
+    dated = tomllib.loads(PRICES.read_text())
+    opening = (
+        f"A million uploads with the default sizes: **${total(mine):,.2f}**. List prices in {dated['region']} of "
+        f"{dated['date']}, without free tiers; look them up before you rely on them. Processor times of warm functions "
+        f"were measured on {figures['date']}, on {figures['processor']}."
+    )
+    return "\n\n".join((opening, _bill(mine, theirs), _functions(our_work(cpu_ms)), _rivals(total(mine))))
+
+
+def _bill(mine: Sequence[Item], theirs: Sequence[Item]) -> str:
+    lines = ["| item | count | price | USD | original design, USD |", "|---|---:|---|---:|---:|"]
+    for item, other in zip(mine, theirs, strict=True):
+        service, _, rest = item.name.partition(":")
+        name = f"[{service}]({item.price.source}):{rest}"
+        per = f"${Decimal(str(item.price.usd)):f} per {item.price.per:,}"
+        lines.append(f"| {name} | {item.count:,.0f} | {per} | {item.usd:,.2f} | {other.usd:,.2f} |")
+    lines.append(f"| **in all** | | | **{total(mine):,.2f}** | **{total(theirs):,.2f}** |")
+    return "\n".join(lines)
+
+
+def _functions(work: Sequence[Work]) -> str:
+    lines = [
+        "| function | memory, MB | invocations an upload | CPU, measured, ms | waiting, assumed, ms | billed, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| `{its.function}` | {its.memory} | {its.per_upload:g} | {its.cpu_ms:.1f} | {its.waiting_ms:g} "
+        f"| {its.billed_ms} |"
+        for its in work
+    ]
+    return "\n".join(lines)
+
+
+def _rivals(mine: float) -> str:
+    lines = ["| hosted, for the same three outputs | USD | times ours | list price |", "|---|---:|---:|---|"]
+    lines += [f"| {name} | {usd:,.0f} | {usd / mine:,.0f} | {how} |" for name, usd, how in rivals()]
+    return "\n".join(lines)
+
+
+def written_into(readme: str) -> str:
+    """The README with the report of now between its marks."""
+    return re.sub(rf"{BEGIN}\n.*?{END}", lambda _: f"{BEGIN}\n{report()}\n{END}", readme, flags=re.DOTALL)
+
+
+def main() -> None:
+    print(report())
+    README.write_text(written_into(README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

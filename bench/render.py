@@ -1,0 +1,74 @@
+"""python render.py <picture> <folder for the outputs> <seconds>: warm times in process, as JSON.
+
+`--floor` times decoding and encoding alone instead, which no engine on Pillow can be faster than: the picture decoded
+as far down as libjpeg scales, and the same outputs encoded, with nothing in between.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+
+from functions.process_avatar import image
+
+SIZES = (512, 128)
+_MAX_PIXELS = 50_000_000
+
+
+def main(path: str, folder: str, seconds: str, *options: str) -> None:
+    data = Path(path).read_bytes()
+    rendition = image.render(data, sizes=SIZES, max_pixels=_MAX_PIXELS)
+    for variant in rendition.variants:
+        (Path(folder) / f"{variant.size}.webp").write_bytes(variant.data)
+    (Path(folder) / "stable.jpg").write_bytes(rendition.stable_jpeg)
+    work = _floor(data, rendition) if "--floor" in options else lambda: _render(data)
+    work()
+    print(json.dumps(_times(work, float(seconds))))
+
+
+def _render(data: bytes) -> None:
+    image.render(data, sizes=SIZES, max_pixels=_MAX_PIXELS)
+
+
+def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], None]:
+    large, small = (_decoded(variant.data) for variant in rendition.variants)
+    stable = _decoded(rendition.stable_jpeg)
+
+    def work() -> None:
+        _decoded(data)
+        for picture in (large, small):
+            picture.save(BytesIO(), "WEBP", quality=image.QUALITY, method=image.WEBP_METHOD)
+        stable.save(BytesIO(), "JPEG", quality=image.QUALITY, optimize=True, subsampling="4:2:0")
+
+    return work
+
+
+def _decoded(data: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(data))
+    shrink = max((by for by in (8, 4, 2, 1) if min(picture.size) >= SIZES[0] * by * 1.25), default=1)
+    picture.draft(None, (picture.width // shrink, picture.height // shrink))
+    picture.load()
+    return picture
+
+
+def _times(work: Callable[[], None], seconds: float) -> dict[str, float]:
+    wall: list[float] = []
+    cpu: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(wall) < 3 or time.perf_counter() < end:
+        started, used = time.perf_counter(), time.process_time()
+        work()
+        wall.append(1000 * (time.perf_counter() - started))
+        cpu.append(1000 * (time.process_time() - used))
+    return {"wall_ms": median(wall), "cpu_ms": median(cpu)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

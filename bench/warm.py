@@ -1,0 +1,117 @@
+"""Warm, in process: a picture's bytes to the default set of outputs, ours against sharp's fastest way."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import runs
+from bench.inputs import Input
+from bench.quality import Quality, Reference
+from bench.rows import Row
+from bench.sides import Ours, Peers
+
+# Ratios to stay at or below.
+AIMS = {
+    "1 MP JPEG": 1.0,
+    "12 MP JPEG": 0.85,
+    "48 MP JPEG": 0.95,
+    "12 MP PNG with alpha": 1.3,
+    "4 MP WebP": 1.0,
+    "4 MP AVIF": 0.5,
+}
+_VARIANTS = ("one decode, effort 2", "one decode, effort 4", "clones, effort 2")  # peers/outputs.cjs
+_EDGE = 512
+_OUTPUTS = ("512.webp", "stable.jpg")  # those of the reference's size
+_SECONDS = 0.5  # of measuring in each process, after two renderings that are not counted
+
+
+@dataclass(frozen=True)
+class Times:
+    wall_ms: float
+    cpu_ms: float
+
+
+class WarmBench:
+    """`environment` is what the program gives process_avatar: some of it may be about speed."""
+
+    def __init__(self, ours: Ours, peers: Peers, environment: Mapping[str, str], rounds: int) -> None:
+        self._peers = peers
+        self._environment = {**os.environ, **environment, "PYTHONPATH": ":".join(ours.path("process_avatar"))}
+        self._rounds = rounds
+
+    def row(self, picture: Input) -> Row:
+        reference = Reference(picture.data, _EDGE)
+        with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
+            self._render(picture, here)
+            ours = _qualities(reference, Path(here))
+            variant = self._best_variant(picture, there)
+            if variant is None:
+                return self._without_peer(picture, here, ours)
+            pairs = runs.in_pairs(
+                lambda: self._render(picture, here), lambda: self._peer(picture, variant, there), self._rounds
+            )
+            peer = _qualities(reference, Path(there))
+        floor = self._floor(picture)
+        return Row(
+            name=f"warm, {picture.name}",
+            ours=median(its.wall_ms for its in pairs.ours),
+            peer=median(its.wall_ms for its in pairs.peer),
+            peer_name=f"sharp, {variant}",
+            unit="ms",
+            ratio=pairs.ratio(lambda its: its.wall_ms),
+            aim=AIMS.get(picture.name),
+            note=f"{_in_words(ours, peer)}; ratio of processor times {pairs.ratio(lambda its: its.cpu_ms):.2f}; "
+            f"decoding and encoding alone {floor:.1f} ms",
+        )
+
+    def _best_variant(self, picture: Input, folder: str) -> str | None:
+        """The one of sharp's ways that takes least of the processor; None if it cannot read the picture at all."""
+        try:
+            times = {variant: self._peer(picture, variant, folder).cpu_ms for variant in _VARIANTS}
+        except runs.RunError:
+            return None
+        return min(times, key=lambda variant: times[variant])
+
+    def _without_peer(self, picture: Input, folder: str, ours: list[Quality]) -> Row:
+        times = [self._render(picture, folder) for _ in range(self._rounds)]
+        return Row(
+            name=f"warm, {picture.name}",
+            ours=median(its.wall_ms for its in times),
+            peer=None,
+            peer_name="sharp, which cannot read it",
+            unit="ms",
+            ratio=None,
+            note=_in_words(ours, None),
+        )
+
+    def _render(self, picture: Input, folder: str, *options: str) -> Times:
+        # Without site-packages: the packages' own, such as Lambda has, are on the path.
+        script = [sys.executable, "-S", "-P", str(Path(__file__).with_name("render.py"))]
+        return self._timed([*script, str(picture.path), folder, str(_SECONDS), *options])
+
+    def _floor(self, picture: Input) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return median(self._render(picture, folder, "--floor").wall_ms for _ in range(3))
+
+    def _peer(self, picture: Input, variant: str, folder: str) -> Times:
+        script = str(self._peers.folder / "render.cjs")
+        return self._timed([self._peers.node, script, str(picture.path), variant, folder, str(_SECONDS)])
+
+    def _timed(self, command: list[str]) -> Times:
+        return Times(**json.loads(runs.run(command, self._environment).output.splitlines()[-1]))
+
+
+def _qualities(reference: Reference, folder: Path) -> list[Quality]:
+    return [reference.quality((folder / name).read_bytes()) for name in _OUTPUTS]
+
+
+def _in_words(ours: list[Quality], peer: list[Quality] | None) -> str:
+    both = zip(("WebP", "JPEG"), ours, peer or [None] * len(ours), strict=True)
+    return "; ".join(f"{name} {mine}" + (f" against {theirs}" if theirs else "") for name, mine, theirs in both)
