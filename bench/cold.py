@@ -74,7 +74,7 @@ class ColdBench:
             rounds,
         )
 
-        def row(what: str, unit: str, figure: Callable[[runs.Run], float], aim: float | None) -> Row:
+        def row(what: str, unit: str, figure: Callable[[runs.Run], float], aim: float | None, note: str = "") -> Row:
             return Row(
                 name=what,
                 ours=median(map(figure, pairs.ours)),
@@ -83,12 +83,14 @@ class ColdBench:
                 unit=unit,
                 ratio=pairs.ratio(figure),
                 aim=aim,
+                note=note,
             )
 
+        cpu = pairs.ratio(lambda its: its.cpu_ms)
         is_process = contest.function == "process_avatar"
         case = f"{contest.function}, {picture.name}" if is_process else contest.function
         return [
-            row(f"cold, {case}", "ms", lambda its: its.wall_ms, contest.aim),
+            row(f"cold, {case}", "ms", lambda its: its.wall_ms, contest.aim, f"ratio of processor times {cpu:.2f}"),
             row(f"peak memory, {case}", "MiB", lambda its: _answer(its)["peak_mib"], 0.5 if is_process else None),
         ]
 

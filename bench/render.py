@@ -7,18 +7,19 @@ as far down as libjpeg scales, and the same outputs encoded, with nothing in bet
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 
 from PIL import Image
 
 from functions.process_avatar import image
 
 SIZES = (512, 128)
+QUALITY, WEBP_METHOD = 80, 2  # the engine's own, for the floor
 _MAX_PIXELS = 50_000_000
 
 
@@ -44,8 +45,8 @@ def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], None]:
     def work() -> None:
         _decoded(data)
         for picture in (large, small):
-            picture.save(BytesIO(), "WEBP", quality=image.QUALITY, method=image.WEBP_METHOD)
-        stable.save(BytesIO(), "JPEG", quality=image.QUALITY, optimize=True, subsampling="4:2:0")
+            picture.save(BytesIO(), "WEBP", quality=QUALITY, method=WEBP_METHOD)
+        stable.save(BytesIO(), "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0")
 
     return work
 
@@ -59,15 +60,22 @@ def _decoded(data: bytes) -> Image.Image:
 
 
 def _times(work: Callable[[], None], seconds: float) -> dict[str, float]:
+    """The best of each: what is above it is others' doing."""
     wall: list[float] = []
     cpu: list[float] = []
     end = time.perf_counter() + seconds
     while len(wall) < 3 or time.perf_counter() < end:
-        started, used = time.perf_counter(), time.process_time()
+        started, used = time.perf_counter(), _processor_seconds()
         work()
         wall.append(1000 * (time.perf_counter() - started))
-        cpu.append(1000 * (time.process_time() - used))
-    return {"wall_ms": median(wall), "cpu_ms": median(cpu)}
+        cpu.append(1000 * (_processor_seconds() - used))
+    return {"wall_ms": min(wall), "cpu_ms": min(cpu)}
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those it started: some formats are decoded in one of their own."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 if __name__ == "__main__":
