@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
+from typing import TypeAlias
 from xml.sax.saxutils import escape
 
 from bench.rows import Row
@@ -18,6 +20,7 @@ _STYLE = """<style>
 </style>"""
 _LINE_COLOURS = ("#4a6fa5", "#b4552d", "#2a7f4f", "#8a5a9e", "#b08a1e")
 _LEFT, _BAR, _STEP, _SCALE = 330, 16, 26, 300  # pixels; a ratio of 1 is _SCALE wide
+_LABEL, _LINE = 45, 15  # pixels that a figure is wide, and a line of text high
 _LARGEST_RATIO = 2.0
 
 
@@ -43,38 +46,54 @@ def _bar(row: Row, y: int) -> list[str]:
     parts = [
         f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(row.name)}</text>',
         f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}"/>',
-        f'<text x="{_LEFT + width + 6:.1f}" y="{y + 13}">{more}{ratio:.2f}</text>',
     ]
+    label = width
     if row.aim is not None:
         x = _LEFT + row.aim * _SCALE
+        if width < row.aim * _SCALE < width + _LABEL:
+            label = row.aim * _SCALE
         parts.append(f'<line class="aim" x1="{x}" x2="{x}" y1="{y - 3}" y2="{y + _BAR + 3}"/>')
-    return parts
+    return [*parts, f'<text x="{_LEFT + label + 6:.1f}" y="{y + 13}">{more}{ratio:.2f}</text>']
 
 
-def curves(title: str, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, y_label: str) -> str:
-    """Lines through points (x, y), from the origin, each with its name at its end."""
-    width, height, left, bottom = 640, 360, 60, 50
+_Points: TypeAlias = Sequence[tuple[float, float]]
+
+
+def curves(title: str, lines: Sequence[tuple[str, _Points]], x_label: str, y_label: str) -> str:
+    """Lines through points (x, y) above an axis that begins at 0, each with its name at its end."""
+    width, height, left, top = 640, 360, 60, 50
     largest_x = max(x for _, points in lines for x, _ in points)
     largest_y = max(y for _, points in lines for _, y in points)
 
-    def place(x: float, y: float) -> str:
-        return f"{left + x / largest_x * width:.1f},{40 + (1 - y / largest_y) * height:.1f}"
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + x / largest_x * width, top + (1 - y / largest_y) * height
 
-    parts = [_open(left + width + 150, height + 40 + bottom, title)]
-    for step in range(5):
-        x, y = largest_x * step / 4, largest_y * step / 4
-        across, up = place(x, 0).split(","), place(0, y).split(",")
-        parts.append(f'<line class="grid" x1="{left}" x2="{left + width}" y1="{up[1]}" y2="{up[1]}"/>')
-        parts.append(f'<text x="{left - 6}" y="{float(up[1]) + 4}" text-anchor="end">{y:.3g}</text>')
-        parts.append(f'<text x="{across[0]}" y="{height + 58}" text-anchor="middle">{x:.0f}</text>')
-    parts.append(f'<text x="{left + width}" y="{height + 80}" text-anchor="end">{escape(x_label)}</text>')
-    parts.append(f'<text x="{left}" y="34">{escape(y_label)}</text>')
-    for (name, points), colour in zip(lines, _LINE_COLOURS, strict=False):
-        path = " ".join(place(x, y) for x, y in points)
-        end = place(*points[-1]).split(",")
+    parts = [_open(left + width + 150, top + height + 50, title)]
+    for tick in _ticks(largest_y):
+        _, y = place(0, tick)
+        parts.append(f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    for tick in _ticks(largest_x):
+        x, y = place(tick, 0)
+        parts.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{tick:g}</text>')
+    parts.append(f'<text x="{left + width}" y="{top + height + 40}" text-anchor="end">{escape(x_label)}</text>')
+    parts.append(f'<text x="{left}" y="{top - 10}">{escape(y_label)}</text>')
+    below = float("inf")
+    coloured = zip(lines, _LINE_COLOURS, strict=False)
+    for (name, points), colour in sorted(coloured, key=lambda line: line[0][1][-1][1]):
+        placed = [place(x, y) for x, y in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="line" stroke="{colour}" points="{path}"/>')
-        parts.append(f'<text x="{float(end[0]) + 6}" y="{float(end[1]) + 4}">{escape(name)}</text>')
+        below = min(placed[-1][1] + 4, below - _LINE)  # names of lines that end together stand above each other
+        parts.append(f'<text x="{placed[-1][0] + 6:.1f}" y="{below:.1f}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _ticks(largest: float) -> list[float]:
+    """Round numbers from 0, three to seven of them."""
+    unit = 10 ** floor(log10(largest))
+    step = next(step for step in (unit / 5, unit / 2, unit, 2 * unit) if largest / step <= 6)
+    return [step * index for index in range(int(largest / step) + 1)]
 
 
 def _open(width: int, height: int, title: str) -> str:
