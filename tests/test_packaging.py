@@ -203,6 +203,8 @@ def test_a_layer_has_its_packages_under_python_with_licences_and_without_noise(p
             "sample/core.py": b"",
             "sample/core.pyi": b"",
             "sample/py.typed": b"",
+            "sample/_imagingft.abi3.so": b"text is never drawn",
+            "sample.libs/libfreetype-0a1b2c.so": b"nor are fonts loaded",
             "sample/tests/__init__.py": b"",
             "sample/tests/test_core.py": b"",
             "sample/data/table.bin": b"\0",
