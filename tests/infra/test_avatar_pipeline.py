@@ -190,6 +190,14 @@ def test_larger_pictures_get_more_memory(
     assert graph.one(FUNCTION).inputs["memorySize"] == memory
 
 
+def test_what_a_decoder_is_allowed_fits_into_the_function(pipeline: Graph) -> None:
+    """In memory, beside 200 MB for the rest of the process; and in time, with the processor that the memory brings."""
+    confinement = pytest.importorskip("functions.process_avatar.pictures.confinement")
+    memory = pipeline.one(FUNCTION).inputs["memorySize"]
+    assert confinement.MEMORY_BYTES + 200_000_000 <= memory * 2**20
+    assert confinement.CPU_SECONDS / min(1, memory / 1769) <= confinement.PATIENCE_SECONDS
+
+
 def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:
     assert document(pipeline.named("pipeline-process-avatar-policy").inputs["policy"]) == [
         {
