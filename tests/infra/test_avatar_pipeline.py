@@ -194,7 +194,7 @@ def test_what_a_decoder_is_allowed_fits_into_the_function(pipeline: Graph) -> No
     """In memory, beside 200 MB for the rest of the process; and in time, with the processor that the memory brings."""
     confinement = pytest.importorskip("functions.process_avatar.pictures.confinement")
     memory = pipeline.one(FUNCTION).inputs["memorySize"]
-    assert confinement.MEMORY_BYTES + 200_000_000 <= memory * 2**20
+    assert memory * 2**20 >= confinement.MEMORY_BYTES + 200_000_000
     assert confinement.CPU_SECONDS / min(1, memory / 1769) <= confinement.PATIENCE_SECONDS
 
 
