@@ -4,7 +4,7 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
-.PHONY: local test check format packages upload clear clean help
+.PHONY: local test check format packages migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    the whole stack on this machine, with a photo taken through it"
@@ -12,6 +12,9 @@ help:
 	@echo "make test                     every test"
 	@echo "make check                    formatter, linter, type checker"
 	@echo "make packages                 build the Lambda packages and print their sizes"
+	@echo "make migration NAME=          begin the next change of the database, in migrations/versions"
+	@echo "make migrate                  bring the database up to date: the one DATABASE_URL names, or a local run's"
+	@echo "make rollback                 take its newest migration back"
 	@echo "make upload STACK= PHOTO=     take a photo through a deployed stack, as one of its users"
 	@echo "make clear STACK=             remove what that user's uploads left"
 
@@ -32,6 +35,18 @@ format: .venv/installed
 
 packages: .venv/installed
 	@$(VENV)/python -m functions.packaging
+
+migration: .venv/installed
+	@printf '%s\n' "$$NAME" | grep -Eqx '[a-z][a-z0-9_]*' || \
+	  { echo "make migration needs a name of a-z, 0-9 and _: make migration NAME=add_x" >&2; exit 2; }
+	@$(VENV)/alembic revision --message "$$NAME" \
+	  --rev-id $$(printf %04d $$(($$(ls migrations/versions/*.py | wc -l) + 1)))
+
+migrate: .venv/installed
+	@$(VENV)/alembic upgrade head
+
+rollback: .venv/installed
+	@$(VENV)/alembic downgrade -1
 
 upload: .venv/installed .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs a photo: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
