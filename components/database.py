@@ -17,7 +17,7 @@ class DatabaseAccess:
     """What one function needs to reach a database as one user."""
 
     environment: Mapping[str, pulumi.Input[str]]
-    """As functions/postgres.py reads it."""
+    """As functions/database_login.py reads it."""
     statements: Sequence[iam.Statement]
     network: Network | None
     database_id: pulumi.Input[str]

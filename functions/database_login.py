@@ -17,20 +17,21 @@ from functions import parameter_store, postgres, sigv4
 _TOKEN_SECONDS = 900
 
 
-def from_environment() -> postgres.Connect:
-    """What makes a connection. KeyError, which names the variable, if one is missing."""
+def from_environment(*, patience_seconds: int) -> postgres.Connect:
+    """What makes a connection, within `patience_seconds`. KeyError, which names the variable, if one is missing."""
     if name := os.environ.get("DATABASE_URL_PARAMETER"):
-        return _UrlLogin(lambda: parameter_store.read(name))
+        return _UrlLogin(lambda: parameter_store.read(name), patience_seconds)
     if "PGHOST" not in os.environ:
         raise KeyError("DATABASE_URL_PARAMETER (or PGHOST, with an IAM token as the password)")
-    return _iam_login()
+    return _iam_login(patience_seconds)
 
 
 class _UrlLogin:
     """Connections by a URL, which is read once and, as passwords change, again after a connection failed."""
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    def __init__(self, read: Callable[[], str], patience_seconds: int) -> None:
         self._read = read
+        self._patience_seconds = patience_seconds
         self._url: str | None = None
 
     def __call__(self) -> postgres.Connection:
@@ -39,13 +40,13 @@ class _UrlLogin:
         except (OSError, parameter_store.ParameterError) as error:
             raise postgres.UnavailableError(f"the database's URL cannot be had: {error}") from error
         try:
-            return postgres.connect_to_url(self._url)
+            return postgres.connect_to_url(self._url, patience_seconds=self._patience_seconds)
         except postgres.UnavailableError:
             self._url = None
             raise
 
 
-def _iam_login() -> postgres.Connect:
+def _iam_login(patience_seconds: int) -> postgres.Connect:
     host, port, user = os.environ["PGHOST"], int(os.environ["PGPORT"]), os.environ["PGUSER"]
     database, ssl_mode = os.environ["PGDATABASE"], os.environ["PGSSLMODE"]
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=database, sslmode=ssl_mode)
@@ -59,7 +60,7 @@ def _iam_login() -> postgres.Connect:
             credentials=sigv4.Credentials.from_environment(),
             now=datetime.now(UTC),
         )
-        return postgres.connect(conninfo, token)
+        return postgres.connect(conninfo, token, patience_seconds=patience_seconds)
 
     return connect
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any, LiteralString, TypeAlias
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Connect: TypeAlias = Callable[[], Connection]
 
-# Aurora Serverless takes some 15 seconds to resume after a pause, and API Gateway waits for 30.
-# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-CONNECT_SECONDS = 20
+# For what was sent to be received, in milliseconds: a host that has vanished, as in a failover, never says so.
+_VANISHED_AFTER = 5_000
 
 # A URL that is split wrongly, at a / or @ of a password that is not percent-encoded, would put a part of the password
 # into libpq's message about an unknown host or a port that is no number.
@@ -23,20 +23,25 @@ class UnavailableError(Exception):
     """The database cannot be reached, or does not answer in time. The message holds no secret."""
 
 
-def connect_to_url(url: str) -> Connection:
-    """A new connection, by postgresql://<user>:<password>@<host>/<database>. UnavailableError if there is none."""
+def connect_to_url(url: str, *, patience_seconds: int) -> Connection:
+    """A new connection, by postgresql://<user>:<password>@<host>/<database>. UnavailableError if there is none in time.
+
+    Over TLS unless the URL has an sslmode that says otherwise: libpq by itself goes on without where it is not offered.
+    """
     if not _URL.fullmatch(url):
         raise UnavailableError("not a postgresql:// URL; the password in it must be percent-encoded")
-    return connect(url)
+    return connect(url, patience_seconds=patience_seconds)
 
 
-def connect(conninfo: str, password: str | None = None) -> Connection:
-    """A new connection, by libpq's connection string. UnavailableError if there is none."""
+def connect(conninfo: str, password: str | None = None, *, patience_seconds: int) -> Connection:
+    """As `connect_to_url`, by any of libpq's connection strings."""
     try:
         return psycopg.connect(
             conninfo,
             password=password,
-            connect_timeout=CONNECT_SECONDS,
+            sslmode=conninfo_to_dict(conninfo).get("sslmode", "require"),
+            connect_timeout=patience_seconds,
+            tcp_user_timeout=_VANISHED_AFTER,
             autocommit=True,
             prepare_threshold=None,  # behind a pooler the next statement may find itself on another connection
         )

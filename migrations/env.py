@@ -52,7 +52,9 @@ def _connect() -> postgres.Connection:
 
 def _connect_from_here() -> postgres.Connection:
     try:
-        connection = postgres.connect_to_url(os.environ.get("DATABASE_URL") or _url_of_local_stack())
+        connection = postgres.connect_to_url(
+            os.environ.get("DATABASE_URL") or _url_of_local_stack(), patience_seconds=20
+        )
     except postgres.UnavailableError as error:
         raise CommandError(f"cannot connect to the database: {error}") from error
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -10,7 +10,9 @@ from functions.migrate_database.schema import Schema
 
 log = logging.getLogger()
 
-CONNECT = database_login.from_environment()
+# An Aurora that has slept for more than a day takes half a minute to resume, or longer.
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
+CONNECT = database_login.from_environment(patience_seconds=120)
 SCHEMA = Schema(CONNECT)
 APP_USER = os.environ.get("APP_USER")  # only where the user is ours to make
 

@@ -12,7 +12,9 @@ from functions.profile.users import HandleTakenError, User, Users
 log = logging.getLogger()
 
 ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
-USERS = Users(postgres.Database(database_login.from_environment()))
+# Aurora Serverless takes some 15 seconds to resume after a pause, and API Gateway waits for 30.
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
+USERS = Users(postgres.Database(database_login.from_environment(patience_seconds=20)))
 USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
 
 # What is not there within the 20 seconds of a connection is, as a rule, waking up and needs a few more.

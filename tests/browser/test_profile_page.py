@@ -835,6 +835,18 @@ def test_a_token_that_is_refused_is_renewed_once(visitor: Visitor, alice: Person
     assert len(visitor.asked("PUT profile")) == 2
 
 
+def test_a_session_whose_tokens_are_never_accepted_has_ended(visitor: Visitor, alice: Person) -> None:
+    visitor.forgive("403")
+    page = visitor.sign_in(alice)
+    edit_button(page).click()
+    page.get_by_label("Bio").fill("refused twice")
+    _on(page, "PUT profile", lambda route: answer(route, 403, {"message": "Forbidden"}))
+    save(page)
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    expect(heading(page)).to_have_text("Sign in")
+    assert len(visitor.asked("PUT profile")) == 2
+
+
 def test_a_token_is_renewed_before_it_expires(visitor: Visitor, alice: Person) -> None:
     page = visitor.open()
     page.clock.install()

@@ -31,7 +31,7 @@ def login(monkeypatch: pytest.MonkeyPatch, moto_endpoint: str) -> Login:
             monkeypatch.delenv(name, raising=False)
         for name, value in {**PLATFORM_ENVIRONMENT, "AWS_ENDPOINT_URL_SSM": moto_endpoint, **settings}.items():
             monkeypatch.setenv(name, value)
-        return database_login.from_environment()
+        return database_login.from_environment(patience_seconds=5)
 
     return read
 
@@ -82,13 +82,13 @@ def test_after_a_failure_the_url_is_read_again(
 ) -> None:
     user = new_user("former")
     place = urlsplit(database_url).netloc.rpartition("@")[2]
-    name = url_parameter(f"postgresql://{user}:former@{place}/avatars")
+    name = url_parameter(f"postgresql://{user}:former@{place}/avatars?sslmode=disable")
     connect = login({"DATABASE_URL_PARAMETER": name})
     connect().close()
     administrator.execute(sql.SQL("ALTER ROLE {} PASSWORD 'latter'").format(sql.Identifier(user)))
     with pytest.raises(UnavailableError, match="password authentication failed"):
         connect()
-    ssm.put_parameter(Name=name, Value=f"postgresql://{user}:latter@{place}/avatars", Overwrite=True)
+    ssm.put_parameter(Name=name, Value=f"postgresql://{user}:latter@{place}/avatars?sslmode=disable", Overwrite=True)
     with connect() as connection:
         assert user_of(connection) == user
 

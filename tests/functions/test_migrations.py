@@ -41,7 +41,7 @@ class Project:
             shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
         for part in ("Makefile", "pyproject.toml"):
             shutil.copy(REPOSITORY / part, folder / part)
-        self.schema = Schema(lambda: postgres.connect_to_url(url), folder / "migrations")
+        self.schema = Schema(lambda: postgres.connect_to_url(url, patience_seconds=5), folder / "migrations")
 
     @property
     def versions(self) -> Path:
@@ -86,7 +86,7 @@ def project(tmp_path: Path, database_url: str) -> Project:
 
 @pytest.fixture
 def schema(database_url: str) -> Schema:
-    return Schema(lambda: postgres.connect_to_url(database_url))
+    return Schema(lambda: postgres.connect_to_url(database_url, patience_seconds=5))
 
 
 @pytest.fixture
@@ -266,9 +266,9 @@ def test_a_user_who_may_not_make_schemas_uses_the_one_an_administrator_made(
 ) -> None:
     user = new_user("password")
     administrator.execute(sql.SQL("CREATE SCHEMA avatars AUTHORIZATION {}").format(sql.Identifier(user)))
-    url = f"postgresql://{user}:password@{urlsplit(database_url).netloc.rpartition('@')[2]}/avatars"
+    url = f"postgresql://{user}:password@{urlsplit(database_url).netloc.rpartition('@')[2]}/avatars?sslmode=disable"
     try:
-        assert Schema(lambda: postgres.connect_to_url(url)).move_to("head") == Move(None, NEWEST)
+        assert Schema(lambda: postgres.connect_to_url(url, patience_seconds=5)).move_to("head") == Move(None, NEWEST)
     finally:
         administrator.execute("DROP SCHEMA avatars CASCADE")
 

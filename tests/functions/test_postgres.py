@@ -15,13 +15,20 @@ from tests.functions.conftest import wait_until
 from tests.functions.servers import Gate
 
 
-def test_a_connection_waits_as_long_as_a_database_takes_to_wake_up_and_prepares_nothing(database_url: str) -> None:
-    with postgres.connect_to_url(database_url) as connection:
-        assert connection.info.get_parameters()["connect_timeout"] == "20"
+def test_a_connection_waits_as_long_as_it_is_told_to_and_prepares_nothing(database_url: str) -> None:
+    with postgres.connect_to_url(database_url, patience_seconds=20) as connection:
+        parameters = connection.info.get_parameters()
+        assert (parameters["connect_timeout"], parameters["tcp_user_timeout"]) == ("20", "5000")
         assert connection.autocommit
         for _ in range(10):
             connection.execute("SELECT %s::int", (1,))
         assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+def test_without_a_word_on_tls_in_the_url_there_is_no_connection_without_it(database_url: str) -> None:
+    assert database_url.endswith("?sslmode=disable")
+    with pytest.raises(UnavailableError, match="server does not support SSL, but SSL was required"):
+        postgres.connect_to_url(database_url.removesuffix("?sslmode=disable"), patience_seconds=5)
 
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------
@@ -29,7 +36,7 @@ def test_a_connection_waits_as_long_as_a_database_takes_to_wake_up_and_prepares_
 
 def with_login(url: str, user: str, password: str) -> str:
     place = urlsplit(url)
-    return f"{place.scheme}://{user}:{password}@{place.hostname}:{place.port}{place.path}"
+    return f"{place.scheme}://{user}:{password}@{place.hostname}:{place.port}{place.path}?{place.query}"
 
 
 def said(error: BaseException) -> str:
@@ -40,14 +47,14 @@ def said(error: BaseException) -> str:
 
 def test_a_wrong_password_is_told_without_the_password(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(UnavailableError, match='password authentication failed for user "avatars"') as caught:
-        postgres.connect_to_url(with_login(database_url, "avatars", "correct-horse"))
+        postgres.connect_to_url(with_login(database_url, "avatars", "correct-horse"), patience_seconds=5)
     assert "correct-horse" not in said(caught.value) + caplog.text
 
 
 @pytest.mark.parametrize("between", ["/", "@", "?", "#", "%zz", " ", "@a/", "/@", "?x=@", "@[", ":@"])
 def test_a_url_that_is_not_encoded_is_refused_without_a_word_of_its_password(database_url: str, between: str) -> None:
     with pytest.raises(UnavailableError) as caught:
-        postgres.connect_to_url(with_login(database_url, "avatars", f"correct{between}horse"))
+        postgres.connect_to_url(with_login(database_url, "avatars", f"correct{between}horse"), patience_seconds=5)
     assert "correct" not in said(caught.value)
     assert "horse" not in said(caught.value)
 
@@ -55,7 +62,7 @@ def test_a_url_that_is_not_encoded_is_refused_without_a_word_of_its_password(dat
 @pytest.mark.parametrize("url", ["", "mysql://horse@host/db", "host=127.0.0.1 password=horse", "horse"])
 def test_what_is_no_url_of_postgresql_is_refused_without_a_word_of_it(url: str) -> None:
     with pytest.raises(UnavailableError, match=r"^not a postgresql:// URL") as caught:
-        postgres.connect_to_url(url)
+        postgres.connect_to_url(url, patience_seconds=5)
     assert "horse" not in said(caught.value)
 
 
@@ -65,7 +72,9 @@ def test_a_password_of_any_characters_works_when_it_is_encoded(
 ) -> None:
     password = "a/b@c?d#e%f:g h&i=ü"
     url = with_login(database_url, new_user(password), quote(password, safe=""))
-    with postgres.connect_to_url(url.replace("postgresql", scheme, 1) + "?application_name=test") as connection:
+    with postgres.connect_to_url(
+        url.replace("postgresql", scheme, 1) + "&application_name=test", patience_seconds=5
+    ) as connection:
         assert connection.execute("SELECT current_setting('application_name')").fetchone() == ("test",)
 
 
@@ -76,7 +85,7 @@ def test_a_password_of_any_characters_works_when_it_is_encoded(
 def database(database_url: str, opened: list[postgres.Connection]) -> Database:
     """Makes its connections when it needs them; `opened` has them."""
     assert opened == []
-    return Database(lambda: postgres.connect_to_url(database_url))
+    return Database(lambda: postgres.connect_to_url(database_url, patience_seconds=5))
 
 
 def is_connected(administrator: postgres.Connection, backend: int) -> bool:
@@ -168,7 +177,7 @@ def test_while_the_server_is_away_every_statement_says_so_and_the_first_one_afte
     assert place.port
     with Gate(place.port) as gate:
         url = database_url.replace(f":{place.port}/", f":{gate.port}/")
-        database = Database(lambda: postgres.connect_to_url(url))
+        database = Database(lambda: postgres.connect_to_url(url, patience_seconds=5))
         assert database.fetch_one("SELECT 1", ()) == (1,)
         gate.shut()
         for _ in range(2):

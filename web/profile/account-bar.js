@@ -13,8 +13,9 @@ export class AccountBar {
   }
 
   /**
-   * @param {{signedIn: boolean, signingIn: boolean, elsewhere: boolean}} situation `signingIn`: the form for it is in view;
-   * `elsewhere`: what is in view is not one's own profile.
+   * `signingIn`: the form for it is in view. `elsewhere`: what is in view is not one's own profile.
+   *
+   * @param {{signedIn: boolean, signingIn: boolean, elsewhere: boolean}} situation
    */
   show({ signedIn, signingIn, elsewhere }) {
     const focused = document.activeElement;

@@ -28,8 +28,8 @@ import { SignedOutError } from "./session.js";
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{code?: string, message?: string, fields?: Record<string, string>}} [error] As in docs/api.md; API Gateway's
-   * own answers have none.
+   * @param {{code?: string, message?: string, fields?: Record<string, string>}} [error] As in docs/api.md; none
+   * in API Gateway's own answers.
    */
   constructor(status, error = {}) {
     super(error.message ?? "");
@@ -87,7 +87,10 @@ export class ProfileApi {
 
   /** @param {RequestInit} init @param {string} token */
   #withToken(init, token) {
-    return fetchJson(`${this.#url}/profile`, { ...init, headers: { ...init.headers, Authorization: `Bearer ${token}` } });
+    return fetchJson(`${this.#url}/profile`, {
+      ...init,
+      headers: { ...init.headers, Authorization: `Bearer ${token}` },
+    });
   }
 }
 

@@ -103,7 +103,9 @@ export class EditDialog extends EventTarget {
       this.#ask(false);
       fieldNamed(this.#form, "display_name").focus();
     });
-    this.#widget.addEventListener("avatar-ready", (/** @type {CustomEvent} */ { detail }) => this.#emit("avatar", detail));
+    this.#widget.addEventListener("avatar-ready", (/** @type {CustomEvent} */ { detail }) =>
+      this.#emit("avatar", detail),
+    );
     this.#dialog.addEventListener("cancel", (event) => {
       // The widget's file chooser has an event of that name too.
       if (event.target !== this.#dialog) return;
@@ -246,7 +248,8 @@ function changesTo(profile, { display_name, bio, handle }) {
 
 /** @param {unknown} error */
 function sentenceOf(error) {
-  if (error instanceof NetworkError) return "Not saved: there is no connection. What you typed is still here; try again.";
+  if (error instanceof NetworkError)
+    return "Not saved: there is no connection. What you typed is still here; try again.";
   if (error instanceof ApiError && error.status === 503) {
     return "Not saved: the database did not wake up. What you typed is still here; try again.";
   }

@@ -18,7 +18,9 @@ import { find } from "./find.js";
  */
 export function showFaults(form, faults) {
   for (const field of fieldsOf(form)) showFault(field, faults[field.name] ?? "");
-  fieldsOf(form).find((field) => faults[field.name])?.focus();
+  fieldsOf(form)
+    .find((field) => faults[field.name])
+    ?.focus();
   return Object.keys(faults)
     .filter((name) => !form.elements.namedItem(name))
     .map((name) => faults[name]);

@@ -102,7 +102,11 @@ class Page {
     this.#asking.abort();
     this.#asking = new AbortController();
     const { signal } = this.#asking;
-    const asking = untilAwake(() => this.#api.ownProfile(signal), signal, () => {});
+    const asking = untilAwake(
+      () => this.#api.ownProfile(signal),
+      signal,
+      () => {},
+    );
     // Without an answer what is in view stays right; it cannot be edited until the next try.
     const own = await asking.catch(() => null);
     if (own) this.#meet(own);

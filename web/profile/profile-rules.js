@@ -1,6 +1,7 @@
 /**
- * What a profile may say, as functions/profile/changes.py has it: told while somebody types, so that they need not send it first.
- * The server has the last word.
+ * What a profile may say, as functions/profile/changes.py has it: told before it is sent. The server has the last word.
+ *
+ * @module
  */
 
 /** Most characters (code points) of each text. */

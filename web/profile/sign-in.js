@@ -113,8 +113,8 @@ export class SignIn {
    *
    * @param {string} template
    * @param {string | undefined} note Instead of the template's.
-   * @param {(values: Record<string, string>) => Promise<void>} submit Gets the values by the fields' names; what it throws is
-   * told in the form.
+   * @param {(values: Record<string, string>) => Promise<void>} submit Gets the values by the fields' names. What it
+   * throws is told in the form.
    */
   #step(template, note, submit) {
     const section = copyOf(template);
