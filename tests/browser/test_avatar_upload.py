@@ -37,6 +37,7 @@ from tests.fixtures import pictures
 from tests.local.conftest import PHOTO, sign_in, wait_until
 
 WEB = Path(__file__).parents[2] / "web"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "widget.md"
 FORM = "**/avatars/key_upload"
 STATUS = "**/avatars/uploads/*"
 LIMIT = 4 * 1024 * 1024
@@ -614,6 +615,35 @@ class TestCancel:
         widget.wait_for("chosen")
         assert widget.names_told == ["select", "cancel", "select"]
 
+    @pytest.mark.parametrize("last", ["form", "ready", "rejected"])
+    def test_an_answer_of_the_same_moment_changes_nothing_either(
+        self, widget: Widget, stack: LocalStack, last: str
+    ) -> None:
+        """No request is there to be aborted then, only its answer is still to be read."""
+        widget.page.route(form_url(stack), answering(204, ""))
+        widget.page.evaluate(
+            """([last, url]) => {
+                const answers = [
+                    { name: "form", upload_id: "1", url, fields: {} },
+                    { name: last, status: last, avatar: { images: [] }, reason: "truncated" },
+                ];
+                window.fetch = async () => {
+                    const answer = answers.shift();
+                    const read = () => {
+                        if (answer.name === last) document.getElementById("avatar").reset();
+                        return JSON.stringify(answer);
+                    };
+                    return { status: 200, text: read };
+                };
+            }""",
+            [last, form_url(stack)],
+        )
+        widget.send(jpeg())
+        wait_until(lambda: "cancel" in widget.names_told, "the moment")
+        widget.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+        assert widget.state == "idle"
+        assert widget.names_told == ["select", "cancel"]
+
     def test_a_new_choice_cancels_the_upload_under_way(self, widget: Widget, stack: LocalStack) -> None:
         widget.page.route(form_url(stack), never)
         with widget.page.expect_request(form_url(stack)):
@@ -1095,6 +1125,16 @@ class TestAttributesAndProperties:
         widget.element.evaluate("element => { element.src = null; }")
         expect(widget.element.get_by_role("img", name="No profile picture yet")).to_be_visible()
 
+    def test_of_two_addresses_the_last_one_wins(self, widget: Widget, stack: LocalStack) -> None:
+        first, last = f"{stack.cdn_url}/banners/banner.jpg", f"{stack.cdn_url}/defaults/avatar.jpg"
+        held = Held(widget.page, first)
+        widget.element.evaluate("(element, [a, b]) => { element.src = a; element.src = b; }", [first, last])
+        expect(widget.element.get_by_role("img", name="Your profile picture")).to_be_visible()
+        with widget.page.expect_event("requestfinished"):
+            held.release()
+        widget.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+        assert widget.shown() == last
+
     def test_a_missing_avatar_shows_the_picture_its_404_brings(self, opened: Open, stack: LocalStack) -> None:
         widget = opened(f'src="{stack.cdn_url}/avatars/nobody.jpg"')
         expect(widget.element.get_by_role("img", name="Your profile picture")).to_be_visible()
@@ -1151,11 +1191,8 @@ class TestAttributesAndProperties:
         expect(widget.error).to_have_text("Höchstens 4 MB")
 
     def test_each_failure_has_a_sentence(self, widget: Widget) -> None:
-        source = (WEB / "avatar-upload" / "failures.js").read_text()
-        codes = set(re.findall(r'"(\w+)"', source.partition("@typedef")[2].partition("FailureCode")[0]))
-        assert "still_pending" in codes
         known = widget.page.evaluate("async () => Object.keys((await import('/avatar-upload.js')).ENGLISH)")
-        assert codes <= set(known)
+        assert failure_codes() <= set(known)
 
     def test_properties_set_before_the_element_is_defined_are_taken_over(
         self, opened: Open, stack: LocalStack, user: Session
@@ -1381,3 +1418,46 @@ class TestWithoutTheElement:
             stack.api_url,
         )
         assert outcomes == [[False, "enough"], [False, "now"], [True, "empty_file"]]
+
+
+class TestDocument:
+    """docs/widget.md against what it speaks of."""
+
+    def test_failures(self) -> None:
+        assert first_cells("## Errors") == failure_codes() - {"rejected"}
+
+    def test_events(self) -> None:
+        emitted = set(re.findall(r'emit\("(avatar-[\w-]+)"', script("flow")))
+        assert first_cells("## Events") == emitted
+
+    def test_custom_properties_and_their_defaults(self) -> None:
+        defined: dict[str, str] = {}
+        for name, default in re.findall(r"var\((--avatar-upload-[\w-]+), (.+)\);", script("styles")):
+            defined[name] = re.sub(r"light-dark\((\S+), (\S+)\)", r"\1` `\2", default)
+        assert dict(re.findall(r"^\| `(--[\w-]+)` \| `(.+?)` \|", section("## Theming"), re.MULTILINE)) == defined
+
+    def test_parts(self) -> None:
+        parts = set(re.findall(r'part: "(\w+)"', script("view") + script("frame"))) | {"button", "primary"}
+        named = section("## Theming").partition("there are parts:")[2].partition(":")[0]
+        assert set(re.findall(r"`(\w+)`", named)) == parts
+
+    def test_states(self) -> None:
+        declared = re.findall(r'"(\w+)"', script("flow").partition("@typedef {")[2].partition("} State")[0])
+        rows = re.findall(r"^\| (`.+?`) \|", section("## States"), re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {*declared, "unconfigured"}
+
+
+def script(name: str) -> str:
+    return (WEB / "avatar-upload" / f"{name}.js").read_text()
+
+
+def failure_codes() -> set[str]:
+    return set(re.findall(r'"(\w+)"', script("failures").partition("@typedef")[2].partition("FailureCode")[0]))
+
+
+def section(heading: str) -> str:
+    return DOCUMENT.read_text().partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+
+
+def first_cells(heading: str) -> set[str]:
+    return set(re.findall(r"^\| `([\w-]+)` \|", section(heading), re.MULTILINE))

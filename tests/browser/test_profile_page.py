@@ -673,6 +673,18 @@ def test_nobody_can_edit_anothers_profile(visitor: Visitor, alice: Person, new_p
     expect(page.get_by_role("link", name="Your profile")).to_be_hidden()
 
 
+def test_the_keyboard_reaches_everything_in_order(visitor: Visitor, alice: Person) -> None:
+    page = visitor.sign_in(alice)
+    page.reload()
+    expect(edit_button(page)).to_be_visible()
+    reached: list[str] = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert reached == ["avatars", "Sign out", "Edit profile"]
+
+
 def test_closing_asks_once_about_what_would_be_lost(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     for close in (
@@ -870,6 +882,22 @@ def test_a_session_that_ended_asks_to_sign_in_and_goes_on_with_what_was_typed(vi
     save(page)
     expect(page.locator(".bio")).to_have_text("precious")
     expect(edit_button(page)).to_be_focused()
+
+
+def test_an_upload_for_which_the_session_was_too_old_goes_on_after_signing_in(visitor: Visitor, alice: Person) -> None:
+    visitor.forgive("40[01]")
+    page = visitor.sign_in(alice)
+    edit_button(page).click()
+    alice.lose_every_session()
+    _on(page, "POST avatars/key_upload", lambda route: answer(route, 401, {"message": "Unauthorized"}))
+    page.locator("avatar-upload input[type=file]").first.set_input_files(PHOTO)
+    page.get_by_role("button", name="Use this photo").click()
+    expect(page.get_by_text("Your session has ended.").first).to_be_visible()
+    expect(heading(page)).to_have_text("Sign in")
+    page.unroute_all()
+    sign_in(page, alice)
+    page.get_by_role("button", name="Try again").click()
+    expect(picture(page)).to_have_attribute("src", re.compile(r"/512\.webp$"), timeout=20_000)
 
 
 def test_what_was_typed_is_not_shown_to_whoever_signs_in_next(

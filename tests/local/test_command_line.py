@@ -140,7 +140,7 @@ class TestWhileUp:
 
     def test_nothing_listens_beyond_this_machine(self, running: Path) -> None:
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.read_text())}
-        assert len(ports) == 3
+        assert len(ports) == 4
         sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         listening = re.findall(r": ([0-9A-F]+):([0-9A-F]{4}) 0+:0000 0A ", sockets)
         addresses = {address for address, port in listening if int(port, 16) in ports}
