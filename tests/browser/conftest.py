@@ -28,13 +28,14 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=_HOW_TO_GET_ONE))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Generator[Playwright]:
+    """Not for the whole session: as long as it is there this thread has a running event loop, which others need."""
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Generator[Browser]:
     program = _installed_program()
     assert program, _HOW_TO_GET_ONE

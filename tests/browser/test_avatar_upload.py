@@ -587,7 +587,7 @@ class TestCancel:
         with widget.page.expect_request(form_url(stack) if pattern == "bucket" else pattern):
             widget.send(jpeg())
         widget.wait_for(state)
-        with widget.page.expect_event("requestfailed") as ended:
+        with widget.page.expect_event("requestfailed", timeout=5000) as ended:
             widget.button("Cancel").click()
         assert ended.value.failure == "net::ERR_ABORTED"
         assert widget.told("cancel") == [{"sent": state == "processing"}]

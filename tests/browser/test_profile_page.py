@@ -23,6 +23,7 @@ from local.stack import LocalStack, read_config
 from tests.local.conftest import PHOTO, make_user, wait_until
 
 PROFILE = Path(__file__).parents[2] / "web" / "profile"
+SCREENSHOTS = Path(__file__).parents[2] / ".build" / "screenshots"
 DEFAULT_AVATAR = "/defaults/avatar.jpg"
 STORED = "avatars-refresh-token"
 _numbers = itertools.count()
@@ -1115,6 +1116,7 @@ def test_every_state_is_accessible_and_fits(
 ) -> None:
     visitor = new_visitor(color_scheme=scheme, viewport={"width": width, "height": 800})
     page = STATES[name](visitor, alice)
+    page.screenshot(path=SCREENSHOTS / f"{name.strip('_')}-{scheme}-{width}.png")
     found = Axe().run(page).response["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
     assert page.locator("h1").count() == 1
