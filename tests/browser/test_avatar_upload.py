@@ -1339,7 +1339,7 @@ class TestForEverybody:
         widget = opened(viewport={"width": width, "height": 700})
         box = widget.element.bounding_box()
         assert box
-        assert box["width"] == min(width - 32, 640)
+        assert box["width"] == min(width - 32, 42 * 16)
 
     def test_it_moves_only_for_those_who_do_not_mind(self, opened: Open, stack: LocalStack) -> None:
         running = "element => element.shadowRoot.getAnimations().length"

@@ -68,8 +68,6 @@ class Visitor:
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.problems.append(str(error.error)))
         context.on("request", lambda request: self.requests.append(request))
-        # Moto has no RevokeToken.
-        context.route(re.compile("^" + re.escape(stack.aws_url)), _without_revocation)
 
     def open(self, handle: str | None = None) -> Page:
         page = self.context.new_page()
@@ -104,13 +102,6 @@ class Visitor:
 def _operation(request: Request) -> str:
     target = request.headers.get("x-amz-target")
     return target.split(".")[1] if target else f"{request.method} {request.url.split('/', 3)[3]}"
-
-
-def _without_revocation(route: Route) -> None:
-    if _operation(route.request) == "RevokeToken":
-        answer(route, 200, {})
-    else:
-        route.fallback()
 
 
 def answer(route: Route, status: int, body: object) -> None:
