@@ -4,7 +4,7 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
-.PHONY: local test check format packages bench cost upload clear clean help
+.PHONY: local test check format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    the whole stack on this machine, with a photo taken through it"
@@ -14,6 +14,9 @@ help:
 	@echo "make packages                 build the Lambda packages and print their sizes"
 	@echo "make bench                    ours beside sharp and Node (needs Node 20 and npm; takes minutes)"
 	@echo "make cost                     dollars per million uploads, from what was measured; updates the README"
+	@echo "make migration NAME=          begin the next change of the database, in migrations/versions"
+	@echo "make migrate                  bring the database up to date: the one DATABASE_URL names, or a local run's"
+	@echo "make rollback                 take its newest migration back"
 	@echo "make upload STACK= PHOTO=     take a photo through a deployed stack, as one of its users"
 	@echo "make clear STACK=             remove what that user's uploads left"
 
@@ -40,6 +43,18 @@ bench: .venv/installed
 
 cost: .venv/installed
 	@$(VENV)/python -m bench.cost
+
+migration: .venv/installed
+	@printf '%s\n' "$$NAME" | grep -Eqx '[a-z][a-z0-9_]*' || \
+	  { echo "make migration needs a name of a-z, 0-9 and _: make migration NAME=add_x" >&2; exit 2; }
+	@$(VENV)/alembic revision --message "$$NAME" \
+	  --rev-id $$(printf %04d $$(($$(ls migrations/versions/*.py | wc -l) + 1)))
+
+migrate: .venv/installed
+	@$(VENV)/alembic upgrade head
+
+rollback: .venv/installed
+	@$(VENV)/alembic downgrade -1
 
 upload: .venv/installed .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs a photo: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }

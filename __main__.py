@@ -1,14 +1,19 @@
-"""The whole service: CDN, image pipeline, identity and upload API, wired by the stack's configuration."""
+"""The whole service: CDN, image pipeline, identity, upload API and profiles, wired by the stack's configuration."""
 
 import pulumi
 import pulumi_aws as aws
 
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
+from components.aurora import AuroraDatabase, AuroraDatabaseArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from components.config import StackConfig
 from components.custom_domain import zone_of
+from components.database import GivenDatabase, GivenDatabaseArgs
 from components.identity import Identity, IdentityArgs
+from components.profile_api import ProfileApi, ProfileApiArgs
+from components.profile_page import ProfilePage, ProfilePageArgs
 from components.upload_api import UploadApi, UploadApiArgs
+from components.web_modules import WebModules, WebModulesArgs
 from functions import packaging
 
 config = StackConfig.load()
@@ -88,11 +93,65 @@ api = UploadApi(
     ),
     in_aws,
 )
+web = WebModules(
+    "avatars-web",
+    WebModulesArgs(bucket_name=cdn.bucket_name, cdn_url=cdn.base_url, protect=config.protect_data),
+    in_aws,
+)
+database = None
+if config.database == "aurora":
+    database = AuroraDatabase(
+        "avatars-database",
+        AuroraDatabaseArgs(assets_bucket_arn=cdn.bucket_arn, tags=config.tags, protect=config.protect_data),
+        in_aws,
+    )
+elif config.database_url is not None:
+    database = GivenDatabase(
+        "avatars-database",
+        GivenDatabaseArgs(
+            url=config.database_url,
+            subnet_ids=config.database_subnet_ids,
+            security_group_ids=config.database_security_group_ids,
+        ),
+        in_aws,
+    )
+if database is not None:
+    profiles = ProfileApi(
+        "avatars-profiles",
+        ProfileApiArgs(
+            packages=packages,
+            api=api,
+            assets_bucket_name=cdn.bucket_name,
+            assets_bucket_arn=cdn.bucket_arn,
+            issuer=identity.issuer,
+            database=database.app,
+            migrations=database.owner,
+            app_user=database.app_user,
+            log_retention_days=config.log_retention_days,
+        ),
+        in_aws,
+    )
+    page = ProfilePage(
+        "avatars-page",
+        ProfilePageArgs(
+            bucket_name=cdn.bucket_name,
+            cdn_url=cdn.base_url,
+            base_path=web.base_path,
+            api_url=api.url,
+            uploads_url=pipeline.uploads_url,
+            sign_in_url=identity.sign_in_url,
+            client_id=identity.client_id,
+        ),
+        in_aws,
+    )
+    pulumi.export("profileUrl", page.url)
+    pulumi.export("migrateFunction", profiles.migrate_function_name)
 
 pulumi.export("apiUrl", api.url)
 pulumi.export("cdnUrl", cdn.base_url)
 pulumi.export("distributionId", cdn.distribution_id)
 pulumi.export("avatarUrl", pulumi.Output.concat(cdn.base_url, "/avatars/{subject}.jpg"))
+pulumi.export("avatarUploadUrl", web.element_url)
 pulumi.export("uploadsBucket", pipeline.uploads_bucket_name)
 pulumi.export("assetsBucket", cdn.bucket_name)
 pulumi.export("topicArn", pipeline.topic_arn)

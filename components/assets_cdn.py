@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_aws import cloudfront, cloudwatch, s3
+from pulumi_aws import cloudfront, cloudwatch
 
 from components import iam, rules
+from components.bucket_file import BucketFile, put_file
 from components.custom_domain import CustomDomain, ValidatedCertificate, alias_records
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 
@@ -20,13 +21,35 @@ CLOUDFRONT_REGION = "us-east-1"
 
 DEFAULT_AVATAR_KEY = "defaults/avatar.jpg"
 BANNER_KEY = "banners/banner.jpg"
-_SERVED = ("avatars/*", "defaults/*", "banners/*")
+PAGE_KEY = "profile"
+"""The profile page."""
+WEB_PREFIX = "web/"
+"""Scripts and styles: the page's, and the upload widget for pages of other sites."""
+_PAGES = (PAGE_KEY, f"{WEB_PREFIX}*")
+_SERVED = ("avatars/*", "defaults/*", "banners/*", *_PAGES)
 _SHIPPED = Path(__file__).parents[1] / "assets"
 
 # How long the edge takes a picture for missing: a user's first avatar must show soon after the upload.
 _MISSING_SECONDS = 10
 _OLD_VERSIONS_DAYS = 7
 _YEAR_SECONDS = 31_536_000
+
+_NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'; sandbox"
+# All that holds for every page. What a page may connect to it says itself, in a <meta>: the API is made after the CDN,
+# and a page's two policies are both kept (https://www.w3.org/TR/CSP3/#multiple-policies).
+_PAGE_POLICY = "; ".join(
+    [
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",  # blob: a picture that was chosen and is not uploaded yet
+        *(f"{kind}-src 'none'" for kind in ("font", "object", "frame", "worker", "media", "manifest")),
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +84,11 @@ _JPEG_FILE = rules.Rule("the path of a JPEG file", lambda path: path.suffix == "
 class AssetsCdn(pulumi.ComponentResource):
     """`avatars:index:AssetsCdn`
 
+    Serves pictures, under a policy by which nothing runs, and at `PAGE_KEY` and below `WEB_PREFIX` web pages.
+
     Makes: the assets bucket with its default avatar and banner, the distribution with its origin access control, cache
-    policy and response headers, a bucket of access logs and their delivery; with a domain also the certificate and the
-    A and AAAA records.
+    policy and two sets of response headers, a bucket of access logs and their delivery; with a domain also the
+    certificate and the A and AAAA records.
     """
 
     bucket_name: pulumi.Output[str]
@@ -121,20 +146,9 @@ class AssetsCdn(pulumi.ComponentResource):
             }
         )
 
-    def _ship(self, role: str, bucket: PrivateBucket, key: str, file: Path, max_age: int) -> None:
-        s3.BucketObjectv2(
-            f"{self._name}-{role}",
-            bucket=bucket.bucket_name,
-            key=key,
-            source=pulumi.FileAsset(str(file)),
-            content_type="image/jpeg",
-            cache_control=f"public, max-age={max_age}",
-            # An object takes ten tags; a company's default tags may be more.
-            override_provider=s3.BucketObjectv2OverrideProviderArgs(
-                default_tags=s3.BucketObjectv2OverrideProviderDefaultTagsArgs(tags={})
-            ),
-            opts=self._child,
-        )
+    def _ship(self, role: str, bucket: PrivateBucket, key: str, picture: Path, max_age: int) -> None:
+        file = BucketFile(key=key, content_type="image/jpeg", cache_control=f"public, max-age={max_age}", body=picture)
+        put_file(f"{self._name}-{role}", bucket.bucket_name, file, self._child)
 
     def _distribution(self, args: AssetsCdnArgs, bucket: PrivateBucket) -> cloudfront.Distribution:
         access = cloudfront.OriginAccessControl(
@@ -144,6 +158,7 @@ class AssetsCdn(pulumi.ComponentResource):
             signing_protocol="sigv4",
             opts=self._child,
         )
+        cache_policy = self._cache_policy()
         return cloudfront.Distribution(
             f"{self._name}-distribution",
             comment=f"{self._name}: avatars and banners",
@@ -167,9 +182,10 @@ class AssetsCdn(pulumi.ComponentResource):
                 allowed_methods=["GET", "HEAD"],
                 cached_methods=["GET", "HEAD"],
                 compress=True,
-                cache_policy_id=self._cache_policy().id,
-                response_headers_policy_id=self._response_headers(args).id,
+                cache_policy_id=cache_policy.id,
+                response_headers_policy_id=self._picture_headers(args).id,
             ),
+            ordered_cache_behaviors=self._serving_pages(args, cache_policy),
             # S3 answers 403 for what does not exist, since the CDN may not list the bucket. `<img>` shows the body of a
             # 404, and a program that asks for a manifest still sees that there is none.
             custom_error_responses=[
@@ -187,6 +203,24 @@ class AssetsCdn(pulumi.ComponentResource):
             viewer_certificate=self._viewer_certificate(args.domain),
             opts=self._child,
         )
+
+    def _serving_pages(
+        self, args: AssetsCdnArgs, cache_policy: cloudfront.CachePolicy
+    ) -> list[cloudfront.DistributionOrderedCacheBehaviorArgs]:
+        headers = self._page_headers(args)
+        return [
+            cloudfront.DistributionOrderedCacheBehaviorArgs(
+                path_pattern=pattern,
+                target_origin_id="assets",
+                viewer_protocol_policy="redirect-to-https",
+                allowed_methods=["GET", "HEAD"],
+                cached_methods=["GET", "HEAD"],
+                compress=True,
+                cache_policy_id=cache_policy.id,
+                response_headers_policy_id=headers.id,
+            )
+            for pattern in _PAGES
+        ]
 
     def _viewer_certificate(self, domain: CustomDomain | None) -> cloudfront.DistributionViewerCertificateArgs:
         if domain is None:
@@ -224,20 +258,24 @@ class AssetsCdn(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _response_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
+    def _picture_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
         return cloudfront.ResponseHeadersPolicy(
             f"{self._name}-headers",
             comment="Pictures and JSON: nothing here is a page, and nothing runs",
             cors_config=_readable_from(args.allowed_origins) if args.allowed_origins else None,
-            security_headers_config=_security_headers(),
-            custom_headers_config=cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs(
-                items=[
-                    # Avatars are shown on other sites, also on those that isolate themselves (COEP: require-corp).
-                    cloudfront.ResponseHeadersPolicyCustomHeadersConfigItemArgs(
-                        header="Cross-Origin-Resource-Policy", value="cross-origin", override=True
-                    )
-                ]
-            ),
+            security_headers_config=_security_headers(_NOTHING_RUNS),
+            custom_headers_config=_custom_headers(_FOR_OTHER_SITES),
+            opts=self._child,
+        )
+
+    def _page_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
+        return cloudfront.ResponseHeadersPolicy(
+            f"{self._name}-page-headers",
+            comment="The profile page, and scripts for pages: only our own files run",
+            # A module that another site loads is a request with CORS.
+            cors_config=_readable_from(args.allowed_origins) if args.allowed_origins else None,
+            security_headers_config=_security_headers(_PAGE_POLICY),
+            custom_headers_config=_custom_headers({**_FOR_OTHER_SITES, **_FOR_PAGES}),
             opts=self._child,
         )
 
@@ -303,7 +341,24 @@ def _readable_from(
     )
 
 
-def _security_headers() -> cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs:
+# Avatars are shown on other sites, also on those that isolate themselves (COEP: require-corp).
+_FOR_OTHER_SITES = {"Cross-Origin-Resource-Policy": "cross-origin"}
+_FOR_PAGES = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def _custom_headers(headers: Mapping[str, str]) -> cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs:
+    return cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs(
+        items=[
+            cloudfront.ResponseHeadersPolicyCustomHeadersConfigItemArgs(header=header, value=value, override=True)
+            for header, value in headers.items()
+        ]
+    )
+
+
+def _security_headers(policy: str) -> cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs:
     return cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs(
         strict_transport_security=cloudfront.ResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurityArgs(
             access_control_max_age_sec=_YEAR_SECONDS, override=True
@@ -316,6 +371,6 @@ def _security_headers() -> cloudfront.ResponseHeadersPolicySecurityHeadersConfig
             referrer_policy="no-referrer", override=True
         ),
         content_security_policy=cloudfront.ResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicyArgs(
-            content_security_policy="default-src 'none'; frame-ancestors 'none'; sandbox", override=True
+            content_security_policy=policy, override=True
         ),
     )

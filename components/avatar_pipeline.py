@@ -89,6 +89,8 @@ class AvatarPipeline(pulumi.ComponentResource):
 
     uploads_bucket_name: pulumi.Output[str]
     uploads_bucket_arn: pulumi.Output[str]
+    uploads_url: pulumi.Output[str]
+    """Where pages post their uploads, https://<host>, without a slash at the end."""
     topic_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_queue_url: pulumi.Output[str]
@@ -123,6 +125,7 @@ class AvatarPipeline(pulumi.ComponentResource):
 
         self.uploads_bucket_name = uploads.bucket_name
         self.uploads_bucket_arn = uploads.bucket_arn
+        self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
         self.topic_arn = topic.arn
         self.queue_url = queue.url
         self.dead_letter_queue_url = dead_letters.url
@@ -130,6 +133,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             {
                 "uploads_bucket_name": self.uploads_bucket_name,
                 "uploads_bucket_arn": self.uploads_bucket_arn,
+                "uploads_url": self.uploads_url,
                 "topic_arn": self.topic_arn,
                 "queue_url": self.queue_url,
                 "dead_letter_queue_url": self.dead_letter_queue_url,

@@ -20,10 +20,13 @@ _KEYS = (
     *("uploadsBucketName", "assetsBucketName", "sizes", "maxUploadBytes", "maxPixels", "originalsDays"),
     *("webhookUrl", "protectData", "logRetentionDays", "authorizerCacheSeconds"),
     *("throttleRate", "throttleBurst", "maxConcurrency", "webAclArn", "alarmTopicArn"),
+    *("databaseUrl", "database", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 # The program makes its AWS provider itself, so that every resource carries the stack's tags. A setting under aws: that
 # it does not hand on would be ignored in silence, and the stack go to another account than the one meant.
 _AWS_KEYS = ("region", "profile", "allowedAccountIds", "defaultTags")
+# A password in a URL: under a key with a slip in its name, too, it must not get into a log.
+_CREDENTIALS = re.compile(r"://.*@")
 
 
 class ConfigurationError(pulumi.RunError):
@@ -60,6 +63,10 @@ class StackConfig:
     max_concurrency: int
     web_acl_arn: str | None
     alarm_topic_arn: str | None
+    database_url: pulumi.Output[str] | None
+    database: str | None
+    database_subnet_ids: tuple[str, ...]
+    database_security_group_ids: tuple[str, ...]
 
     @classmethod
     def load(cls) -> StackConfig:
@@ -97,6 +104,10 @@ class StackConfig:
             max_concurrency=own.number("maxConcurrency", rules.MAX_CONCURRENCY),
             web_acl_arn=own.text("webAclArn", rules.WEB_ACL_ARN),
             alarm_topic_arn=own.text("alarmTopicArn", rules.TOPIC_ARN),
+            database_url=own.secret_text("databaseUrl", rules.DATABASE_URL),
+            database=own.text("database", rules.DATABASE),
+            database_subnet_ids=tuple(own.json("databaseSubnetIds", rules.SUBNET_IDS)),
+            database_security_group_ids=tuple(own.json("databaseSecurityGroupIds", rules.SECURITY_GROUP_IDS)),
         )
         config._judge_together(own)
         if mistakes:
@@ -112,8 +123,19 @@ class StackConfig:
             own.refuse("selfSignUp", f"{own.name}:{pool} names a pool that decides this itself")
         if own.is_set("hostedZoneId") and not own.is_set("domain"):
             own.refuse("hostedZoneId", f"it needs {own.name}:domain beside it")
+        self._judge_database(own)
         if self.uploads_bucket_name is not None and self.uploads_bucket_name == self.assets_bucket_name:
             own.refuse("assetsBucketName", f"that is {own.name}:uploadsBucketName, and these are two buckets")
+
+    def _judge_database(self, own: _Namespace) -> None:
+        url, subnets, groups = "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"
+        if own.is_set("database") and own.is_set(url):
+            own.refuse("database", f"{own.name}:{url} names one already")
+        for key, other in ((subnets, groups), (groups, subnets)):
+            if own.has_items(key) and not own.is_set(url):
+                own.refuse(key, f"it needs {own.name}:{url} beside it")
+            elif own.has_items(key) and not own.has_items(other):
+                own.refuse(key, f"it needs {own.name}:{other} beside it")
 
 
 class _Namespace:
@@ -128,9 +150,12 @@ class _Namespace:
     def is_set(self, key: str) -> bool:
         return bool(self._raw(key))
 
-    def refuse(self, key: str, why: str) -> None:
-        value = "set (and secret)" if engine_config.is_config_secret(self._full(key)) else repr(self._raw(key))
-        given = f"is {value}" if self.is_set(key) else "has no value"
+    def has_items(self, key: str) -> bool:
+        """Whether a list is set and not empty."""
+        return self.is_set(key) and self._raw(key) != "[]"
+
+    def refuse(self, key: str, why: str, *, confidential: bool = False) -> None:
+        given = f"is {self._shown(key, confidential)}" if self.is_set(key) else "has no value"
         self._mistakes.append(f"{self._full(key)} {given}; {why}")
 
     def text(self, key: str, rule: Rule, *, required: bool = False) -> str | None:
@@ -140,9 +165,17 @@ class _Namespace:
 
     def perhaps_secret_text(self, key: str, rule: Rule) -> pulumi.Input[str] | None:
         value = self.text(key, rule)
-        if value is not None and engine_config.is_config_secret(self._full(key)):
+        if value is not None and self._is_secret(key):
             return pulumi.Output.secret(value)
         return value
+
+    def secret_text(self, key: str, rule: Rule) -> pulumi.Output[str] | None:
+        """Refused, however good it is, when it is not stored as a secret."""
+        value = self.text(key, rule)
+        if self.is_set(key) and not self._is_secret(key):
+            why = f"it has to be stored as a secret: pulumi config set --secret {key}"
+            self.refuse(key, why, confidential=rule.confidential)
+        return None if value is None else pulumi.Output.secret(value)
 
     def number(self, key: str, rule: Rule) -> int:
         return self._read(key, _whole_number, rule, default=0)
@@ -163,9 +196,18 @@ class _Namespace:
         except ValueError:
             value = None
         if value is None or not rule.accepts(value):
-            self.refuse(key, f"allowed is {rule.allowed}")
+            self.refuse(key, f"allowed is {rule.allowed}", confidential=rule.confidential)
             return default
         return value
+
+    def _shown(self, key: str, confidential: bool) -> str:
+        value = self._raw(key) or ""
+        if self._is_secret(key):
+            return "set (and secret)"
+        return rules.NOT_SHOWN if confidential or _CREDENTIALS.search(value) else repr(value)
+
+    def _is_secret(self, key: str) -> bool:
+        return engine_config.is_config_secret(self._full(key))
 
     def _given_keys(self) -> set[str]:
         """Pulumi's own Config answers for one key at a time and cannot say which there are."""

@@ -75,6 +75,50 @@ def publish(topic_arn: pulumi.Input[str]) -> Statement:
     return _allow("sns:Publish", topic_arn)
 
 
+def read_parameter(parameter_arn: pulumi.Input[str]) -> Statement:
+    """A SecureString too: the key AWS manages for SSM lets in whoever may read the parameter.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
+    """
+    return _allow("ssm:GetParameter", parameter_arn)
+
+
+def connect_to_database(user_arn: pulumi.Input[str]) -> Statement:
+    """`user_arn` is one user of one cluster, arn:aws:rds-db:<region>:<account>:dbuser:<resource id>/<user>.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+    """
+    return _allow("rds-db:connect", user_arn)
+
+
+_NETWORK_INTERFACES = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+
+
+def join_network() -> list[Statement]:
+    """What Lambda does in a function's name to give it addresses in a VPC, and the function's own code may not.
+
+    On any resource: the interfaces are not there yet, and what only describes knows no other. Credentials that are
+    handed to a function's code carry lambda:SourceFunctionArn, those that Lambda itself uses do not.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+    """
+    return [
+        _allow(_NETWORK_INTERFACES, "*"),
+        {
+            "Effect": "Deny",
+            "Action": _NETWORK_INTERFACES,
+            "Resource": "*",
+            "Condition": {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}},
+        },
+    ]
+
+
 def tls_only(actions: str, *resources: pulumi.Input[str]) -> Statement:
     """Denies everybody, the account's administrators included, what is not sent over TLS."""
     return {
@@ -126,6 +170,11 @@ def admit_log_delivery(
             "ArnEquals": {"aws:SourceArn": source_arn},
         },
     }
+
+
+def pass_reads(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
+    """Lets a VPC endpoint pass on reads of the keys that match, whoever asks; role and bucket policy decide then."""
+    return [{**statement, "Principal": "*"} for statement in read_objects(bucket_arn, *patterns)]
 
 
 def admit_bucket_events(

@@ -41,6 +41,8 @@ class Identity(pulumi.ComponentResource):
     client_id: pulumi.Output[str]
     issuer: pulumi.Output[str]
     """The `iss` of the pool's tokens."""
+    sign_in_url: pulumi.Output[str]
+    """Where pages post their users' sign-in, https://<host>, without a slash at the end."""
 
     def __init__(
         self,
@@ -53,16 +55,20 @@ class Identity(pulumi.ComponentResource):
         if args.user_pool_id is not None and args.client_id is not None:
             self.user_pool_id = pulumi.Output.from_input(args.user_pool_id)
             self.client_id = pulumi.Output.from_input(args.client_id)
+            endpoint = self.user_pool_id.apply(_endpoint)
         else:
             pool = self._user_pool(name, args)
             self.user_pool_id = pool.id
             self.client_id = self._client(name, pool).id
-        self.issuer = self.user_pool_id.apply(_issuer)
+            endpoint = pool.endpoint
+        self.issuer = self.user_pool_id.apply(lambda id_: f"https://{_endpoint(id_)}")
+        self.sign_in_url = endpoint.apply(lambda host_and_pool: f"https://{host_and_pool.split('/')[0]}")
         self.register_outputs(
             {
                 "user_pool_id": self.user_pool_id,
                 "client_id": self.client_id,
                 "issuer": self.issuer,
+                "sign_in_url": self.sign_in_url,
             }
         )
 
@@ -120,10 +126,12 @@ class Identity(pulumi.ComponentResource):
         )
 
 
-def _issuer(user_pool_id: str) -> str:
-    """The region is part of a pool's id, so a given pool may be in another region than the stack.
+def _endpoint(user_pool_id: str) -> str:
+    """Cognito's host and the pool's id, as the pool itself says it.
+
+    The region is part of a pool's id, so a given pool may be in another region than the stack.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
     """
     region = user_pool_id.split("_")[0]
-    return f"https://cognito-idp.{region}.amazonaws.com/{user_pool_id}"
+    return f"cognito-idp.{region}.amazonaws.com/{user_pool_id}"

@@ -19,6 +19,14 @@ _RESERVED_PREFIX = "AWS_"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Where in a VPC a function has addresses. What it reaches from there is up to the VPC and its security groups."""
+
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    security_group_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PythonFunctionArgs:
     package: Package
     description: str
@@ -31,6 +39,11 @@ class PythonFunctionArgs:
     """What the function may do, besides writing its own logs."""
     layers: Mapping[str, lambda_.LayerVersion] = field(default_factory=dict[str, lambda_.LayerVersion])
     """Published layers by name; the function takes those its package names."""
+    network: Network | None = None
+    """None: the function is in no VPC of the account, and reaches the internet."""
+    after: Sequence[pulumi.Resource] = ()
+    """What has to be there before the function, or its next version, is. `depends_on` of a component orders nothing
+    that is in it but its creation."""
     log_retention_days: int = 30
 
     def __post_init__(self) -> None:
@@ -87,7 +100,9 @@ class PythonFunction(pulumi.ComponentResource):
         role_policy = aws_iam.RolePolicy(
             f"{name}-policy",
             role=role.name,
-            policy=iam.policy(iam.write_logs(log_group.arn), *args.statements),
+            policy=iam.policy(
+                iam.write_logs(log_group.arn), *args.statements, *(iam.join_network() if args.network else ())
+            ),
             opts=child,
         )
         function = lambda_.Function(
@@ -102,6 +117,7 @@ class PythonFunction(pulumi.ComponentResource):
             memory_size=args.memory,
             timeout=args.timeout,
             environment=lambda_.FunctionEnvironmentArgs(variables=args.environment) if args.environment else None,
+            vpc_config=_vpc_config(args.network) if args.network else None,
             logging_config=lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON",
                 log_group=log_group.name,
@@ -111,7 +127,7 @@ class PythonFunction(pulumi.ComponentResource):
                 system_log_level="WARN",
             ),
             # A function that starts before its policy exists fails on its first requests.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=role_policy),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, *args.after]),
         )
 
         self.function_name = function.name
@@ -151,6 +167,10 @@ def publish_layers(
         )
         for layer, archive in sorted(archives.items())
     }
+
+
+def _vpc_config(network: Network) -> lambda_.FunctionVpcConfigArgs:
+    return lambda_.FunctionVpcConfigArgs(subnet_ids=network.subnet_ids, security_group_ids=network.security_group_ids)
 
 
 def _refuse_missing_archive(owner: str, package: Package) -> None:

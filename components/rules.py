@@ -12,9 +12,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pulumi
+
+NOT_SHOWN = "set (and not shown)"
+"""Stands in messages for a value that may hold a secret."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Rule:
 
     allowed: str
     accepts: Callable[[Any], bool]
+    confidential: bool = False
+    """Whether even a wrong value may hold what no message must show."""
 
 
 def require(args: object, **settings: Rule) -> None:
     """Raises ValueError with a line for each of the settings (fields of `args`) that is not as its rule says."""
     mistakes = [
-        f"{type(args).__name__}.{name} is {value!r}; allowed is {rule.allowed}"
+        f"{type(args).__name__}.{name} is {NOT_SHOWN if rule.confidential else repr(value)}; allowed is {rule.allowed}"
         for name, rule in settings.items()
         if not _is_output(value := getattr(args, name)) and not rule.accepts(value)
     ]
@@ -37,7 +42,7 @@ def require(args: object, **settings: Rule) -> None:
 
 
 def optional(rule: Rule) -> Rule:
-    return Rule(f"{rule.allowed}, or nothing", lambda value: value is None or rule.accepts(value))
+    return Rule(f"{rule.allowed}, or nothing", lambda value: value is None or rule.accepts(value), rule.confidential)
 
 
 def each(rule: Rule) -> Rule:
@@ -121,6 +126,35 @@ def _is_https_url(value: object) -> bool:
     )
 
 
+# What libpq calls TLS that cannot be left out: https://www.postgresql.org/docs/current/libpq-ssl.html
+_TLS = ("require", "verify-ca", "verify-full")
+
+
+def _is_database_url(value: object) -> bool:
+    """https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS, of which hosts are one."""
+    parts = _split(value)
+    # An @ in a password that is not percent-encoded would make part of the password a part of the host.
+    if parts is None or parts.scheme not in ("postgresql", "postgres") or parts.fragment or str(value).count("@") != 1:
+        return False
+    if not (parts.hostname and parts.username and re.fullmatch("/[^/]+", parts.path)):
+        return False
+    modes = parse_qs(parts.query, keep_blank_values=True).get("sslmode", [])
+    return parts.hostname in _LOCAL_HOSTS or all(mode in _TLS for mode in modes)
+
+
+def _are_ids(kind: str, at_least: int) -> Callable[[Any], bool]:
+    """Ids of EC2, of 8 or 17 digits: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html"""
+    pattern = re.compile(rf"{kind}-([0-9a-f]{{8}}|[0-9a-f]{{17}})")
+
+    def accepts(value: Any) -> bool:
+        if not _is_list(value) or 0 < len(value) < at_least:
+            return False
+        plain = [item for item in value if not _is_output(item)]
+        return len(set(map(str, plain))) == len(plain) and all(pattern.fullmatch(str(item)) for item in plain)
+
+    return accepts
+
+
 def _split(value: object) -> Any:
     if not isinstance(value, str) or re.search(r"\s", value):
         return None
@@ -200,3 +234,19 @@ WEB_ACL_ARN = Rule(
 TOPIC_ARN = Rule("the ARN of an SNS topic", _matching(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+"))
 REGION = Rule("an AWS region such as eu-west-1", _matching(r"[a-z]{2}(-[a-z]+)+-\d"))
 ACCOUNT_ID = Rule("an AWS account id of twelve digits", _matching(r"\d{12}"))
+DATABASE_URL = Rule(
+    "a postgresql:// URL with a user, a host and a database, percent-encoded, and an sslmode that is none of disable, "
+    "allow and prefer unless the host is this machine",
+    _is_database_url,
+    confidential=True,
+)
+DATABASE = Rule("aurora, or nothing", lambda value: value == "aurora")
+# Subnets of one availability zone alone would be down with it.
+SUBNET_IDS = Rule(
+    "a list of two or more different ids of subnets such as subnet-0123456789abcdef0, or an empty one",
+    _are_ids("subnet", at_least=2),
+)
+SECURITY_GROUP_IDS = Rule(
+    "a list of different ids of security groups such as sg-0123456789abcdef0, or an empty one",
+    _are_ids("sg", at_least=1),
+)

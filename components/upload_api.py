@@ -123,10 +123,11 @@ class UploadApi(pulumi.ComponentResource):
         self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self._api.api_endpoint
         self.register_outputs({"url": self.url})
 
-    def add_route(self, route_key: str, function: PythonFunction) -> apigatewayv2.Route:
-        """Sends a method and path, such as `GET /avatars/me`, to a function, behind the authorizer.
+    def add_route(self, route_key: str, function: PythonFunction, *, public: bool = False) -> apigatewayv2.Route:
+        """Sends a method and path, such as `GET /avatars/me`, to a function, behind the authorizer unless it is public.
 
-        The function gets API Gateway's payload format 2.0, with the caller at requestContext.authorizer.lambda.sub.
+        The function gets API Gateway's payload format 2.0, with the caller at requestContext.authorizer.lambda.sub;
+        on a public route there is no caller, whatever the request's headers say.
         Raises ValueError for a route key that is not one method and one path.
         """
         match = _ROUTE_KEY.fullmatch(route_key)
@@ -159,8 +160,8 @@ class UploadApi(pulumi.ComponentResource):
             api_id=self._api.id,
             route_key=route_key,
             target=pulumi.Output.concat("integrations/", integration.id),
-            authorization_type="CUSTOM",
-            authorizer_id=self._authorizer.id,
+            authorization_type="NONE" if public else "CUSTOM",
+            authorizer_id=None if public else self._authorizer.id,
             opts=self._child,
         )
 

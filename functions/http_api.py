@@ -15,9 +15,9 @@ Reply: TypeAlias = dict[str, Any]
 class ClientError(Exception):
     """The request cannot be served as it is; `reply` says why."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.reply = failure(status, code, message)
+        self.reply = failure(status, code, message, fields)
 
 
 def subject(event: Event) -> str:
@@ -37,15 +37,28 @@ def json_object(event: Event) -> dict[str, Any]:
     return cast("dict[str, Any]", content)
 
 
-def reply(status: int, body: object) -> Reply:
+def access_token(event: Event) -> str:
+    """The token that the `authorize` function verified, as it is in the header."""
+    return event["headers"]["authorization"].partition(" ")[2].strip()
+
+
+def reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:
     return {
         "statusCode": status,
         # Answers are about one user and one moment: nothing between here and the browser may keep them.
-        "headers": {"content-type": "application/json", "cache-control": "no-store"},
+        "headers": {"content-type": "application/json", "cache-control": "no-store", **(headers or {})},
         "body": json.dumps(body),
     }
 
 
-def failure(status: int, code: str, message: str) -> Reply:
-    """`code` is for programs and never changes; `message` is for people."""
-    return reply(status, {"error": {"code": code, "message": message}})
+def failure(
+    status: int,
+    code: str,
+    message: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """`code` is for programs and never changes; `message` is for people, as are the sentences in `fields` by name."""
+    error = {"code": code, "message": message}
+    return reply(status, {"error": {**error, "fields": fields} if fields else error}, headers)

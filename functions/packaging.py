@@ -15,7 +15,7 @@ import sysconfig
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,17 +79,20 @@ def build(
     They lie in `root`/<platform>/<function>.zip and `root`/<platform>/layers/<layer>.zip. `sources` is the folder
     that holds `functions/`. Processes that build at the same time wait for each other.
 
-    PackagingError if a handler imports a module of `functions` that is not there, if pip fails, or if a package is
-    larger than Lambda takes.
+    PackagingError if a handler imports a module of `functions` that is not there, if a folder to be packed is not
+    there, if pip fails, or if a package is larger than Lambda takes.
     """
-    layers_of: dict[str, list[str]] = tomllib.loads((sources / "functions/layers.toml").read_text())
+    contents_of = _read_contents(sources)
     folder = root / platform.name
     with _lock(folder):
         compiler = _find_compiler(platform)
-        used_layers = sorted({layer for used in layers_of.values() for layer in used})
+        used_layers = sorted({layer for contents in contents_of.values() for layer in contents.layers})
         layers = {layer: folder / "layers" / f"{layer}.zip" for layer in used_layers}
         recipes = [_layer_recipe(layer, archive, sources, platform) for layer, archive in layers.items()]
-        recipes += [_function_recipe(function, folder / f"{function}.zip", sources) for function in layers_of]
+        recipes += [
+            _function_recipe(function, contents.folders, folder / f"{function}.zip", sources)
+            for function, contents in contents_of.items()
+        ]
         built = [recipe for recipe in recipes if _bring_up_to_date(recipe, platform, compiler)]
     if built and compiler is None:
         log.info("not compiled, for want of a python%d.%d: cold starts take 20 to 40 ms longer", *platform.python)
@@ -98,13 +101,30 @@ def build(
             name=function,
             archive=folder / f"{function}.zip",
             handler=f"functions.{function}.handler.handle",
-            layers={layer: layers[layer] for layer in used},
+            layers={layer: layers[layer] for layer in contents.layers},
         )
-        for function, used in layers_of.items()
+        for function, contents in contents_of.items()
     }
     for package in packages.values():
         _check_limits(package)
     return packages
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a function has besides its modules: layers, and folders of the repository."""
+
+    layers: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+def _read_contents(sources: Path) -> dict[str, _Contents]:
+    """By function name, from functions/packages.toml."""
+    listed: dict[str, dict[str, list[str]]] = tomllib.loads((sources / "functions/packages.toml").read_text())
+    return {
+        function: _Contents(tuple(entry.get("layers", ())), tuple(entry.get("folders", ())))
+        for function, entry in listed.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -135,9 +155,10 @@ class _Recipe:
     mounted_at: str  # where Lambda unpacks it
 
 
-def _function_recipe(function: str, archive: Path, sources: Path) -> _Recipe:
-    modules = imported_modules(sources, f"functions.{function}.handler")
-    inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in modules}
+def _function_recipe(function: str, folders: Iterable[str], archive: Path, sources: Path) -> _Recipe:
+    files = imported_modules(sources, f"functions.{function}.handler")
+    files += [path for folder in folders for path in _files_in(sources / folder)]
+    inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 
     def lay_out(stage: Path) -> None:
         for name, content in inputs.items():
@@ -146,6 +167,12 @@ def _function_recipe(function: str, archive: Path, sources: Path) -> _Recipe:
             target.write_bytes(content)
 
     return _Recipe(archive, inputs, lay_out, "/var/task")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise PackagingError(f"there is no folder {folder}")
+    return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
 
 
 def _layer_recipe(layer: str, archive: Path, sources: Path, platform: Platform) -> _Recipe:

@@ -1,4 +1,5 @@
-"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy, and requests to SNS and SQS.
+"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy, requests to SNS, SQS and SSM, and
+the URL that signs in to a database.
 
 boto3 does the same and costs a quarter of a second at every cold start; this needs the standard library only.
 Requests for S3 objects go through obstore and are not signed here: S3 encodes paths in its own way and wants
@@ -76,12 +77,59 @@ def signed_headers(
 
     Every header given is signed, so the request must be sent with exactly these values. `now` is in UTC.
     """
-    address = urlsplit(url)
-    signed = {**headers, "Host": _host(address), "X-Amz-Date": timestamp(now)}
+    signed = {**headers, "Host": _host(urlsplit(url)), "X-Amz-Date": timestamp(now)}
     if credentials.session_token:
         signed["X-Amz-Security-Token"] = credentials.session_token
 
-    canonical_headers = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
+    names, signed_by_key = _sign(
+        method, url, signed, body, service=service, region=region, credentials=credentials, now=now
+    )
+    signed["Authorization"] = (
+        f"{ALGORITHM} Credential={credentials.access_key_id}/{credential_scope(now, region, service)}, "
+        f"SignedHeaders={names}, Signature={signed_by_key}"
+    )
+    return signed
+
+
+def presigned_url(
+    url: str, *, service: str, region: str, credentials: Credentials, now: datetime, expires_seconds: int
+) -> str:
+    """`url` with a signature in its query: whoever has it may GET it once or often until it expires. `now` is in UTC.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
+    """
+    address = urlsplit(url)
+    parameters = {
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{credentials.access_key_id}/{credential_scope(now, region, service)}",
+        "X-Amz-Date": timestamp(now),
+        "X-Amz-Expires": str(expires_seconds),
+        "X-Amz-SignedHeaders": "host",
+    }
+    if credentials.session_token:
+        parameters["X-Amz-Security-Token"] = credentials.session_token
+    query = "&".join([*filter(None, [address.query]), *(f"{n}={_encode(v)}" for n, v in parameters.items())])
+    unsigned = address._replace(query=query).geturl()
+    _, signed_by_key = _sign(
+        "GET", unsigned, {"Host": _host(address)}, b"", service=service, region=region, credentials=credentials, now=now
+    )
+    return f"{unsigned}&X-Amz-Signature={signed_by_key}"
+
+
+def _sign(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    service: str,
+    region: str,
+    credentials: Credentials,
+    now: datetime,
+) -> tuple[str, str]:
+    """The names of the headers as they are signed, and the signature over the whole request."""
+    address = urlsplit(url)
+    canonical_headers = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     names = ";".join(name for name, _ in canonical_headers)
     canonical_request = "\n".join(
         (
@@ -97,11 +145,7 @@ def signed_headers(
     scope = credential_scope(now, region, service)
     text = "\n".join((ALGORITHM, timestamp(now), scope, hashlib.sha256(canonical_request.encode()).hexdigest()))
     key = signing_key(credentials.secret_access_key, f"{now:%Y%m%d}", region, service)
-    signed["Authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
-        f"SignedHeaders={names}, Signature={signature(key, text)}"
-    )
-    return signed
+    return names, signature(key, text)
 
 
 def _host(address: SplitResult) -> str:

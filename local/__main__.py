@@ -28,7 +28,7 @@ from local.stack import ROOT, LocalStack, Ports, read_config
 DEMO_PHOTO = Path(__file__).with_name("photo.jpg")
 OUTPUTS = ROOT / ".local" / "outputs.json"
 _FIRST_PORT = 8430
-_USERS = {"alice@example.com": "Alice Liddell", "bob@example.com": "Bob Cratchit"}
+_USERS = {"grace@example.com": "Grace Hopper", "bob@example.com": "Bob Cratchit"}
 
 
 def main(arguments: Sequence[str]) -> int:

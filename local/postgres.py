@@ -43,7 +43,7 @@ class Postgres:
     """A running server with one empty database, whose owner `url` signs in as. A context manager."""
 
     url: str
-    """postgresql://<user>:<password>@127.0.0.1:<port>/<database>"""
+    """postgresql://<user>:<password>@127.0.0.1:<port>/<database>?sslmode=disable"""
 
     def __init__(self, port: int = 0) -> None:
         """Raises PostgresError, and PortTakenError when `port` is in use; 0 takes a free one."""
@@ -118,7 +118,7 @@ class Postgres:
             owner, database = sql.Identifier(_OWNER), sql.Identifier(_DATABASE)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, sql.Literal(owner_password)))
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
-        return f"postgresql://{_OWNER}:{owner_password}@{HOST}:{self._port}/{_DATABASE}"
+        return f"postgresql://{_OWNER}:{owner_password}@{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
 
     def _connection(self, user: str, password: str) -> psycopg.Connection:
         """Waits until the server takes connections."""

@@ -164,6 +164,7 @@ def run_program(
             settings.reset_options()
             asyncio.set_event_loop(None)
             loop.close()
+            recorder.close()
 
     # Root resource and configuration are context variables: a copy keeps one run from leaking into the next.
     contextvars.copy_context().run(run)
@@ -206,6 +207,13 @@ class Recorder(mocks.MockMonitor):
         self._invoke = invoke
         self._preview = preview
         self._lock = threading.Lock()
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+
+    def close(self) -> None:
+        """Closes the event loops of the threads that have served requests: left to the collector, they complain."""
+        for loop in self._loops:
+            if not loop.is_running():
+                loop.close()
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         info = super().GetDeploymentInfo(request)
@@ -224,7 +232,7 @@ class Recorder(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=urn)
-        mocks._ensure_event_loop()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        self._ensure_event_loop()
         wire_inputs: dict[str, Any] = rpc.deserialize_properties(request.object, keep_unknowns=self._preview)
         resource = Resource(
             urn=urn,
@@ -274,7 +282,7 @@ class Recorder(mocks.MockMonitor):
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
-        mocks._ensure_event_loop()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        self._ensure_event_loop()
         result = self._invoke(request.tok, _plain(rpc.deserialize_properties(request.args)))
         answer = mocks._sync_await(rpc.serialize_properties(dict(result), {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         response = resource_pb2.ResourceInvokeResponse()
@@ -283,6 +291,12 @@ class Recorder(mocks.MockMonitor):
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         raise ProgramError(f"{request.type}.get() of {request.id!r} reads a live account, which a recorded run has not")
+
+    def _ensure_event_loop(self) -> None:
+        """Requests come on threads of a pool, and the SDK waits for its coroutines on a loop of the thread's own."""
+        mocks._ensure_event_loop()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        with self._lock:
+            self._loops.add(asyncio.get_event_loop())
 
     def _reserve(self, resource: Resource) -> None:
         """Two resources with one URN: the engine refuses, mocks overwrite."""

@@ -126,7 +126,7 @@ class LocalStack:
             cleanup.callback(self.database.close)
             own = {
                 f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
-                **({_DATABASE_URL: self.database.url} if _DATABASE_URL in config else {}),
+                _DATABASE_URL: self.database.url,
             }
             self.graph = self._record(program, {**config, **own}, servers, tamper or (lambda resource: resource))
             self.functions = Functions(self.graph, self.aws, self._deployment())

@@ -19,12 +19,14 @@ from functions import packaging
 from functions.packaging import LAMBDA, PackagingError, Platform
 
 REPOSITORY = Path(__file__).parent.parent
+MIGRATIONS = sorted((REPOSITORY / "migrations/versions").glob("*.py"))
 NO_SUCH_PYTHON = dataclasses.replace(Platform.host(), python=(3, 99))
 
 # What Pulumi sets for each function. A handler reads all of it when it is imported.
 ENVIRONMENTS = {
     "authorize": {"ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool", "CLIENT_ID": "client"},
     "current_avatar": {"ASSETS_BUCKET": "assets"},
+    "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"},
     "process_avatar": {
         "UPLOADS_BUCKET": "uploads",
@@ -35,6 +37,11 @@ ENVIRONMENTS = {
         "SIZES": "512,128",
         "MAX_PIXELS": "50000000",
         "MAX_UPLOAD_BYTES": "5000000",
+    },
+    "profile": {
+        "ASSETS_BUCKET": "assets",
+        "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
+        "DATABASE_URL_PARAMETER": "database-url",
     },
     "upload_status": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
 }
@@ -58,7 +65,7 @@ class Project:
         self.write("functions/greet/words.py", "from functions import shared\nhello = shared.text\n")
         self.write("functions/shared.py", "text = 'hello'\n")
         self.write("functions/unused.py", "")
-        self.write("functions/layers.toml", 'greet = ["sample"]\n')
+        self.write("functions/packages.toml", '[greet]\nlayers = ["sample"]\n')
         self.publish({"sample/__init__.py": b"answer = 42\n"})
 
     def write(self, path: str, text: str) -> None:
@@ -152,6 +159,29 @@ def test_a_function_ships_the_modules_its_handler_reaches_and_no_others(project:
         "functions/greet/words.py",
         "functions/shared.py",
     ]
+
+
+def test_a_function_ships_the_folders_it_names_beside_its_modules(project: Project) -> None:
+    project.write("functions/packages.toml", '[greet]\nfolders = ["letters", "data/tables"]\n')
+    project.write("letters/__pycache__/dear.cpython-311.pyc", "stale")
+    project.write("letters/dear.py", "")
+    project.write("data/tables/deep/names.txt", "Ada")
+    project.write("data/other.txt", "")
+    package = project.build()
+    assert package.layers == {}
+    assert [name for name in names(package.archive) if not name.startswith("functions/")] == [
+        "data/tables/deep/names.txt",
+        "letters/dear.py",
+    ]
+    project.write("data/tables/deep/names.txt", "Grace")
+    with zipfile.ZipFile(project.build().archive) as zipped:
+        assert zipped.read("data/tables/deep/names.txt") == b"Grace"
+
+
+def test_a_folder_that_is_not_there_is_an_error(project: Project) -> None:
+    project.write("functions/packages.toml", '[greet]\nfolders = ["letters"]\n')
+    with pytest.raises(PackagingError, match=r"there is no folder .*letters"):
+        project.build()
 
 
 @pytest.mark.parametrize(
@@ -454,28 +484,28 @@ def test_every_native_library_for_lambda_is_for_its_processor_and_python(
                 assert (magic, machine) == (b"\x7fELF", 183), name  # EM_AARCH64
                 if ".libs/" not in name:
                     extensions.append(name)
-    assert {"_imaging", "_rust", "_cffi_backend", "_obstore"} <= {Path(name).name.split(".")[0] for name in extensions}
+    expected = {"_imaging", "_rust", "_cffi_backend", "_obstore", "_psycopg", "_speedups"}
+    assert expected <= {Path(name).name.split(".")[0] for name in extensions}
     for name in extensions:
         assert name.endswith((".cpython-314-aarch64-linux-gnu.so", ".abi3.so")), name
 
 
 def test_layers_pin_the_versions_that_development_uses() -> None:
     pin = re.compile(r"^([A-Za-z0-9._-]+)(?:\[\w+\])?==([^\s;]+)", re.MULTILINE)
-    development = {
-        name.lower(): version for name, version in pin.findall((REPOSITORY / "requirements-dev.txt").read_text())
-    }
-    layered = {
-        name.lower(): version
-        for path in (REPOSITORY / "functions/layers").glob("*.txt")
-        for name, version in pin.findall(path.read_text())
-    }
-    assert {"pillow", "pyjwt", "cryptography", "obstore"} <= set(layered)
-    assert {name: development[name] for name in layered if name in development} == {
-        name: version for name, version in layered.items() if name in development
-    }
-    assert {name: importlib.metadata.version(name) for name in layered if name in development} == {
-        name: version for name, version in layered.items() if name in development
-    }
+    development = dict(pin.findall((REPOSITORY / "constraints.txt").read_text()))
+    layered = [
+        found for path in (REPOSITORY / "functions/layers").glob("*.txt") for found in pin.findall(path.read_text())
+    ]
+    assert {"pillow", "pyjwt", "cryptography", "obstore", "psycopg", "alembic"} <= dict(layered).keys()
+    assert [(name, development[name]) for name, _ in layered] == layered
+    assert [(name, importlib.metadata.version(name)) for name, _ in layered] == layered
+
+
+def test_the_migrations_are_packed_with_the_function_that_runs_them(
+    for_lambda: Mapping[str, packaging.Package],
+) -> None:
+    packed = set(names(for_lambda["migrate_database"].archive))
+    assert packed >= {"migrations/env.py", *(f"migrations/versions/{path.name}" for path in MIGRATIONS)}
 
 
 def test_the_command_prints_every_package_with_its_sizes(for_lambda: Mapping[str, packaging.Package]) -> None:
@@ -484,7 +514,9 @@ def test_the_command_prints_every_package_with_its_sizes(for_lambda: Mapping[str
     )
     rows = dict(re.findall(r"^(.+?)  +([\d,]+ +[\d,]+)$", shown.stdout, re.MULTILINE))
     archive = for_lambda["authorize"].archive
-    assert set(rows) == set(ENVIRONMENTS) | {"layer jwt", "layer imaging", "layer object_store"}
+    layers = {layer for package in for_lambda.values() for layer in package.layers}
+    assert layers == {"alembic", "imaging", "jwt", "object_store", "postgres"}
+    assert set(rows) == set(ENVIRONMENTS) | {f"layer {layer}" for layer in layers}
     assert rows["authorize"].split() == [
         f"{archive.stat().st_size:,}",
         f"{packaging.unzipped_bytes(archive):,}",

@@ -21,6 +21,7 @@ from local.guard.actions import (
 )
 from local.guard.post_policy import Form, PolicyError, verify_form
 from local.guard.principals import Principal, Principals
+from local.guard.revocation import Revocations
 from local.guard.signature import SignatureError, SignedRequest, is_signed, verify
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Guard:
     def __init__(self, aws: WSGIApplication, principals: Principals) -> None:
         self._aws = aws
         self._principals = principals
+        self._revocations = Revocations()
         self.cors_rules: dict[str, Sequence[cors.Rule]] = {}
         self.clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
 
@@ -58,6 +60,9 @@ class Guard:
             missing_key_is_hidden = self._admit(request, environ)
         except SignatureError as error:
             return _refuse(request, error, respond)
+        if answered := self._revocations.answer(request):
+            respond(answered[0], [("Content-Type", "application/x-amz-json-1.1")])
+            return [answered[1]]
         if missing_key_is_hidden is None:
             return self._aws(environ, respond)
         return self._hiding_missing_keys(environ, request, missing_key_is_hidden, respond)

@@ -1,17 +1,25 @@
-"""What the functions' tests share: fresh handlers under a given environment, and AWS services to talk to."""
+"""What the functions' tests share: fresh handlers under a given environment, AWS services and a database to talk to."""
 
 import importlib
 import os
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import boto3
+import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
+from psycopg import sql
+
+from functions import postgres
+from functions.migrate_database.schema import Schema
+from local.postgres import Postgres
 
 LoadHandler: TypeAlias = Callable[[str, Mapping[str, str]], ModuleType]
 
@@ -63,6 +71,18 @@ def s3(moto_endpoint: str) -> Any:
     )
 
 
+@pytest.fixture(scope="session")
+def ssm(moto_endpoint: str) -> Any:
+    """A boto3 client of moto's SSM."""
+    return boto3.client(
+        "ssm",
+        endpoint_url=moto_endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 @pytest.fixture
 def new_bucket(s3: Any) -> Callable[[], str]:
     """Makes an empty bucket and gives its name."""
@@ -87,6 +107,100 @@ def unused_endpoint() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class Server(Postgres):
+    administrator_url: str
+
+    def _make_database(self, password: str) -> str:
+        url = super()._make_database(password)
+        place = urlsplit(url)
+        self.administrator_url = place._replace(
+            netloc=f"postgres:{password}@{place.netloc.rpartition('@')[2]}"
+        ).geturl()
+        return url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """For the whole run: use the database through the next two."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def administrator(postgres_server: Server) -> Iterator[postgres.Connection]:
+    """A connection that may do everything: make users, and end the connections of others."""
+    with psycopg.connect(postgres_server.administrator_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def new_user(administrator: postgres.Connection) -> Iterator[Callable[[str], str]]:
+    """Makes a user with that password, and gives their name."""
+    made: list[sql.Identifier] = []
+
+    def make(password: str) -> str:
+        name = f"user_{uuid.uuid4().hex}"
+        made.append(sql.Identifier(name))
+        administrator.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(made[-1], sql.Literal(password)))
+        return name
+
+    yield make
+    for user in made:
+        administrator.execute(sql.SQL("DROP ROLE {}").format(user))
+
+
+@pytest.fixture
+def database_url(postgres_server: Server) -> str:
+    """The owner's URL of a database in which nothing has been made yet."""
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS avatars CASCADE")
+    return postgres_server.url
+
+
+@pytest.fixture
+def migrated_url(database_url: str) -> str:
+    """The owner's URL of a database with empty tables."""
+    Schema(lambda: postgres.connect_to_url(database_url, patience_seconds=5)).move_to("head")
+    return database_url
+
+
+@pytest.fixture
+def opened(administrator: postgres.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[postgres.Connection]]:
+    """The connections that functions make in the test; all are closed at its end."""
+    assert not administrator.closed  # made before the first of them, and none of them
+    connections: list[postgres.Connection] = []
+    connect = psycopg.connect
+
+    def record(*args: Any, **kwargs: Any) -> postgres.Connection:
+        connections.append(connect(*args, **kwargs))
+        return connections[-1]
+
+    monkeypatch.setattr(psycopg, "connect", record)
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def url_parameter(ssm: Any) -> Callable[[str], str]:
+    """Keeps a secret in SSM, and gives its new name."""
+
+    def keep(url: str) -> str:
+        name = f"/database-url/{uuid.uuid4()}"
+        ssm.put_parameter(Name=name, Type="SecureString", Value=url)
+        return name
+
+    return keep
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 10) -> None:
+    """Fails when the condition does not come true within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def _clear_aws_variables(monkeypatch: pytest.MonkeyPatch) -> None:

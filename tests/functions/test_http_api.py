@@ -20,6 +20,30 @@ def test_a_failure_has_the_documented_body() -> None:
     assert json.loads(answer["body"]) == {"error": {"code": "not_found", "message": "there is no such upload"}}
 
 
+def test_a_failure_may_name_fields_and_add_headers() -> None:
+    answer = http_api.failure(
+        422, "invalid_profile", "bio: Too long.", {"bio": "Too long."}, headers={"retry-after": "5"}
+    )
+    error = {"code": "invalid_profile", "message": "bio: Too long.", "fields": {"bio": "Too long."}}
+    assert json.loads(answer["body"]) == {"error": error}
+    assert answer["headers"] == {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "retry-after": "5",
+    }
+
+
+def test_a_clients_error_carries_its_reply() -> None:
+    error = http_api.ClientError(422, "invalid_profile", "bio: Too long.", {"bio": "Too long."})
+    assert error.reply == http_api.failure(422, "invalid_profile", "bio: Too long.", {"bio": "Too long."})
+    assert str(error) == "bio: Too long."
+
+
+@pytest.mark.parametrize("header", ["Bearer eyJ.a.b", "bearer  eyJ.a.b "])
+def test_the_access_token_is_the_one_in_the_header(header: str) -> None:
+    assert http_api.access_token({"headers": {"authorization": header}}) == "eyJ.a.b"
+
+
 def test_the_subject_is_the_one_the_authorizer_passed_on() -> None:
     assert http_api.subject({"requestContext": {"authorizer": {"lambda": {"sub": "s-1"}}}}) == "s-1"
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from functions.process_avatar.aws_query import QueryApi, QueryError
+from functions.process_avatar.aws_query import QueryError
 from functions.process_avatar.topic import Topic
 
 ARN = "arn:aws:sns:eu-north-1:123456789012:avatars"
@@ -111,8 +111,3 @@ def test_a_server_that_is_not_there_is_an_error(sns: Sns, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", "http://127.0.0.1:1")
     with pytest.raises(ConnectionRefusedError):
         Topic(ARN).publish("avatar.ready", {})
-
-
-def test_without_an_endpoint_of_its_own_a_service_is_reached_in_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL_SNS", raising=False)
-    assert QueryApi("sns", "eu-north-1", "2010-03-31").url == "https://sns.eu-north-1.amazonaws.com/"

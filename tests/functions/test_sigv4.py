@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from botocore.auth import S3SigV4PostAuth, SigV4Auth
+from botocore.auth import S3SigV4PostAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
@@ -55,6 +55,21 @@ def test_signed_headers_carry_the_signature_botocore_makes(
     assert signed["X-Amz-Date"] == request.headers["X-Amz-Date"]
     assert signed.get("X-Amz-Security-Token") == credentials.session_token
     assert headers.items() <= signed.items()
+
+
+@pytest.mark.parametrize("credentials", [LASTING, TEMPORARY], ids=["lasting", "temporary"])
+@pytest.mark.parametrize(
+    "url", ["https://host.example:5432/?Action=connect&DBUser=%C3%A9%20b", "https://host.example/"]
+)
+def test_a_presigned_url_is_the_one_botocore_makes(url: str, credentials: sigv4.Credentials) -> None:
+    request = AWSRequest(method="GET", url=url)
+    SigV4QueryAuth(BotocoreCredentials(*credentials), "rds-db", "eu-west-1", expires=60).add_auth(request)
+
+    signed = sigv4.presigned_url(
+        url, service="rds-db", region="eu-west-1", credentials=credentials, now=NOW, expires_seconds=60
+    )
+
+    assert signed == request.url
 
 
 def test_a_post_policy_gets_the_signature_botocore_makes() -> None:

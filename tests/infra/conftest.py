@@ -28,7 +28,11 @@ LAYERS = {
     "upload_status": ["object_store"],
     "current_avatar": ["object_store"],
     "process_avatar": ["imaging", "object_store"],
+    "profile": ["object_store", "postgres"],
+    "migrate_database": ["alembic", "postgres"],
 }
+SECRET_KEYS = ("avatars:databaseUrl",)
+"""What is kept secret in the tests' configuration, as it has to be in a stack's."""
 
 Computed = Mapping[str, Any]
 
@@ -85,6 +89,22 @@ def _domain_name(r: Resource) -> Computed:
     }
 
 
+def _named(service: str, resource: str) -> Callable[[Resource], Computed]:
+    return lambda r: {"name": physical(r), "arn": arn(service, f"{resource}{physical(r)}")}
+
+
+def _cloud_control(r: Resource) -> Computed:
+    """What RDS says of a cluster that CloudFormation named."""
+    assert r.inputs["typeName"] == "AWS::RDS::DBCluster"
+    facts = {
+        "DBClusterIdentifier": f"rds-{r.name}",
+        "DBClusterArn": arn("rds", f"cluster:rds-{r.name}"),
+        "DBClusterResourceId": "cluster-ABCDEFGHIJKL01234",
+        "Endpoint": {"Address": f"rds-{r.name}.cluster-abc.{REGION}.rds.amazonaws.com", "Port": "5432"},
+    }
+    return {"properties": json.dumps({**json.loads(r.inputs["desiredState"]), **facts})}
+
+
 # What AWS would compute, for each type the program makes. Reading any other output of these types is an error, and so
 # is a type that is not here.
 COMPUTED: dict[str, Callable[[Resource], Computed]] = {
@@ -135,7 +155,25 @@ COMPUTED: dict[str, Callable[[Resource], Computed]] = {
     "aws:lambda/layerVersion:LayerVersion": lambda r: {"arn": arn("lambda", f"layer:{r.inputs['layerName']}:1")},
     "aws:lambda/permission:Permission": lambda r: {},
     "aws:lambda/eventSourceMapping:EventSourceMapping": lambda r: {},
-    "aws:cognito/userPool:UserPool": lambda r: {"id": f"{REGION}_AbCdEfGhI"},
+    "aws:lambda/invocation:Invocation": lambda r: {},
+    "aws:ssm/parameter:Parameter": lambda r: {**_named("ssm", "parameter/")(r), "version": 1},
+    "aws:ec2/vpc:Vpc": lambda r: {"region": REGION},
+    "aws:ec2/subnet:Subnet": lambda r: {},
+    "aws:ec2/routeTable:RouteTable": lambda r: {},
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": lambda r: {},
+    "aws:ec2/vpcEndpoint:VpcEndpoint": lambda r: {"prefixListId": "pl-6da54004"},
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": lambda r: {},
+    "aws:ec2/securityGroup:SecurityGroup": lambda r: {},
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": lambda r: {},
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": lambda r: {},
+    "aws:rds/subnetGroup:SubnetGroup": _named("rds", "subgrp:"),
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup": _named("rds", "cluster-pg:"),
+    "aws:rds/clusterInstance:ClusterInstance": lambda r: {},
+    "aws:cloudcontrol/resource:Resource": _cloud_control,
+    "aws:cognito/userPool:UserPool": lambda r: {
+        "id": f"{REGION}_AbCdEfGhI",
+        "endpoint": f"cognito-idp.{REGION}.amazonaws.com/{REGION}_AbCdEfGhI",
+    },
     "aws:cognito/userPoolClient:UserPoolClient": lambda r: {"id": "1example23456789"},
     "aws:apigatewayv2/api:Api": lambda r: {
         "id": "a1b2c3d4e5",
@@ -162,6 +200,10 @@ def invoke(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     if token == "aws:route53/getZone:getZone":
         assert args == {"name": "example.com", "privateZone": False}
         return {"zoneId": "ZLOOKEDUP", "name": "example.com", "id": "ZLOOKEDUP"}
+    if token == "aws:index/getAvailabilityZones:getAvailabilityZones":
+        filters = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+        assert args == {"state": "available", "filters": filters}
+        return {"names": [f"{REGION}{letter}" for letter in "abc"], "id": REGION, "zoneIds": [], "groupNames": []}
     raise AssertionError(f"{token} is not answered in these tests")
 
 
@@ -185,7 +227,7 @@ def run_main(
     config: Mapping[str, str],
     *,
     preview: bool = False,
-    secret_keys: tuple[str, ...] = (),
+    secret_keys: tuple[str, ...] = SECRET_KEYS,
     create: Create = create,
 ) -> Graph:
     return run_program(
@@ -243,7 +285,10 @@ def run_stack(packages: dict[str, Package], recorded: dict[str, Graph], monkeypa
     monkeypatch.setattr(packaging, "build", lambda: packages)
 
     def run(
-        settings: Mapping[str, object] | None = None, *, preview: bool = False, secret_keys: tuple[str, ...] = ()
+        settings: Mapping[str, object] | None = None,
+        *,
+        preview: bool = False,
+        secret_keys: tuple[str, ...] = SECRET_KEYS,
     ) -> Graph:
         config = stack_config(settings or {})
         key = repr((sorted(config.items()), preview, secret_keys))

@@ -29,7 +29,20 @@ BUCKET_PARTS = {
     "policy": f"{S3}bucketPolicy:BucketPolicy",
 }
 PUBLIC_ACCESS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-POLICY_INPUTS = ("policy", "assumeRolePolicy", "redrivePolicy", "redriveAllowPolicy")
+JSON_INPUTS = ("policy", "assumeRolePolicy", "redrivePolicy", "redriveAllowPolicy", "desiredState", "input")
+PUBLIC_ROUTES = ("GET /profiles/{handle}",)
+"""Open to everybody, because a profile is there to be seen by others, signed in or not."""
+CLUSTER = "AWS::RDS::DBCluster"
+RULES = (
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+)
+WAYS_OUT = (
+    "internetGateway:InternetGateway",
+    "natGateway:NatGateway",
+    "route:Route",
+    "vpcPeeringConnection:VpcPeeringConnection",
+)
 
 
 def component_classes() -> dict[str, type[pulumi.ComponentResource]]:
@@ -57,6 +70,11 @@ def one_provider_with_tags(graph: Graph) -> list[str]:
         return [f"there are {len(providers)} AWS providers"]
     tags = json.loads(providers[0].inputs.get("defaultTags", "{}")).get("tags", {})
     wrong = [f"the provider does not tag resources with {tag}" for tag in ("Project", "Stack") if tag not in tags]
+    wrong += [
+        f"{resource.name}, which the provider does not tag, does not have its tags itself"
+        for resource in graph.of_type("aws:cloudcontrol/resource:Resource")
+        if {tag["Key"]: tag["Value"] for tag in json.loads(resource.inputs["desiredState"]).get("Tags", [])} != tags
+    ]
     return wrong + [
         f"{resource.name} is not made by the provider that tags"
         for resource in _made_in_aws(graph)
@@ -75,7 +93,7 @@ def no_input_is_a_leftover(graph: Graph) -> list[str]:
     nulls = [
         f"{resource.name}: {name} holds a null"
         for resource in graph
-        for name in POLICY_INPUTS
+        for name in JSON_INPUTS
         if _has_null(json.loads(resource.inputs.get(name) or "{}"))
     ]
     return texts + nulls
@@ -190,15 +208,49 @@ def _policies_of(graph: Graph, queue_arn: str) -> set[str]:
 
 
 def nothing_is_allowed_at_large(graph: Graph) -> list[str]:
-    """No action with a wildcard, no resource that is one, no policy of AWS's own."""
+    """No action with a wildcard, no resource that is one, no policy of AWS's own.
+
+    But what Lambda itself has to do for a function in a VPC, on interfaces that do not exist yet, if the function's own
+    code is denied it.
+    """
     wrong: list[str] = []
     for policy in graph:
         for statement in _allowed(policy):
+            if (
+                statement == JOIN_NETWORK
+                and DENY_TO_CODE in _statements(policy)
+                and _is_of_function_in_vpc(graph, policy)
+            ):
+                continue
             wrong += [f"{policy.name} allows {a}" for a in _listed(statement["Action"]) if "*" in a]
             wrong += [f"{policy.name} allows it on {r}" for r in _listed(statement.get("Resource", [])) if _is_wide(r)]
         if policy.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment" or policy.inputs.get("managedPolicyArns"):
             wrong.append(f"{policy.name} attaches a managed policy")
     return wrong
+
+
+_NETWORK_INTERFACES = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
+JOIN_NETWORK = {"Effect": "Allow", "Action": _NETWORK_INTERFACES, "Resource": "*"}
+DENY_TO_CODE = {
+    "Effect": "Deny",
+    "Action": _NETWORK_INTERFACES,
+    "Resource": "*",
+    "Condition": {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}},
+}
+
+
+def _is_of_function_in_vpc(graph: Graph, policy: Resource) -> bool:
+    return any(
+        function.inputs["role"].rsplit("/", 1)[-1] == policy.inputs.get("role") and "vpcConfig" in function.inputs
+        for function in graph.of_type("aws:lambda/function:Function")
+    )
 
 
 def _is_wide(resource: str) -> bool:
@@ -237,11 +289,108 @@ def certificates_are_where_they_are_used(graph: Graph) -> list[str]:
 
 def data_is_protected(graph: Graph) -> list[str]:
     """As a stack with protectData has it."""
+    holding_data = [
+        *graph.of_type(f"{S3}bucket:Bucket"),
+        *graph.of_type("aws:cognito/userPool:UserPool"),
+        *_clusters(graph),
+    ]
     return [
         f"{resource.name} can be deleted"
-        for type_ in (f"{S3}bucket:Bucket", "aws:cognito/userPool:UserPool")
-        for resource in graph.of_type(type_)
-        if not (resource.protect and resource.retain_on_delete) or resource.inputs.get("forceDestroy")
+        for resource in holding_data
+        if not (resource.protect and resource.retain_on_delete)
+        or resource.inputs.get("forceDestroy")
+        or resource.inputs.get("deletionProtection") == "INACTIVE"
+        or not json.loads(resource.inputs.get("desiredState", '{"DeletionProtection":true}'))["DeletionProtection"]
+    ]
+
+
+def databases_are_private(graph: Graph) -> list[str]:
+    """Nobody has a password, what is stored and sent is encrypted, and nobody gets near from outside."""
+    wrong = [f"{c.name} has {complaint}" for c in _clusters(graph) for complaint in _complaints_about_cluster(graph, c)]
+    wrong += [
+        f"{instance.name} may be reached from the internet"
+        for instance in graph.of_type("aws:rds/clusterInstance:ClusterInstance")
+        if instance.inputs.get("publiclyAccessible") is not False
+    ]
+    return wrong
+
+
+def _complaints_about_cluster(graph: Graph, cluster: Resource) -> Iterator[str]:
+    state = json.loads(cluster.inputs["desiredState"])
+    if state.get("MasterUserAuthenticationType") != "iam-db-auth" or not state.get("EnableIAMDatabaseAuthentication"):
+        yield "a master user who does not sign in through IAM"
+    if {"MasterUserPassword", "ManageMasterUserPassword"} & state.keys():
+        yield "a password"
+    if state.get("StorageEncrypted") is not True:
+        yield "storage that is not encrypted"
+    group = graph.with_output(
+        "aws:rds/clusterParameterGroup:ClusterParameterGroup", "name", state["DBClusterParameterGroupName"]
+    )
+    if {"name": "rds.force_ssl", "value": "1"} not in group.inputs["parameters"]:
+        yield "connections without TLS"
+
+
+def networks_lead_nowhere(graph: Graph) -> list[str]:
+    """Of the stack's own: from one security group to another, and through an endpoint with a policy to S3."""
+    rules = [rule for type_ in RULES for rule in graph.of_type(type_)]
+    return [
+        *(f"{r.name} leads out" for r in graph if r.type.startswith("aws:ec2/") and r.type.endswith(WAYS_OUT)),
+        *(
+            f"{vpc.name} has a default security group with rules"
+            for vpc in graph.of_type("aws:ec2/vpc:Vpc")
+            if not _is_default_group_empty(graph, vpc)
+        ),
+        *(
+            f"{group.name} has rules of its own, which fight with those that are resources"
+            for group in graph.of_type("aws:ec2/securityGroup:SecurityGroup")
+            if {"ingress", "egress"} & group.inputs.keys()
+        ),
+        *(
+            f"{rule.name} names addresses or every protocol"
+            for rule in rules
+            if {"cidrIpv4", "cidrIpv6"} & rule.inputs.keys() or rule.inputs["ipProtocol"] == "-1"
+        ),
+        *(
+            f"{endpoint.name} leads to everybody's buckets"
+            for endpoint in graph.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
+            if not endpoint.inputs.get("policy")
+        ),
+    ]
+
+
+def _is_default_group_empty(graph: Graph, vpc: Resource) -> bool:
+    groups = graph.of_type("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    return [(g.inputs.get("ingress"), g.inputs.get("egress")) for g in groups if g.inputs["vpcId"] == vpc.id] == [
+        ([], [])
+    ]
+
+
+def migrations_come_first(graph: Graph) -> list[str]:
+    """Code that expects a column must not run before it is there."""
+    migrations = graph.of_type("aws:lambda/invocation:Invocation")
+    migrating = {migration.inputs["functionName"] for migration in migrations}
+    return [
+        f"{function.name} does not wait for the migrations"
+        for function in graph.of_type("aws:lambda/function:Function")
+        if {"PGHOST", "DATABASE_URL_PARAMETER"} & function.inputs.get("environment", {}).get("variables", {}).keys()
+        and function.outputs["name"] not in migrating
+        and not {migration.urn for migration in migrations} & function.dependencies
+    ]
+
+
+def passwords_are_hidden(graph: Graph) -> list[str]:
+    """What tells of a password is encrypted where it is kept, and kept nowhere else."""
+    wrong = [
+        f"{parameter.name} is readable without a key"
+        for parameter in graph.of_type("aws:ssm/parameter:Parameter")
+        if parameter.inputs["type"] != "SecureString"
+    ]
+    return wrong + [
+        f"{resource.name} holds a URL with a password"
+        for resource in graph
+        if resource.type != "aws:ssm/parameter:Parameter"
+        for text in _texts(resource.inputs)
+        if re.search(r"://[^/\s]*:[^/\s]*@", text)
     ]
 
 
@@ -299,7 +448,8 @@ def api_is_closed(graph: Graph) -> list[str]:
     wrong: list[str] = []
     for route in graph.of_type("aws:apigatewayv2/route:Route"):
         key = route.inputs["routeKey"]
-        if route.inputs.get("authorizationType") != "CUSTOM" or not route.inputs.get("authorizerId"):
+        closed = route.inputs.get("authorizationType") == "CUSTOM" and route.inputs.get("authorizerId")
+        if not closed and key not in PUBLIC_ROUTES:
             wrong.append(f"{key} is open to everybody")
         if key.startswith(("ANY ", "$default", "OPTIONS ")) or "+}" in key:
             wrong.append(f"{key} catches all")
@@ -334,6 +484,10 @@ INVARIANTS: tuple[Invariant, ...] = (
     nothing_is_allowed_at_large,
     certificates_are_where_they_are_used,
     data_is_protected,
+    databases_are_private,
+    networks_lead_nowhere,
+    migrations_come_first,
+    passwords_are_hidden,
     functions_are_complete,
     components_register_what_they_promise,
     api_is_closed,
@@ -343,6 +497,10 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 def _made_in_aws(graph: Graph) -> list[Resource]:
     return [r for r in graph if r.custom and not r.type.startswith("pulumi:")]
+
+
+def _clusters(graph: Graph) -> list[Resource]:
+    return [r for r in graph.of_type("aws:cloudcontrol/resource:Resource") if r.inputs["typeName"] == CLUSTER]
 
 
 def _resource_policies(graph: Graph) -> list[Resource]:

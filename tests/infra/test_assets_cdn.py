@@ -31,6 +31,14 @@ def cdn_with_domain(run_alone: RunAlone) -> Graph:
 
 
 def test_the_distribution(cdn: Graph) -> None:
+    cached = {
+        "targetOriginId": "assets",
+        "viewerProtocolPolicy": "redirect-to-https",
+        "allowedMethods": ["GET", "HEAD"],
+        "cachedMethods": ["GET", "HEAD"],
+        "compress": True,
+        "cachePolicyId": "cdn-cache-id",
+    }
     missing = {"responseCode": 404, "responsePagePath": "/defaults/avatar.jpg", "errorCachingMinTtl": 10}
     assert cdn.one(DISTRIBUTION).inputs == {
         "comment": "cdn: avatars and banners",
@@ -44,15 +52,11 @@ def test_the_distribution(cdn: Graph) -> None:
                 "originAccessControlId": "cdn-access-id",
             }
         ],
-        "defaultCacheBehavior": {
-            "targetOriginId": "assets",
-            "viewerProtocolPolicy": "redirect-to-https",
-            "allowedMethods": ["GET", "HEAD"],
-            "cachedMethods": ["GET", "HEAD"],
-            "compress": True,
-            "cachePolicyId": "cdn-cache-id",
-            "responseHeadersPolicyId": "cdn-headers-id",
-        },
+        "defaultCacheBehavior": {**cached, "responseHeadersPolicyId": "cdn-headers-id"},
+        "orderedCacheBehaviors": [
+            {"pathPattern": pattern, **cached, "responseHeadersPolicyId": "cdn-page-headers-id"}
+            for pattern in ("profile", "web/*")
+        ],
         "customErrorResponses": [{"errorCode": 403, **missing}, {"errorCode": 404, **missing}],
         "restrictions": {"geoRestriction": {"restrictionType": "none"}},
         "viewerCertificate": {"cloudfrontDefaultCertificate": True},
@@ -74,7 +78,7 @@ def test_only_this_distribution_may_read_the_bucket_and_only_what_is_meant_to_be
         "Effect": "Allow",
         "Principal": {"Service": "cloudfront.amazonaws.com"},
         "Action": "s3:GetObject",
-        "Resource": [f"{BUCKET_ARN}/avatars/*", f"{BUCKET_ARN}/defaults/*", f"{BUCKET_ARN}/banners/*"],
+        "Resource": [f"{BUCKET_ARN}/{keys}" for keys in ("avatars/*", "defaults/*", "banners/*", "profile", "web/*")],
         "Condition": {"StringEquals": {"aws:SourceArn": DISTRIBUTION_ARN}},
     }
 
@@ -115,9 +119,36 @@ def test_security_headers_are_on_every_answer(cdn: Graph) -> None:
     }
 
 
-def test_scripts_of_the_allowed_origins_may_read_and_no_others(run_alone: RunAlone) -> None:
+def test_a_page_runs_its_own_files_and_nothing_else(cdn: Graph) -> None:
+    policy = (
+        "script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'none'; object-src 'none'; "
+        "frame-src 'none'; worker-src 'none'; media-src 'none'; manifest-src 'none'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    headers = {
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    }
+    assert cdn.named("cdn-page-headers").inputs == {
+        "comment": "The profile page, and scripts for pages: only our own files run",
+        "securityHeadersConfig": {
+            "strictTransportSecurity": {"accessControlMaxAgeSec": 31_536_000, "override": True},
+            "contentTypeOptions": {"override": True},
+            "frameOptions": {"frameOption": "DENY", "override": True},
+            "referrerPolicy": {"referrerPolicy": "no-referrer", "override": True},
+            "contentSecurityPolicy": {"contentSecurityPolicy": policy, "override": True},
+        },
+        "customHeadersConfig": {
+            "items": [{"header": header, "value": value, "override": True} for header, value in headers.items()]
+        },
+    }
+
+
+@pytest.mark.parametrize("headers", ["cdn-headers", "cdn-page-headers"])
+def test_scripts_of_the_allowed_origins_may_read_and_no_others(run_alone: RunAlone, headers: str) -> None:
     graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(allowed_origins=["https://app.example.com"])))
-    assert graph.named("cdn-headers").inputs["corsConfig"] == {
+    assert graph.named(headers).inputs["corsConfig"] == {
         "accessControlAllowCredentials": False,
         "accessControlAllowHeaders": {"items": ["range"]},
         "accessControlAllowMethods": {"items": ["GET", "HEAD"]},

@@ -318,6 +318,7 @@ def test_what_it_gives(pipeline: Graph) -> None:
     assert pipeline.one("avatars:index:AvatarPipeline").component_outputs == {
         "uploads_bucket_name": "pipeline-uploads-abc1234",
         "uploads_bucket_arn": UPLOADS_ARN,
+        "uploads_url": "https://pipeline-uploads-abc1234.s3.eu-west-1.amazonaws.com",
         "topic_arn": TOPIC_ARN,
         "queue_url": f"{SQS}/pipeline-queue-abc1234",
         "dead_letter_queue_url": f"{SQS}/pipeline-dead-letters-abc1234",

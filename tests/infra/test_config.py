@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import MISSING, fields
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from components.assets_cdn import AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipelineArgs
 from components.config import ConfigurationError, StackConfig
+from components.profile_api import ProfileApiArgs
 from components.upload_api import UploadApiArgs
 from functions import packaging
 from local.recorder import Resource, run_program
@@ -74,6 +76,10 @@ def test_with_a_region_alone_every_setting_has_its_default() -> None:
         max_concurrency=20,
         web_acl_arn=None,
         alarm_topic_arn=None,
+        database_url=None,
+        database=None,
+        database_subnet_ids=(),
+        database_security_group_ids=(),
     )
 
 
@@ -95,7 +101,7 @@ def test_every_key_of_the_project_file_has_a_type_a_default_and_a_description(ke
     assert ("items" in schema) == (schema["type"] == "array")
 
 
-@pytest.mark.parametrize("args", [AssetsCdnArgs, AvatarPipelineArgs, UploadApiArgs])
+@pytest.mark.parametrize("args", [AssetsCdnArgs, AvatarPipelineArgs, UploadApiArgs, ProfileApiArgs])
 def test_a_component_used_alone_has_the_defaults_of_the_stack(args: Any) -> None:
     defaults = {
         field.name: list(field.default) if isinstance(field.default, tuple) else field.default
@@ -181,6 +187,15 @@ def test_the_stack_to_play_with_has_a_valid_configuration() -> None:
             "avatars:webAclArn is 'arn:aws:wafv2:eu",
         ),
         ({"alarmTopicArn": "on-call"}, "avatars:alarmTopicArn is 'on-call'; allowed is the ARN of an SNS topic"),
+        (
+            {"databaseUrl": "postgresql://app:secret@db.example.com/app"},
+            "avatars:databaseUrl is set (and not shown); it has to be stored as a secret: pulumi config set -",
+        ),
+        (
+            {"databaseurl": "postgresql://app:secret@db.example.com/app"},
+            "avatars:databaseurl is set (and not shown); there is no such key, did you mean avatars:databaseUrl?",
+        ),
+        ({"database": "postgres"}, "avatars:database is 'postgres'; allowed is aurora, or nothing"),
         ({"maxpixel": 5}, "avatars:maxpixel is '5'; there is no such key, did you mean avatars:maxPixels?"),
         ({"colour": "red"}, "avatars:colour is 'red'; there is no such key, only allowedOrigins, domain,"),
         ({"sizes": None}, "avatars:sizes has no value; allowed is a list of one to six"),
@@ -226,6 +241,86 @@ def test_a_secret_webhook_is_used_and_not_shown() -> None:
     assert isinstance(load({"webhookUrl": url}, ("avatars:webhookUrl",)).webhook_url, pulumi.Output)
     (line,) = mistakes({"webhookUrl": "http://hooks.example.com/t0ken"}, ("avatars:webhookUrl",))
     assert line == "avatars:webhookUrl is set (and secret); allowed is an https:// URL"
+
+
+DATABASE_URL = "postgresql://app:s3cret@db.example.com/app"
+SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+GROUPS = ["sg-0123456789abcdef0"]
+STORED = ("avatars:databaseUrl",)
+
+
+def test_a_database_of_ones_own_is_read_with_the_network_it_is_in() -> None:
+    network = {"databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": GROUPS}
+    config = load({"databaseUrl": DATABASE_URL, **network}, STORED)
+    assert isinstance(config.database_url, pulumi.Output)
+    assert config.database_subnet_ids == tuple(SUBNETS)
+    assert config.database_security_group_ids == tuple(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"database": "aurora", "databaseUrl": DATABASE_URL},
+            ["avatars:database is 'aurora'; avatars:databaseUrl names one already"],
+        ),
+        (
+            {"databaseUrl": f"{DATABASE_URL}?sslmode=disable"},
+            ["avatars:databaseUrl is set (and secret); allowed is a postgresql:// URL with"],
+        ),
+        (
+            {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS},
+            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it needs avatars:databaseSecurityGroupIds"],
+        ),
+        (
+            {"databaseUrl": DATABASE_URL, "databaseSecurityGroupIds": GROUPS},
+            [f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it needs avatars:databaseSubnetIds"],
+        ),
+        (
+            {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS[:1], "databaseSecurityGroupIds": GROUPS},
+            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS[:1])}'; allowed is a list of two or more"],
+        ),
+        (
+            {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": ["default"]},
+            ["avatars:databaseSecurityGroupIds is '[\"default\"]'; allowed is a list of different ids"],
+        ),
+        (
+            {"database": "aurora", "databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": GROUPS},
+            [
+                f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it needs avatars:databaseUrl beside it",
+                f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it needs avatars:databaseUrl beside it",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings: dict[str, Any], expected: list[str]) -> None:
+    lines = mistakes(settings, STORED)
+    assert len(lines) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
+
+
+@pytest.mark.parametrize("key", ["databaseUrl", "databaseURL", "database", "webhookUrl", "domain"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        DATABASE_URL,
+        f"{DATABASE_URL}?sslmode=disable",
+        "mysql://app:s3cret@db.example.com",
+        "postgresql://app:s3cret/x@db.example.com/app",
+    ],
+)
+@pytest.mark.parametrize("secret_keys", [(), STORED])
+def test_no_mistake_shows_a_password(key: str, value: str, secret_keys: tuple[str, ...]) -> None:
+    if key == "databaseUrl" and value == DATABASE_URL and secret_keys:
+        assert load({key: value}, secret_keys).database_url is not None
+    else:
+        assert "s3cret" not in "\n".join(mistakes({key: value}, secret_keys))
+
+
+def test_a_wrong_database_that_is_not_kept_secret_is_two_mistakes() -> None:
+    first, second = mistakes({"databaseUrl": "app:s3cret@db.example.com/app"})
+    assert first.startswith("avatars:databaseUrl is set (and not shown); allowed is a postgresql:// URL")
+    assert second.startswith("avatars:databaseUrl is set (and not shown); it has to be stored as a secret")
 
 
 def test_the_configuration_of_other_programs_and_libraries_is_left_alone() -> None:

@@ -76,6 +76,7 @@ def test_a_given_pool_is_only_referred_to_also_in_another_region(run_alone: RunA
         "user_pool_id": "us-east-1_Given",
         "client_id": "given",
         "issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Given",
+        "sign_in_url": "https://cognito-idp.us-east-1.amazonaws.com",
     }
 
 
@@ -84,6 +85,7 @@ def test_what_it_gives(own: Graph) -> None:
         "user_pool_id": "eu-west-1_AbCdEfGhI",
         "client_id": "1example23456789",
         "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI",
+        "sign_in_url": "https://cognito-idp.eu-west-1.amazonaws.com",
     }
 
 

@@ -17,7 +17,7 @@ from local.recorder import Graph, ProgramError, Resource
 from tests.infra import invariants
 from tests.infra.conftest import RunAlone, RunStack
 from tests.infra.invariants import Invariant
-from tests.infra.test_program import EVERYTHING
+from tests.infra.test_program import EVERYTHING, GIVEN_DATABASE
 
 Change = Callable[[Resource], Resource]
 
@@ -50,6 +50,15 @@ def policy(change: Callable[[list[dict[str, Any]]], object]) -> Change:
     return inputs(apply)
 
 
+def desired(**settings: Any) -> Change:
+    """Changes what is asked of Cloud Control."""
+
+    def apply(i: dict[str, Any]) -> None:
+        i["desiredState"] = json.dumps({**json.loads(i["desiredState"]), **settings})
+
+    return inputs(apply)
+
+
 def replaced(text: str, by: str) -> Change:
     """Changes a policy where it says something."""
 
@@ -64,13 +73,16 @@ def unsaid(**fields: Any) -> Change:
     return lambda resource: replace(resource, **fields)
 
 
+PROFILE_POLICY = "avatars-profiles-profile-policy"
 WRONGS: list[tuple[Invariant, str, Change, str]] = [
     (invariants.children_belong_to_components, "avatars-cdn-cache", unsaid(parent=""), "not a child"),
     (invariants.children_belong_to_components, "avatars-cdn-cache", unsaid(name="cache"), "does not begin with"),
     (invariants.one_provider_with_tags, "avatars-cdn-cache", unsaid(provider=""), "not made by the provider"),
     (invariants.one_provider_with_tags, "aws", without("defaultTags"), "does not tag resources with Project"),
+    (invariants.one_provider_with_tags, "avatars-database-cluster", desired(Tags=[]), "does not have its tags itself"),
     (invariants.no_input_is_a_leftover, "avatars-cdn-cache", having(comment="Calling __str__ on"), "put into a text"),
     (invariants.no_input_is_a_leftover, "avatars-pipeline-queue-policy", replaced('"sqs:*"', "null"), "holds a null"),
+    (invariants.no_input_is_a_leftover, "avatars-database-cluster", desired(DBSubnetGroupName=None), "holds a null"),
     (invariants.buckets_are_private, "avatars-cdn-logs-public-access", having(blockPublicPolicy=False), "a hole"),
     (invariants.buckets_are_private, "avatars-cdn-logs-public-access", having(bucket="x"), "0 of: public access"),
     (
@@ -190,6 +202,42 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
         having(managedPolicyArns=["arn:aws:iam::aws:policy/AmazonS3FullAccess"]),
         "managed policy",
     ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        PROFILE_POLICY,
+        policy(lambda s: s.pop(-1)),
+        "allows it on *",
+    ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        PROFILE_POLICY,
+        policy(lambda s: s[-1]["Action"].remove("ec2:DeleteNetworkInterface")),
+        "allows it on *",
+    ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        PROFILE_POLICY,
+        policy(lambda s: s[-1]["Condition"]["ArnLike"].update({"lambda:SourceFunctionArn": "arn:aws:lambda:::x"})),
+        "allows it on *",
+    ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        PROFILE_POLICY,
+        policy(lambda s: s[-2]["Action"].append("ec2:RunInstances")),
+        "allows it on *",
+    ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        "avatars-profiles-profile",
+        without("vpcConfig"),
+        "avatars-profiles-profile-policy allows it on *",
+    ),
+    (
+        invariants.nothing_is_allowed_at_large,
+        "avatars-database-network-s3",
+        replaced("/avatars/*.json", "/*"),
+        "allows it on arn:aws:s3:::our-assets/*",
+    ),
     (invariants.certificates_are_where_they_are_used, "avatars-cdn-tls", without("region"), "not in the region of"),
     (
         invariants.certificates_are_where_they_are_used,
@@ -212,6 +260,87 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
     (invariants.data_is_protected, "avatars-cdn-assets", unsaid(protect=False), "can be deleted"),
     (invariants.data_is_protected, "avatars-identity-users", unsaid(retain_on_delete=False), "can be deleted"),
     (invariants.data_is_protected, "avatars-cdn-assets", having(forceDestroy=True), "can be deleted"),
+    (invariants.data_is_protected, "avatars-identity-users", having(deletionProtection="INACTIVE"), "can be deleted"),
+    (invariants.data_is_protected, "avatars-database-cluster", unsaid(protect=False), "can be deleted"),
+    (invariants.data_is_protected, "avatars-database-cluster", unsaid(retain_on_delete=False), "can be deleted"),
+    (invariants.data_is_protected, "avatars-database-cluster", desired(DeletionProtection=False), "can be deleted"),
+    (
+        invariants.databases_are_private,
+        "avatars-database-cluster",
+        desired(MasterUserAuthenticationType="password"),
+        "does not sign in through IAM",
+    ),
+    (
+        invariants.databases_are_private,
+        "avatars-database-cluster",
+        desired(EnableIAMDatabaseAuthentication=False),
+        "does not sign in through IAM",
+    ),
+    (
+        invariants.databases_are_private,
+        "avatars-database-cluster",
+        desired(ManageMasterUserPassword=True),
+        "has a password",
+    ),
+    (invariants.databases_are_private, "avatars-database-cluster", desired(StorageEncrypted=False), "not encrypted"),
+    (invariants.databases_are_private, "avatars-database-parameters", having(parameters=[]), "without TLS"),
+    (
+        invariants.databases_are_private,
+        "avatars-database-instance",
+        having(publiclyAccessible=True),
+        "reached from the internet",
+    ),
+    (
+        invariants.networks_lead_nowhere,
+        "avatars-database-network-routes",
+        unsaid(type="aws:ec2/internetGateway:InternetGateway"),
+        "leads out",
+    ),
+    (
+        invariants.networks_lead_nowhere,
+        "avatars-database-network-default-group",
+        having(egress=[{"protocol": "-1"}]),
+        "a default security group with rules",
+    ),
+    (
+        invariants.networks_lead_nowhere,
+        "avatars-database-network-default-group",
+        having(vpcId="another"),
+        "a default security group with rules",
+    ),
+    (
+        invariants.networks_lead_nowhere,
+        "avatars-database-functions",
+        having(egress=[{"protocol": "-1"}]),
+        "rules of its own",
+    ),
+    (
+        invariants.networks_lead_nowhere,
+        "avatars-database-from-functions",
+        having(cidrIpv4="0.0.0.0/0"),
+        "names addresses",
+    ),
+    (invariants.networks_lead_nowhere, "avatars-database-to-s3", having(ipProtocol="-1"), "every protocol"),
+    (invariants.networks_lead_nowhere, "avatars-database-network-s3", without("policy"), "everybody's buckets"),
+    (
+        invariants.migrations_come_first,
+        "avatars-profiles-profile",
+        unsaid(dependencies=frozenset[str]()),
+        "avatars-profiles-profile does not wait for the migrations",
+    ),
+    (
+        invariants.migrations_come_first,
+        "avatars-profiles-migrated",
+        having(functionName="another"),
+        "avatars-profiles-migrate-database does not wait",
+    ),
+    (invariants.passwords_are_hidden, "avatars-database-url", having(type="String"), "readable without a key"),
+    (
+        invariants.passwords_are_hidden,
+        "avatars-profiles-profile",
+        having(environment={"variables": {"DATABASE_URL": "postgresql://app:s3cret@db.example.com/app"}}),
+        "holds a URL with a password",
+    ),
     (invariants.functions_are_complete, "avatars-api-authorize", without("timeout"), "no timeout"),
     (invariants.functions_are_complete, "avatars-api-authorize", without("memorySize"), "no memorySize"),
     (invariants.functions_are_complete, "avatars-api-authorize", having(architectures=["x86_64"]), "another platform"),
@@ -238,7 +367,7 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
         invariants.components_register_what_they_promise,
         "avatars-identity",
         unsaid(component_outputs={"issuer": ""}),
-        "promises ['client_id', 'issuer', 'user_pool_id'], gives ['issuer']",
+        "promises ['client_id', 'issuer', 'sign_in_url', 'user_pool_id'], gives ['issuer']",
     ),
     (
         invariants.api_is_closed,
@@ -247,6 +376,12 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
         "open to everybody",
     ),
     (invariants.api_is_closed, "avatars-api-get-avatars-me-route", having(routeKey="ANY /{proxy+}"), "catches all"),
+    (
+        invariants.api_is_closed,
+        "avatars-api-get-profiles-handle-route",
+        having(routeKey="GET /profiles"),
+        "GET /profiles is open to everybody",
+    ),
     (invariants.origins_are_named, "avatars-pipeline-uploads-cors", having(corsRules=[{"allowedOrigins": ["*"]}]), "*"),
     (
         invariants.origins_are_named,
@@ -259,7 +394,7 @@ WRONGS: list[tuple[Invariant, str, Change, str]] = [
 
 @pytest.mark.parametrize(("invariant", "name", "change", "complaint"), WRONGS)
 def test_the_rule_bites(run_stack: RunStack, invariant: Invariant, name: str, change: Change, complaint: str) -> None:
-    good = run_stack(EVERYTHING)
+    good = next(graph for graph in map(run_stack, (EVERYTHING, GIVEN_DATABASE)) if any(_is(r, name) for r in graph))
     assert invariant(good) == []
     broken = Graph({urn: change(r) if _is(r, name) else r for urn, r in good.resources.items()}, good.exports)
     assert complaint in "\n".join(invariant(broken))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_aws import cloudwatch
 
 from components import iam
-from components.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from components.python_function import Network, PythonFunction, PythonFunctionArgs, publish_layers
 from functions.packaging import Package
 from local.recorder import Graph
 from tests.infra.conftest import ACCOUNT, RunAlone, document
@@ -66,6 +67,60 @@ def test_it_may_write_its_own_logs_and_what_it_is_given(function: Graph) -> None
 
 def test_it_is_made_after_its_policy(function: Graph) -> None:
     assert function.named("thing-policy").urn in function.one(FUNCTION).dependencies
+
+
+def test_in_a_vpc_lambda_may_give_it_addresses_and_its_own_code_may_not(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    network = Network(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
+    graph = run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], network=network)))
+    assert graph.one(FUNCTION).inputs["vpcConfig"] == {
+        "subnetIds": ["subnet-1", "subnet-2"],
+        "securityGroupIds": ["sg-1"],
+    }
+    interfaces = {
+        "Action": [
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        ],
+        "Resource": "*",
+    }
+    from_code = {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}}
+    assert document(graph.named("thing-policy").inputs["policy"])[2:] == [
+        {"Effect": "Allow", **interfaces},
+        {"Effect": "Deny", **interfaces, "Condition": from_code},
+    ]
+
+
+def test_outside_of_a_vpc_it_has_no_network(function: Graph) -> None:
+    assert "vpcConfig" not in function.one(FUNCTION).inputs
+
+
+def test_it_is_made_after_what_it_waits_for(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    def program() -> None:
+        first = cloudwatch.LogGroup("first")
+        PythonFunction("thing", args(packages["presign_upload"], after=[first]))
+
+    graph = run_alone(program)
+    function = graph.one(FUNCTION)
+    assert {graph.named("first").urn, graph.named("thing-policy").urn} <= function.dependencies
+
+
+def test_what_a_component_depends_on_its_function_does_not(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    """Why there is `after`: in the order of an update or a deletion only the edges of a resource itself count."""
+
+    def program() -> None:
+        first = cloudwatch.LogGroup("first")
+        opts = pulumi.ResourceOptions(depends_on=[first])
+        PythonFunction("thing", args(packages["presign_upload"]), opts)
+
+    graph = run_alone(program)
+    assert graph.named("first").urn in graph.one("avatars:index:PythonFunction").dependencies
+    assert graph.named("first").urn not in graph.one(FUNCTION).dependencies
 
 
 def test_without_settings_it_has_no_environment(run_alone: RunAlone, packages: dict[str, Package]) -> None:

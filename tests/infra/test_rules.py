@@ -34,6 +34,16 @@ from tests.infra.conftest import RunAlone
         (rules.USER_POOL_ID, "us-gov-west-1_AbC123"),
         (rules.TOPIC_ARN, "arn:aws-cn:sns:cn-north-1:123456789012:on-call_1"),
         (rules.REGION, "us-gov-east-1"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app"),
+        (rules.DATABASE_URL, "postgres://app@db.example.com:6543/app?sslmode=verify-full"),
+        (rules.DATABASE_URL, "postgresql://app:p%40ss@db.example.com/app?application_name=x&sslmode=require"),
+        (rules.DATABASE_URL, "postgresql://app@127.0.0.1:5432/app?sslmode=disable"),
+        (rules.DATABASE_URL, "postgresql://app@localhost/app"),
+        (rules.DATABASE, "aurora"),
+        (rules.SUBNET_IDS, []),
+        (rules.SUBNET_IDS, ["subnet-0123456789abcdef0", "subnet-01234567"]),
+        (rules.SECURITY_GROUP_IDS, ["sg-0123456789abcdef0"]),
+        (rules.SECURITY_GROUP_IDS, ["sg-0123456789abcdef0", "sg-01234567"]),
     ],
 )
 def test_accepts(rule: Rule, good: Any) -> None:
@@ -91,6 +101,29 @@ def test_accepts(rule: Rule, good: Any) -> None:
         (rules.MAX_CONCURRENCY, 1001),
         (rules.MAX_UPLOAD_BYTES, 1023),
         (rules.AUTHORIZER_CACHE_SECONDS, -1),
+        (rules.DATABASE_URL, "mysql://app:secret@db.example.com/app"),
+        (rules.DATABASE_URL, "postgresql://db.example.com/app"),
+        (rules.DATABASE_URL, "postgresql://app:secret@/app"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com:port/app"),
+        (rules.DATABASE_URL, "postgresql://app:se#cret@db.example.com/app"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app#x"),
+        (rules.DATABASE_URL, "postgresql://app:secr@et@db.example.com/app"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app/other"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app?sslmode=disable"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app?sslmode=allow"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app?sslmode=prefer"),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app?sslmode="),
+        (rules.DATABASE_URL, "postgresql://app:secret@db.example.com/app?sslmode=require&sslmode=disable"),
+        (rules.DATABASE_URL, "host=db.example.com user=app dbname=app"),
+        (rules.DATABASE, "Aurora"),
+        (rules.SUBNET_IDS, ["subnet-0123456789abcdef0"]),
+        (rules.SUBNET_IDS, ["subnet-0123456789abcdef0", "subnet-0123456789abcdef0"]),
+        (rules.SUBNET_IDS, ["subnet-0123456789abcdef0", "sg-0123456789abcdef0"]),
+        (rules.SUBNET_IDS, "subnet-0123456789abcdef0"),
+        (rules.SECURITY_GROUP_IDS, ["sg-012345678"]),
+        (rules.SECURITY_GROUP_IDS, [7]),
     ],
 )
 def test_refuses(rule: Rule, bad: Any) -> None:
@@ -114,11 +147,26 @@ def test_all_wrong_arguments_of_a_component_come_in_one_message() -> None:
     )
 
 
+def test_what_may_hold_a_password_is_not_shown() -> None:
+    @dataclass(frozen=True)
+    class Database:
+        url: str
+
+    with pytest.raises(ValueError, match="is set") as caught:
+        rules.require(Database("mysql://app:secret@db.example.com/app"), url=rules.optional(rules.DATABASE_URL))
+    assert str(caught.value).startswith(
+        "Database.url is set (and not shown); allowed is a postgresql:// URL with a user"
+    )
+    assert "secret" not in str(caught.value)
+
+
 def test_an_output_is_let_pass_because_it_is_known_too_late(run_alone: RunAlone) -> None:
     def program() -> None:
         origins = rules.each(rules.ORIGIN)
         url = pulumi.Output.from_input("*")
         assert origins.accepts([url, "https://app.example.com"])
         assert not origins.accepts([url, "*"])
+        assert rules.SUBNET_IDS.accepts([url, "subnet-01234567"])
+        assert not rules.SUBNET_IDS.accepts([url, "01234567"])
 
     run_alone(program)

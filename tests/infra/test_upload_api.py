@@ -296,6 +296,21 @@ def test_another_component_can_add_a_route_behind_the_same_authorizer(
     assert graph.one(FUNCTION, "theirs").inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/theirs-role-abc1234"
 
 
+def test_a_route_can_be_open_to_everybody_and_has_no_caller_then(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    def program() -> None:
+        api = UploadApi("api", args(packages))
+        api.add_route("GET /avatars/{name}", somebody_elses_function(packages), public=True)
+
+    assert run_alone(program).named("api-get-avatars-name-route").inputs == {
+        "apiId": "a1b2c3d4e5",
+        "routeKey": "GET /avatars/{name}",
+        "target": "integrations/api-get-avatars-name-integration-id",
+        "authorizationType": "NONE",
+    }
+
+
 @pytest.mark.parametrize(
     "route_key",
     ["$default", "ANY /avatars", "OPTIONS /{proxy+}", "GET /{proxy+}", "/avatars", "GET avatars", "GET /", "PATCH /a"],

@@ -42,13 +42,20 @@ def photo() -> bytes:
     return PHOTO.read_bytes()
 
 
-def sign_in(stack: LocalStack, client_id: str | None = None) -> Session:
-    """Makes a user of the stack's pool and signs them in."""
+def make_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
+    """Makes a user of the stack's pool. Returns username and password."""
     username, password = f"user{next(_numbers)}@example.com", f"{secrets.token_urlsafe(12)}-aA1"
     cognito = stack.aws.client("cognito-idp")
     pool = stack.exports["userPoolId"]
-    cognito.admin_create_user(UserPoolId=pool, Username=username, MessageAction="SUPPRESS")
+    attributes = [{"Name": "name", "Value": name}] if name else []
+    cognito.admin_create_user(UserPoolId=pool, Username=username, UserAttributes=attributes, MessageAction="SUPPRESS")
     cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
+    return username, password
+
+
+def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = None) -> Session:
+    """Makes a user of the stack's pool and signs them in."""
+    username, password = make_user(stack, name)
     outputs = {**stack.exports, "cognitoEndpoint": stack.aws_url}
     if client_id:
         outputs["userPoolClientId"] = client_id

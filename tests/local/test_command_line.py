@@ -19,14 +19,14 @@ import requests
 from local.stack import ROOT
 from tests.local.conftest import wait_until
 
-FOUR_FREE_PORTS = "0"  # the first of four; 0 lets the system choose each of them
+FREE_PORTS = "0"  # the first of five; 0 lets the system choose each of them
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def local(tmp_path: Path, *arguments: str | Path, port: str = FOUR_FREE_PORTS) -> subprocess.CompletedProcess[str]:
+def local(tmp_path: Path, *arguments: str | Path, port: str = FREE_PORTS) -> subprocess.CompletedProcess[str]:
     return run("local", "--outputs", tmp_path / "outputs.json", "--port", port, *arguments)
 
 
@@ -80,7 +80,7 @@ class TestOnce:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     """The outputs file of a stack that stays up, as `make local` leaves it."""
     outputs = tmp_path_factory.mktemp("running") / "outputs.json"
-    command = [sys.executable, "-m", "local", "--outputs", str(outputs), "--port", FOUR_FREE_PORTS]
+    command = [sys.executable, "-m", "local", "--outputs", str(outputs), "--port", FREE_PORTS]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
@@ -114,7 +114,8 @@ class TestWhileUp:
         assert stat.S_IMODE(running.stat().st_mode) == 0o600
         outputs = json.loads(running.read_text())
         assert {"apiUrl", "cdnUrl", "avatarUrl", "uploadsBucket", "assetsBucket", "topicArn", "userPoolId",
-                "userPoolClientId", "cognitoEndpoint", "users"} <= set(outputs)  # fmt: skip
+                "userPoolClientId", "cognitoEndpoint", "users", "profileUrl", "avatarUploadUrl",
+                "databaseUrl"} <= set(outputs)  # fmt: skip
         assert all(outputs[name].startswith("http://127.0.0.1:") for name in ("apiUrl", "cdnUrl", "cognitoEndpoint"))
 
     def test_the_client_uploads_from_the_outputs_alone_and_clears_what_it_made(self, running: Path) -> None:
@@ -135,11 +136,11 @@ class TestWhileUp:
         monkeypatch.setenv("AVATARS_PASSWORD", "wrong")
         refused = run("client", "upload", "--outputs", running, "local/photo.jpg")
         assert refused.returncode == 1
-        assert refused.stderr.startswith("error: alice@example.com cannot sign in: ")
+        assert refused.stderr.startswith("error: grace@example.com cannot sign in: ")
 
     def test_nothing_listens_beyond_this_machine(self, running: Path) -> None:
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.read_text())}
-        assert len(ports) == 3
+        assert len(ports) == 4
         sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         listening = re.findall(r": ([0-9A-F]+):([0-9A-F]{4}) 0+:0000 0A ", sockets)
         addresses = {address for address, port in listening if int(port, 16) in ports}

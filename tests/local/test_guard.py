@@ -318,6 +318,29 @@ class TestCors:
         assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
 
 
+def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) -> None:
+    cognito = aws.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    client = cognito.create_user_pool_client(UserPoolId=pool, ClientName="page", ExplicitAuthFlows=flows)
+    client_id = client["UserPoolClient"]["ClientId"]
+    cognito.admin_create_user(UserPoolId=pool, Username="alice")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="alice", Password="Secret-123-secret", Permanent=True)
+
+    def sign_in(flow: str, **parameters: str) -> dict[str, str]:
+        answer = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
+        return answer["AuthenticationResult"]
+
+    first, second = (
+        sign_in("USER_PASSWORD_AUTH", USERNAME="alice", PASSWORD="Secret-123-secret")["RefreshToken"] for _ in range(2)
+    )
+    cognito.revoke_token(Token=first, ClientId=client_id)
+    with pytest.raises(ClientError) as error:
+        sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=first)
+    assert code(error) == "NotAuthorizedException"
+    assert sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=second)["AccessToken"]
+
+
 def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: Aws) -> None:
     queue = aws.client("sqs").create_queue(QueueName="events")["QueueUrl"]
     aws.client("s3").put_bucket_notification_configuration(

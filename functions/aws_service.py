@@ -1,0 +1,39 @@
+"""Signed requests to an AWS service, without boto3 and its quarter of a second of cold start."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from functions.kept_connection import KeptConnection
+from functions.sigv4 import Credentials, signed_headers
+
+_TIMEOUT_SECONDS = 5
+
+
+class AwsService:
+    """One service in one region, over one kept connection."""
+
+    def __init__(self, service: str, region: str) -> None:
+        """`service` is its short name, such as sns."""
+        self.name = service
+        self._region = region
+        endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}", f"https://{service}.{region}.amazonaws.com")
+        self.url = endpoint.rstrip("/") + "/"
+        self._connection = KeptConnection(self.url, _TIMEOUT_SECONDS)
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """The answer's status and body. OSError if there is none."""
+        signed = signed_headers(
+            "POST",
+            self.url,
+            headers,
+            body,
+            service=self.name,
+            region=self._region,
+            credentials=Credentials.from_environment(),
+            now=datetime.now(UTC),
+        )
+        return self._connection.post(signed, body)
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,117 @@
+"""The name Cognito has for a user: which one is shown, and that nothing is shown that was not meant to be."""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.profile.user_pool import UserPool
+from tests.functions.servers import HOST, HttpStub
+
+ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
+TOKEN = "eyJ.access.token"
+UUID = "0a1b2c3d-0000-4000-8000-00000000a11c"
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def cognito() -> Iterator[HttpStub]:
+    with HttpStub() as stub:
+        yield stub
+
+
+def name_of(cognito: HttpStub, username: str = UUID, **attributes: str) -> str | None:
+    described = [{"Name": name, "Value": value} for name, value in {"sub": UUID, **attributes}.items()]
+    cognito.answer = json.dumps({"Username": username, "UserAttributes": described}).encode()
+    return UserPool(ISSUER, cognito.url).name(TOKEN)
+
+
+def test_cognito_is_asked_with_the_users_own_token_and_nothing_else(cognito: HttpStub) -> None:
+    assert name_of(cognito, name="Ada") == "Ada"
+    ((headers, body),) = cognito.requests
+    assert json.loads(body) == {"AccessToken": TOKEN}
+    assert headers["x-amz-target"] == "AWSCognitoIdentityProviderService.GetUser"
+    assert headers["content-type"] == "application/x-amz-json-1.1"
+    assert "authorization" not in headers
+    assert cognito.paths == ["/"]
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        pytest.param({"name": "Ada", "preferred_username": "al", "username": "ada1"}, "Ada", id="the name first"),
+        pytest.param({"preferred_username": "al", "username": "ada1"}, "al", id="then the preferred username"),
+        pytest.param({"name": " \u200b", "preferred_username": "al"}, "al", id="a name that cannot be seen"),
+        pytest.param({"username": "ada1"}, "ada1", id="then the username"),
+        pytest.param({}, None, id="a username that is a UUID"),
+        pytest.param({"username": UUID.upper()}, None, id="in any letter case"),
+        pytest.param({"username": EMAIL, "email": EMAIL}, None, id="a username that is an address"),
+        pytest.param({"username": "+15551234567"}, None, id="a username that is a phone number"),
+        pytest.param({"username": "Google_10769150350006150715", "identities": "[]"}, None, id="another provider's id"),
+        pytest.param({"name": EMAIL, "username": "ada1"}, "ada1", id="a name that is an address"),
+        pytest.param({"name": f"Ada <{EMAIL}>"}, None, id="a name with an address"),
+        pytest.param({"name": "ada\n@example.com"}, None, id="an address that a control character hides"),
+        pytest.param({"name": f"{'a' * 60}@example.com"}, None, id="an address longer than names"),
+        pytest.param({"name": "+1 (555) 123-4567"}, None, id="a name that is a phone number"),
+        pytest.param({"preferred_username": UUID}, None, id="a preferred username that is a UUID"),
+        pytest.param({"email": EMAIL, "phone_number": "+15551234567"}, None, id="contacts are no names"),
+        pytest.param({"name": "@ada"}, "@ada", id="a sign that makes no address"),
+        pytest.param({"name": "Agent 007"}, "Agent 007", id="a few digits"),
+        pytest.param({"name": "x" * 60}, "x" * 50, id="a long name"),
+    ],
+)
+def test_the_best_name_there_is_is_given(cognito: HttpStub, user: dict[str, str], name: str | None) -> None:
+    assert name_of(cognito, **user) == name
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "reason"),
+    [
+        (400, b'{"__type": "NotAuthorizedException", "message": "eyJ.access.token lacks scopes"}', "LookupError"),
+        (500, b"", "LookupError"),
+        (200, b"<html>", "JSONDecodeError"),
+        (200, b"\xff", "UnicodeDecodeError"),
+        (200, b"[]", "TypeError"),
+        (200, b"{}", "KeyError"),
+        (200, b'{"UserAttributes": []}', "KeyError"),
+        (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "TypeError"),
+    ],
+)
+def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the_token(
+    cognito: HttpStub, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, reason: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    cognito.status, cognito.answer = status, answer
+    assert UserPool(ISSUER, cognito.url).name(TOKEN) is None
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage(), vars(record)["reason"]) == ("INFO", "no name to be had", reason)
+    assert TOKEN not in str(vars(record))
+
+
+def test_no_way_to_cognito_is_no_name_after_a_short_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server((HOST, 0)) as silent:
+        started = time.monotonic()
+        assert UserPool(ISSUER, f"http://{HOST}:{silent.getsockname()[1]}").name(TOKEN) is None
+    assert 1.9 < time.monotonic() - started < 3
+    assert [vars(record)["reason"] for record in caplog.records] == ["TimeoutError"]
+
+
+def test_a_cognito_that_is_not_there_is_no_name(unused_endpoint: str) -> None:
+    assert UserPool(ISSUER, unused_endpoint).name(TOKEN) is None
+
+
+def test_without_an_endpoint_the_issuers_own_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append((host, port))
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert UserPool(ISSUER, None).name(TOKEN) is None
+    assert asked == [("cognito-idp.eu-west-1.amazonaws.com", 443)]

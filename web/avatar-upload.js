@@ -1,0 +1,14 @@
+/**
+ * Defines `<avatar-upload>`. How to embed it: docs/widget.md.
+ * @module
+ */
+
+import { AvatarUpload } from "./avatar-upload/element.js";
+
+export { AvatarUpload } from "./avatar-upload/element.js";
+export { UploadError } from "./avatar-upload/failures.js";
+export { ENGLISH, failureSentence } from "./avatar-upload/messages.js";
+export { uploadAvatar } from "./avatar-upload/upload.js";
+
+// A page may load two versions, from two apps say: the first one stands, a second definition would throw.
+if (!customElements.get("avatar-upload")) customElements.define("avatar-upload", AvatarUpload);

@@ -1,0 +1,101 @@
+/** Every sentence the user can read. `{names}` in braces are filled in. */
+
+export const ENGLISH = Object.freeze({
+  label: "Profile picture",
+  alt: "Your profile picture",
+  noPicture: "No profile picture yet",
+  preview: "Preview: the square that will be kept",
+
+  choose: "Choose a photo",
+  change: "Change photo",
+  takePhoto: "Take a photo",
+  use: "Use this photo",
+  chooseAnother: "Choose another",
+  retry: "Try again",
+  cancel: "Cancel",
+
+  hint: "or drop or paste one here",
+  chosen: "This is how your picture will look.",
+  chosenUnseen: "Your browser cannot show “{name}”, but you can send it.",
+  preparing: "Preparing the upload",
+  sending: "Sending your photo",
+  sent: "{percent} sent",
+  processing: "Making your picture",
+  slow: "This takes longer than usual. It goes on in the background: you may leave this page.",
+  ready: "Your new picture is ready.",
+  cancelled: "Cancelled.",
+  cancelledAfterSending: "Cancelled. The photo had already been sent and may still become your picture.",
+
+  empty_file: "This file is empty. Choose another one.",
+  unreadable_file: "This file cannot be read. It may have been moved, or be a folder. Choose another one.",
+  unsupported_type: "This kind of file cannot be used. Choose a JPEG, PNG, WebP or GIF picture.",
+  file_too_large: "This file is too large. Choose a smaller one.",
+  file_too_large_limit: "This file is too large: it has {size}, the limit is {limit}. Choose a smaller one.",
+  rejected: "This photo cannot be used. Choose another one.",
+  rejected_not_an_image: "This file is not a picture. Choose a JPEG, PNG, WebP or GIF picture.",
+  rejected_unsupported_format: "This kind of picture cannot be used. Save it as JPEG, PNG, WebP or GIF.",
+  rejected_too_many_pixels: "This picture has too many pixels. Make it smaller, or choose another one.",
+  rejected_truncated: "This picture is damaged or incomplete. Choose another one.",
+  rejected_too_large: "This file is too large. Choose a smaller one.",
+  offline: "You are offline. Your photo will be sent when you are back online.",
+  network: "The server cannot be reached. Check your connection and try again.",
+  session_expired: "Your session has ended. Sign in again, then try again.",
+  upload_refused: "The photo was not accepted. Try again.",
+  server_error: "The service has a problem at the moment. Try again in a little while.",
+  upload_lost: "The photo did not arrive. Try again.",
+  still_pending: "Your picture is still not ready. It may yet appear; you can also send it again.",
+  unexpected: "Something went wrong. Choose another photo, or come back later.",
+  no_token: "This page cannot send photos: it does not say who is signed in.",
+  unconfigured: "This page cannot send photos: <avatar-upload> needs the attribute api-url.",
+});
+
+/** @typedef {keyof typeof ENGLISH} MessageName */
+/** @typedef {Readonly<Record<MessageName, string>>} Messages */
+
+const MEGABYTE = 1024 * 1024;
+
+/**
+ * @param {string} text
+ * @param {Record<string, string>} values
+ */
+export function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (braces, name) => values[name] ?? braces);
+}
+
+/**
+ * What the user reads about a failure.
+ * @param {import("./failures.js").UploadError} error
+ * @param {{ messages?: Messages, language?: string, size?: number }} [options] `size` of the file, in bytes
+ */
+export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH, language, size } = {}) {
+  if (code === "rejected") {
+    return messages[/** @type {MessageName} */ (`rejected_${reason}`)] ?? messages.rejected;
+  }
+  if (code === "file_too_large" && maxBytes && size) {
+    return filled(messages.file_too_large_limit, {
+      size: amount(size, language, "ceil"),
+      limit: amount(maxBytes, language, "floor"),
+    });
+  }
+  return messages[code];
+}
+
+/**
+ * @param {number} fraction
+ * @param {string} [language]
+ */
+export function percent(fraction, language) {
+  return new Intl.NumberFormat(language, { style: "percent" }).format(fraction);
+}
+
+/**
+ * Bytes as people read them. Rounded away from the limit, so that a file just over it does not seem to be within.
+ * @param {number} bytes
+ * @param {string | undefined} language
+ * @param {"ceil" | "floor"} roundingMode
+ */
+function amount(bytes, language, roundingMode) {
+  const [value, unit] = bytes < MEGABYTE ? [bytes / 1024, "kilobyte"] : [bytes / MEGABYTE, "megabyte"];
+  const options = { style: "unit", unit, maximumFractionDigits: 1, roundingMode };
+  return new Intl.NumberFormat(language, /** @type {Intl.NumberFormatOptions} */ (options)).format(value);
+}

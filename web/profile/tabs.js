@@ -1,0 +1,16 @@
+/** The tabs of this origin that show profiles: what one says, all others hear. */
+export class Tabs {
+  #channel = new BroadcastChannel("avatars-profile");
+
+  /** @param {string} name @param {unknown} [detail] Anything that can be cloned. */
+  say(name, detail) {
+    this.#channel.postMessage({ name, detail });
+  }
+
+  /** @param {string} name @param {(detail: any) => void} listener */
+  listen(name, listener) {
+    this.#channel.addEventListener("message", ({ data }) => {
+      if (data.name === name) listener(data.detail);
+    });
+  }
+}
