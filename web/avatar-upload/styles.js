@@ -18,9 +18,9 @@ styles.replaceSync(`
   --radius: var(--avatar-upload-radius, 0.75rem);
   display: block;
   container-type: inline-size;
-  contain-intrinsic-inline-size: min(40rem, 100vw - 2rem); /* or what shrinks to fit it would shrink to nothing */
+  contain-intrinsic-inline-size: min(42rem, 100vw - 2rem); /* or what shrinks to fit it would shrink to nothing */
   min-inline-size: 0;
-  max-inline-size: 40rem;
+  max-inline-size: 42rem;
 }
 :host([hidden]), [hidden] { display: none !important; }
 *, ::before, ::after { box-sizing: border-box; }
@@ -136,12 +136,7 @@ button:disabled { opacity: 0.5; cursor: not-allowed; }
   .working::after { content: none; }
 }
 @media (forced-colors: active) {
-  progress {
-    forced-color-adjust: none; /* or how much is done would be painted over */
-    --accent: Highlight;
-    --surface: Canvas;
-    --control: CanvasText;
-  }
+  progress { --accent: Highlight; --surface: Canvas; --control: CanvasText; } /* other colours would be painted over */
   button.primary { border-width: 3px; }
   button:disabled { opacity: 1; color: GrayText; border-color: GrayText; }
   .picture { border: 1px solid CanvasText; }
