@@ -452,7 +452,9 @@ def test_every_native_library_for_lambda_is_for_its_processor_and_python(
                 assert (magic, machine) == (b"\x7fELF", 183), name  # EM_AARCH64
                 if ".libs/" not in name:
                     extensions.append(name)
-    assert {"_imaging", "_rust", "_cffi_backend", "_obstore"} <= {Path(name).name.split(".")[0] for name in extensions}
+    assert {"_imaging", "_pillow_heif", "_rust", "_cffi_backend", "_obstore"} <= {
+        Path(name).name.split(".")[0] for name in extensions
+    }
     for name in extensions:
         assert name.endswith((".cpython-314-aarch64-linux-gnu.so", ".abi3.so")), name
 
@@ -467,7 +469,7 @@ def test_layers_pin_the_versions_that_development_uses() -> None:
         for path in (REPOSITORY / "functions/layers").glob("*.txt")
         for name, version in pin.findall(path.read_text())
     }
-    assert {"pillow", "pyjwt", "cryptography", "obstore"} <= set(layered)
+    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "obstore"} <= set(layered)
     assert {name: development[name] for name in layered if name in development} == {
         name: version for name, version in layered.items() if name in development
     }
@@ -482,7 +484,7 @@ def test_the_command_prints_every_package_with_its_sizes(for_lambda: Mapping[str
     )
     rows = dict(re.findall(r"^(.+?)  +([\d,]+ +[\d,]+)$", shown.stdout, re.MULTILINE))
     archive = for_lambda["authorize"].archive
-    assert set(rows) == set(ENVIRONMENTS) | {"layer jwt", "layer imaging", "layer object_store"}
+    assert set(rows) == set(ENVIRONMENTS) | {"layer heif", "layer jwt", "layer imaging", "layer object_store"}
     assert rows["authorize"].split() == [
         f"{archive.stat().st_size:,}",
         f"{packaging.unzipped_bytes(archive):,}",

@@ -133,6 +133,12 @@ def test_the_form_is_posted_to(load_handler: LoadHandler, environment: dict[str,
         ({"content_type": "IMAGE/PNG"}, "image/png"),
         ({"content_type": "image/webp"}, "image/webp"),
         ({"content_type": "image/gif"}, "image/gif"),
+        ({"content_type": "image/avif"}, "image/avif"),
+        ({"content_type": "image/heic"}, "image/heic"),
+        ({"content_type": "image/heif"}, "image/heif"),
+        ({"extension": "avif"}, "image/avif"),
+        ({"extension": ".HEIC"}, "image/heic"),
+        ({"extension": "heif"}, "image/heif"),
         ({"extension": "jpg"}, "image/jpeg"),
         ({"extension": "jpeg"}, "image/jpeg"),
         ({"extension": ".PNG"}, "image/png"),
@@ -164,7 +170,9 @@ def test_the_type_is_understood(handler: ModuleType, request_body: object, conte
 def test_another_type_is_refused_with_the_list_of_accepted_ones(handler: ModuleType, request_body: object) -> None:
     status, answer = ask(handler, request_body)
     assert (status, answer["error"]["code"]) == (415, "unsupported_type")
-    assert answer["error"]["message"].endswith("accepted are image/jpeg, image/png, image/webp, image/gif")
+    assert answer["error"]["message"].endswith(
+        "accepted are image/jpeg, image/png, image/webp, image/gif, image/avif, image/heic, image/heif"
+    )
 
 
 @pytest.mark.parametrize("request_body", [{}, {"size": 5}, {"content_type": ""}, {"content_type": None}])

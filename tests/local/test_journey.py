@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import pillow_heif
 import pytest
 import requests
 from PIL import Image, ImageOps
@@ -15,7 +16,16 @@ from client.session import ClientError, Session
 from local.stack import LocalStack
 from tests.local.conftest import PHOTO, change_visibility, event_of, queue_urls, send, sign_in, wait_until
 
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+pillow_heif.register_heif_opener()
+
+FORMATS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+}
 
 
 def encoded(image_format: str) -> bytes:
@@ -62,7 +72,7 @@ class TestFormats:
         manifest = upload.avatar
         assert manifest["subject"] == session.subject
         assert manifest["source"] == {
-            "format": image_format.lower(), "width": 512, "height": 552, "bytes": len(data)
+            "format": FORMATS[image_format].removeprefix("image/"), "width": 512, "height": 552, "bytes": len(data)
         }  # fmt: skip
         assert [image["size"] for image in manifest["images"]] == [512, 128]
         for image in manifest["images"]:
