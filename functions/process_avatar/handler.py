@@ -34,9 +34,9 @@ SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
 MAX_UPLOAD_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
 
-# The largest picture the limits allow, with room for slow S3 requests. What does not get it is given back to SQS:
-# running into the function's timeout would fail the whole batch, also what is done already.
-TIME_FOR_ONE_UPLOAD_MS = 8_000
+# The longest a decoder is waited for (confinement.py), with room for slow S3 requests. What does not get it is given
+# back to SQS: running into the function's timeout would fail the whole batch, also what is done already.
+TIME_FOR_ONE_UPLOAD_MS = 25_000
 
 # An event this old may come out of the dead-letter queue. Its earlier deliveries may have got as far as the manifest
 # and failed to announce it, and a redriven message is counted as received for the first time.

@@ -602,7 +602,7 @@ def test_a_key_that_is_no_uploads_is_dropped(stack: Stack, caplog: pytest.LogCap
 
 def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
     first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    assert stack.deliver(first, second, context=Context(8_000, 7_999)) == [second]
+    assert stack.deliver(first, second, context=Context(25_000, 24_999)) == [second]
     assert_current(stack, first, RED)
 
 

@@ -1,10 +1,11 @@
-"""A process of its own for decoders whose work nothing in a file's header bounds.
+"""A process of its own for files that may take a decoder more time or memory than there is.
 
 AVIF and HEIC hold films, grids and layers: a few kilobytes can promise one small picture and keep a decoder busy for
-hours, or fill the memory, and no other thread could stop it. What becomes of a process can be bounded. It costs some
-milliseconds, against the hundreds that decoding takes; and a crash in there is one file's and not the function's.
+hours, or fill the memory. Nothing in this process could interrupt it. What becomes of another process can be bounded.
+It costs some milliseconds, against the hundreds that decoding takes; and a crash in there is one file's, not ours.
 """
 
+import logging
 import os
 import resource
 import select
@@ -26,7 +27,9 @@ CPU_SECONDS = 15
 # Beside what this process has mapped. Of the function's 1,769 MB, the rest is for the upload itself and the runtime.
 MEMORY_BYTES = 1_250_000_000
 # Longer than the processor time can last. What takes longer has waited: that is no fault of the file's.
-_PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 20
+
+logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct("4sIII")  # mode, edge of the square, width and height of its source
 _PICTURE, _REJECTION = b"P", b"R"
@@ -98,13 +101,13 @@ def _answer(work: Callable[[], Square]) -> bytes:
 def _received(pipe: int) -> bytes:
     """All that comes until the other end is closed."""
     parts: list[bytes] = []
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
         part = os.read(pipe, 1 << 20)
         if not part:
             return b"".join(parts)
         parts.append(part)
-    raise TimeoutError(f"a decoder did not end in {_PATIENCE_SECONDS} seconds, for want of a processor")
+    raise TimeoutError(f"a decoder did not end in {PATIENCE_SECONDS} seconds, for want of a processor")
 
 
 def _square(answer: bytes, exit_code: int) -> Square:
@@ -112,6 +115,7 @@ def _square(answer: bytes, exit_code: int) -> Square:
     if exit_code == -signal.SIGXCPU:
         raise Rejected("too_many_pixels")
     if -exit_code in _CRASHES:
+        logger.warning("a decoder crashed", extra={"signal": -exit_code})
         raise Rejected("truncated")
     if exit_code:
         raise ChildProcessError(f"a decoder ended with {exit_code}")

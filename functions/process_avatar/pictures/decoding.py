@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
-from functions.process_avatar.pictures import gif, heif, jpeg, png, webp
+from functions.process_avatar.pictures import heif, jpeg, png, webp
 from functions.process_avatar.pictures.exif import UPRIGHT
 from functions.process_avatar.pictures.formats import Format
 from functions.process_avatar.pictures.rejection import Rejected
@@ -31,10 +31,18 @@ _STILLS: Mapping[Format, Callable[[bytes], Still]] = {
     "jpeg": jpeg.still,
     "png": png.still,
     "webp": webp.still,
-    "gif": gif.still,
+    "gif": Still,  # its decoder stops at the first picture, and reads nothing of what is before it
     "avif": heif.still,
     "heic": heif.still,
 }
+
+
+class Opened(NamedTuple):
+    """What the header says. The pixels are still to be decoded."""
+
+    picture: Image.Image
+    format: Format
+    still: Still
 
 
 class Decoded(NamedTuple):
@@ -46,30 +54,53 @@ class Decoded(NamedTuple):
     cicp: Cicp | None
 
 
-def decode(data: bytes, source_format: Format, max_pixels: int, divisor: Callable[[int, int], int]) -> Decoded:
+def opened(data: bytes, source_format: Format, max_pixels: int) -> Opened:
     """The first or only picture of the file.
 
-    `divisor` is asked, with the stored width and height, how many times smaller each of them may come: 1, 2, 4 or 8.
-    Rejected `too_many_pixels` before decoding, by the header; `truncated` if the file is damaged.
+    Rejected `too_many_pixels` by the header, before anything of that size is allocated; `truncated` if it is damaged.
     """
-    try:
+    with _damage_rejected():
         still = _STILLS[source_format](data)
         with _pixel_budget(max_pixels):
             picture = Image.open(BytesIO(still.data), formats=(plugin_for(source_format),))
-            if max(picture.size) > _MAX_EDGE:
-                raise Rejected("too_many_pixels")
-            stored_size = picture.size
-            shrunk_by = _shrink_on_load(picture, divisor(*stored_size))
-            picture.load()
+    if max(picture.size) > _MAX_EDGE:
+        raise Rejected("too_many_pixels")
+    return Opened(picture, source_format, still)
+
+
+def decode(upload: Opened, divisor: int) -> Decoded:
+    """The pixels; where the decoder can, each side of the picture `divisor` (1, 2, 4 or 8) times smaller.
+
+    Rejected `truncated` if the file is damaged.
+    """
+    picture, source_format, still = upload
+    stored_size = picture.size
+    with _damage_rejected():
+        shrunk_by = _shrink_on_load(picture, divisor)
+        picture.load()
+        orientation = _avif_orientation(picture) if source_format == "avif" else still.orientation
+    if source_format == "heic":  # may not have the size it promised; and it comes upright
+        stored_size = picture.size
+    profile = still.profile or picture.info.get("icc_profile")
+    return Decoded(picture, stored_size, shrunk_by, orientation, profile, still.cicp)
+
+
+@contextmanager
+def _damage_rejected() -> Generator[None]:
+    """Turn what Pillow says of a bad file into Rejected.
+
+    https://pillow.readthedocs.io/en/stable/handbook/security.html asks for the bomb warning to be an error. Other
+    warnings, about odd metadata, have nothing to tell us: metadata is dropped.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Rejected("too_many_pixels") from error
     except _BAD_DATA as error:
         raise Rejected("truncated") from error
-    if source_format == "heic":  # may not have the size it promised; and it comes upright
-        stored_size = picture.size
-    profile = still.profile or picture.info.get("icc_profile")
-    orientation = _avif_orientation(picture) if source_format == "avif" else still.orientation
-    return Decoded(picture, stored_size, shrunk_by, orientation, profile, still.cicp)
 
 
 def plugin_for(source_format: Format) -> str:
@@ -94,18 +125,11 @@ def plugin_for(source_format: Format) -> str:
 
 @contextmanager
 def _pixel_budget(max_pixels: int) -> Generator[None]:
-    """Make Pillow refuse more than `max_pixels` wherever it checks a size: by the header, before it allocates.
-
-    https://pillow.readthedocs.io/en/stable/handbook/security.html asks for the warning to be an error. Other
-    warnings, about odd metadata, have nothing to tell us: metadata is dropped.
-    """
+    """Make Pillow refuse more than `max_pixels` wherever it checks a size: by the header, before it allocates."""
     default = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = default
 

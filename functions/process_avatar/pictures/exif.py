@@ -1,7 +1,7 @@
 """The one thing we want to know of EXIF.
 
-Pillow reads all of it: a few kilobytes whose thousands of entries each point at the same megabytes would be copied
-until the memory is full. Here one directory is looked through, and nothing of it is copied.
+Pillow would read all of it, entry by entry, and load its TIFF plugin for that: more code for hostile bytes to meet, and
+three milliseconds of a cold start. Here one directory is looked through, and nothing of it is copied.
 """
 
 import struct

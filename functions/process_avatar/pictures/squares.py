@@ -9,8 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from functions.process_avatar.pictures import colour, exif
-from functions.process_avatar.pictures.decoding import Decoded, decode
-from functions.process_avatar.pictures.formats import Format
+from functions.process_avatar.pictures.decoding import Decoded, Opened, decode
 from functions.square_crop import Box, SquareCrop, centre
 
 # EXIF 2.32, tag 0x0112: what makes a stored picture upright.
@@ -35,17 +34,13 @@ class Square(NamedTuple):
     source_size: tuple[int, int]  # of the whole upright picture that it was cut from
 
 
-def square_of(data: bytes, source_format: Format, crop: SquareCrop | None, edge: int, max_pixels: int) -> Square:
-    """The chosen square of the picture in `data`, or that in its centre, `edge` pixels wide or as many as it has.
+def square_of(upload: Opened, crop: SquareCrop | None, edge: int) -> Square:
+    """The chosen square of a picture, or that in its centre, `edge` pixels wide or as many as it has.
 
     Raises Rejected, as `decode` does.
     """
-
-    def divisor(width: int, height: int) -> int:
-        box = _chosen(crop, width, height)
-        return _divisor(box.right - box.left, edge)
-
-    decoded = decode(data, source_format, max_pixels, divisor)
+    promised = _chosen(crop, *upload.picture.size)
+    decoded = decode(upload, _divisor(promised.right - promised.left, edge))
     lying = decoded.orientation in _LYING
     width, height = decoded.stored_size
     source_size = (height, width) if lying else (width, height)
