@@ -17,6 +17,7 @@ from functions import bucket_layout
 from functions.object_store import open_bucket
 from functions.process_avatar import image, publishing, retirement, s3_events
 from functions.process_avatar.topic import Topic
+from functions.square_crop import METADATA_KEY, SquareCrop
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -150,7 +151,9 @@ def _process(key: str, may_be_repeated: bool) -> None:
 def _render(original: "GetResult") -> image.Rendition:
     if original.meta["size"] > MAX_UPLOAD_BYTES:
         raise image.Rejected("too_large")
-    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS)
+    # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
+    crop = SquareCrop.parse(text) if (text := original.attributes.get(METADATA_KEY)) else None
+    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
 
 
 def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat, PngImagePlugin
 
 from functions.process_avatar import image
 from functions.process_avatar.pictures import encoding
+from functions.square_crop import SquareCrop
 from tests.fixtures import pictures
 from tests.fixtures.pictures import BLUE, GREEN, RED, YELLOW, encoded, opened, plain
 from tests.functions.output_files import JPEG_SEGMENTS, WEBP_CHUNKS, jpeg_segments, webp_chunks
@@ -422,3 +423,43 @@ def test_running_out_of_memory_is_not_the_uploads_fault(monkeypatch: pytest.Monk
     monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile.load", out_of_memory)
     with pytest.raises(MemoryError):
         render(data)
+
+
+# --- A chosen square --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_crop_is_of_the_picture_as_it_stands_upright(file_format: str, orientation: int) -> None:
+    upright = plain(160, 80, (40, 90, 160))
+    upright.paste(
+        pictures.four_corners(40, 40), (110, 20)
+    )  # begins at 11/16 and 1/4, half as wide as the picture is high
+    data = encoded(
+        pictures.laid_down(upright, orientation), file_format, exif=pictures.exif(orientation).tobytes(), quality=95
+    )
+    crop = SquareCrop(110 / 160, 0.25, 0.5)
+    rendition = image.render(data, sizes=(40,), max_pixels=MAX_PIXELS, crop=crop)
+    for picture in outputs(rendition):
+        assert picture.size == (40, 40)
+        assert corners(picture.convert("RGB")) == [pytest.approx(it, abs=30) for it in (RED, GREEN, BLUE, YELLOW)]
+
+
+def test_a_crop_of_a_large_jpeg_is_as_sharp_as_one_of_its_pixels() -> None:
+    large = encoded(pictures.textured(4096, 3072), "JPEG", quality=95)
+    crop = SquareCrop(0.25, 0.25, 0.25)  # 768 pixels, from which nothing may be lost while decoding
+    found = jpeg(image.render(large, sizes=(512,), max_pixels=MAX_PIXELS, crop=crop))
+    reference = opened(large).crop((1024, 768, 1792, 1536)).resize((512, 512), Image.Resampling.LANCZOS)
+    assert psnr(found, reference) > 32
+
+
+@pytest.mark.parametrize(("size", "edge"), [(0.5, 50), (0.011, 1), (0.000001, 1), (0.029, 2)])
+def test_a_tiny_crop_is_not_enlarged(size: float, edge: int) -> None:
+    data = encoded(pictures.textured(200, 100), "PNG")
+    rendition = image.render(data, sizes=(512, 64), max_pixels=MAX_PIXELS, crop=SquareCrop(0.9, 0.9, size))
+    assert {picture.size for picture in outputs(rendition)} == {(edge, edge)}
+
+
+def test_a_crop_of_everything_is_the_centre_of_a_square() -> None:
+    data = encoded(pictures.textured(90, 90), "PNG")
+    assert render(data) == image.render(data, sizes=(64,), max_pixels=MAX_PIXELS, crop=SquareCrop(0, 0, 1))
