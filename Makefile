@@ -4,12 +4,14 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
-.PHONY: local test check format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    the whole stack on this machine, with a photo taken through it"
 	@echo "make local ARGS='--once P..'  the same with your photos, then exit"
 	@echo "make test                     every test"
+	@echo "make fuzz COUNT= SEED=        broken and hostile files through the image engine"
+	@echo "make contact-sheet            all pictures of the tests, in and out, as one: .build/contact-sheet.png"
 	@echo "make check                    formatter, linter, type checker"
 	@echo "make packages                 build the Lambda packages and print their sizes"
 	@echo "make bench                    ours beside sharp and Node (needs Node 20 and npm; takes minutes)"
@@ -25,6 +27,12 @@ local: .venv/installed
 
 test: .venv/installed
 	$(VENV)/python -m pytest $(ARGS)
+
+fuzz: .venv/installed
+	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+contact-sheet: .venv/installed
+	@$(VENV)/python -m tests.fixtures.contact_sheet .build/contact-sheet.png
 
 check: .venv/installed
 	$(VENV)/ruff format --check .

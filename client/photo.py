@@ -8,6 +8,10 @@ from pathlib import Path
 
 from client.session import ClientError
 
+# What Python or the machine it runs on may be too old to know.
+for extension in ("avif", "heic", "heif"):
+    mimetypes.add_type(f"image/{extension}", f".{extension}")
+
 
 @dataclass(frozen=True)
 class Photo:

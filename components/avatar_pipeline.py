@@ -265,7 +265,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             PythonFunctionArgs(
                 package=package,
                 description="Turns an upload into the pictures the CDN serves",
-                memory=_memory(args.max_pixels),
+                # One whole vCPU, which decoding and encoding keep busy; a second one would idle. Less would be cheaper
+                # (bench/results.md has the curve), but a decoder that is confined may take 1.25 GB and has to end in
+                # its time (functions/process_avatar/pictures/confinement.py).
+                memory=1769,
                 timeout=_TIMEOUT_SECONDS,
                 environment={
                     "UPLOADS_BUCKET": uploads.bucket_name,
@@ -357,10 +360,3 @@ class AvatarPipeline(pulumi.ComponentResource):
             ok_actions=actions,
             opts=self._child,
         )
-
-
-def _memory(max_pixels: int) -> int:
-    """Megabytes for the largest picture that is let in, and no more: most of the time is waiting for S3, which costs
-    by the megabyte (bench/results.md has the curve). The worst kind, a PNG with alpha, takes 12 bytes a pixel.
-    """
-    return 1024 if max_pixels <= 50_000_000 else 1769

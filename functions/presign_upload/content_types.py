@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.http_api import ClientError
 
-ACCEPTED = ("image/jpeg", "image/png", "image/webp", "image/gif")
+ACCEPTED = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/heif")
 _ALIASES = {"image/jpg": "image/jpeg"}  # not a registered type, yet what some browsers and cameras say
 _EXTENSIONS = {
     "jpg": "image/jpeg",
@@ -13,6 +13,9 @@ _EXTENSIONS = {
     "png": "image/png",
     "webp": "image/webp",
     "gif": "image/gif",
+    "avif": "image/avif",
+    "heic": "image/heic",
+    "heif": "image/heif",
 }
 
 

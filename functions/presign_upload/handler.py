@@ -7,6 +7,7 @@ from typing import Any
 
 from functions import bucket_layout, http_api, sigv4, upload_id
 from functions.presign_upload import content_types, upload_form
+from functions.square_crop import METADATA_KEY, SquareCrop
 
 BUCKET = os.environ["UPLOADS_BUCKET"]
 MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
@@ -20,9 +21,10 @@ def handle(event: http_api.Event, _context: object) -> http_api.Reply:
         request = http_api.json_object(event)
         content_type = content_types.requested(request)
         _check_size(request)
+        crop = _crop(request)
     except http_api.ClientError as error:
         return error.reply
-    return http_api.reply(200, _upload(http_api.subject(event), content_type))
+    return http_api.reply(200, _upload(http_api.subject(event), content_type, crop))
 
 
 def _check_size(request: Mapping[str, Any]) -> None:
@@ -36,7 +38,17 @@ def _check_size(request: Mapping[str, Any]) -> None:
         raise http_api.ClientError(413, "size_too_large", f"size {size!r:.80} is above the limit of {MAX_BYTES} bytes")
 
 
-def _upload(subject: str, content_type: str) -> dict[str, object]:
+def _crop(request: Mapping[str, Any]) -> SquareCrop | None:
+    """A request may leave it out: the square is then cut from the centre."""
+    if request.get("crop") is None:
+        return None
+    try:
+        return SquareCrop.requested(request["crop"])
+    except ValueError as error:
+        raise http_api.ClientError(400, "invalid_crop", str(error)) from error
+
+
+def _upload(subject: str, content_type: str, crop: SquareCrop | None) -> dict[str, object]:
     now = datetime.now(UTC)
     expires_at = now + timedelta(seconds=upload_id.UPLOAD_WINDOW_SECONDS)
     new_id = upload_id.new(subject, int(now.timestamp() * 1000))
@@ -44,6 +56,7 @@ def _upload(subject: str, content_type: str) -> dict[str, object]:
         bucket=BUCKET,
         key=bucket_layout.incoming_key(subject, new_id),
         content_type=content_type,
+        metadata={METADATA_KEY: crop.text} if crop else {},
         max_bytes=MAX_BYTES,
         expires_at=expires_at,
         url=URL,

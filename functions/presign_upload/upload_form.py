@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.ht
 
 import base64
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ def sign(
     bucket: str,
     key: str,
     content_type: str,
+    metadata: Mapping[str, str],
     max_bytes: int,
     expires_at: datetime,
     url: str,
@@ -30,11 +32,15 @@ def sign(
     credentials: sigv4.Credentials,
     now: datetime,
 ) -> UploadForm:
-    """The form for `key`, valid until `expires_at` for 1 to `max_bytes` bytes. Both times are in UTC."""
+    """The form for `key`, valid until `expires_at` for 1 to `max_bytes` bytes. Both times are in UTC.
+
+    S3 keeps `metadata` with the object. https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
+    """
     scope = sigv4.credential_scope(now, region, "s3")
     fields = {
         "key": key,
         "Content-Type": content_type,
+        **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
         "x-amz-algorithm": sigv4.ALGORITHM,
         "x-amz-credential": f"{credentials.access_key_id}/{scope}",
         "x-amz-date": sigv4.timestamp(now),

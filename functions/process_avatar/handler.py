@@ -17,6 +17,7 @@ from functions import bucket_layout
 from functions.object_store import open_bucket
 from functions.process_avatar import image, publishing, retirement, s3_events
 from functions.process_avatar.topic import Topic
+from functions.square_crop import METADATA_KEY, SquareCrop
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -34,9 +35,9 @@ SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
 MAX_UPLOAD_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
 
-# The largest picture the limits allow, with room for slow S3 requests. What does not get it is given back to SQS:
-# running into the function's timeout would fail the whole batch, also what is done already.
-TIME_FOR_ONE_UPLOAD_MS = 8_000
+# The longest a decoder is waited for (confinement.py), with room for slow S3 requests. What does not get it is given
+# back to SQS: running into the function's timeout would fail the whole batch, also what is done already.
+TIME_FOR_ONE_UPLOAD_MS = 25_000
 
 # An event this old may come out of the dead-letter queue. Its earlier deliveries may have got as far as the manifest
 # and failed to announce it, and a redriven message is counted as received for the first time.
@@ -165,7 +166,9 @@ def _answer(
 def _render(original: "GetResult") -> image.Rendition:
     if original.meta["size"] > MAX_UPLOAD_BYTES:
         raise image.Rejected("too_large")
-    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS)
+    # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
+    crop = SquareCrop.parse(text) if (text := original.attributes.get(METADATA_KEY)) else None
+    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
 
 
 def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:

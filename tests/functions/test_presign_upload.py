@@ -66,6 +66,27 @@ def test_every_field_but_policy_and_signature_is_an_exact_condition(handler: Mod
     }
 
 
+def test_a_crop_is_an_exact_condition_of_the_policy(handler: ModuleType) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.25, "y": 0, "size": 1 / 3}})
+    assert status == 200
+    assert answer["fields"]["x-amz-meta-crop"] == "0.250000,0.000000,0.333333"
+    assert {"x-amz-meta-crop": "0.250000,0.000000,0.333333"} in policy_of(answer)["conditions"]
+
+
+@pytest.mark.parametrize("request_body", [{"content_type": "image/png"}, {"content_type": "image/png", "crop": None}])
+def test_without_a_crop_there_is_no_field_for_it(handler: ModuleType, request_body: object) -> None:
+    status, answer = ask(handler, request_body)
+    assert status == 200
+    assert not [name for name in answer["fields"] if name.startswith("x-amz-meta-")]
+
+
+def test_a_wrong_crop_is_refused_in_words(handler: ModuleType) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.5, "y": 2, "size": 0.5}})
+    assert (status, answer["error"]) == (
+        400, {"code": "invalid_crop", "message": "crop.y 2 is not a number from 0 to 1"}
+    )  # fmt: skip
+
+
 def test_the_signature_is_the_one_s3_computes_over_the_policy(handler: ModuleType) -> None:
     _, answer = ask(handler, {"content_type": "image/jpeg"})
     fields = answer["fields"]
@@ -133,6 +154,12 @@ def test_the_form_is_posted_to(load_handler: LoadHandler, environment: dict[str,
         ({"content_type": "IMAGE/PNG"}, "image/png"),
         ({"content_type": "image/webp"}, "image/webp"),
         ({"content_type": "image/gif"}, "image/gif"),
+        ({"content_type": "image/avif"}, "image/avif"),
+        ({"content_type": "image/heic"}, "image/heic"),
+        ({"content_type": "image/heif"}, "image/heif"),
+        ({"extension": "avif"}, "image/avif"),
+        ({"extension": ".HEIC"}, "image/heic"),
+        ({"extension": "heif"}, "image/heif"),
         ({"extension": "jpg"}, "image/jpeg"),
         ({"extension": "jpeg"}, "image/jpeg"),
         ({"extension": ".PNG"}, "image/png"),
@@ -164,7 +191,9 @@ def test_the_type_is_understood(handler: ModuleType, request_body: object, conte
 def test_another_type_is_refused_with_the_list_of_accepted_ones(handler: ModuleType, request_body: object) -> None:
     status, answer = ask(handler, request_body)
     assert (status, answer["error"]["code"]) == (415, "unsupported_type")
-    assert answer["error"]["message"].endswith("accepted are image/jpeg, image/png, image/webp, image/gif")
+    assert answer["error"]["message"].endswith(
+        "accepted are image/jpeg, image/png, image/webp, image/gif, image/avif, image/heic, image/heif"
+    )
 
 
 @pytest.mark.parametrize("request_body", [{}, {"size": 5}, {"content_type": ""}, {"content_type": None}])

@@ -38,14 +38,15 @@ class Stack:
     inbox: str
     queue: str
 
-    def upload(self, minute: int, data: bytes, subject: str = SUBJECT) -> str:
+    def upload(self, minute: int, data: bytes, subject: str = SUBJECT, **metadata: str) -> str:
         """Store an original as posted in that minute of 2026; gives its upload id."""
         new_id = upload_id.new(subject, 1_767_225_600_000 + 60_000 * minute)
-        self.replace(new_id, data, subject)
+        self.replace(new_id, data, subject, **metadata)
         return new_id
 
-    def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT) -> None:
-        self.s3.put_object(Bucket=self.uploads, Key=bucket_layout.incoming_key(subject, existing_id), Body=data)
+    def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT, **metadata: str) -> None:
+        key = bucket_layout.incoming_key(subject, existing_id)
+        self.s3.put_object(Bucket=self.uploads, Key=key, Body=data, Metadata=metadata)
 
     def deliver(
         self,
@@ -183,6 +184,21 @@ def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -
         [f"avatars/{SUBJECT}.jpg", f"avatars/{SUBJECT}.json", f"{folder}/64.webp", f"{folder}/16.webp"]
     )
     assert [stack.colour(key) for key in stack.keys(stack.assets) if not key.endswith(".json")] == [RED] * 3
+
+
+def test_the_square_is_the_one_that_was_asked_for_with_the_upload(stack: Stack) -> None:
+    picture = pictures.plain(200, 100, BLUE)
+    picture.paste(RED, (150, 0, 200, 50))
+    new = stack.upload(1, pictures.encoded(picture, "PNG"), crop="0.750000,0.000000,0.500000")
+    assert stack.deliver(new) == []
+    assert_current(stack, new, RED)
+
+
+def test_a_crop_that_was_not_made_by_us_is_a_failure(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    new = stack.upload(1, jpeg_of(RED), crop="everything")
+    assert stack.deliver(new) == [new]
+    assert "'everything' is not the text of a crop" in caplog.text
+    assert stack.heard() == []
 
 
 def test_caches_are_told_what_changes_and_what_never_does(stack: Stack) -> None:
@@ -674,7 +690,7 @@ def test_a_key_that_is_no_uploads_is_dropped(stack: Stack, caplog: pytest.LogCap
 
 def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
     first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    assert stack.deliver(first, second, context=Context(8_000, 7_999)) == [second]
+    assert stack.deliver(first, second, context=Context(25_000, 24_999)) == [second]
     assert_current(stack, first, RED)
 
 

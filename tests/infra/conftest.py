@@ -27,7 +27,7 @@ LAYERS = {
     "presign_upload": [],
     "upload_status": ["object_store"],
     "current_avatar": ["object_store"],
-    "process_avatar": ["imaging", "object_store"],
+    "process_avatar": ["heif", "imaging", "object_store"],
     "profile": ["object_store", "postgres"],
     "migrate_database": ["alembic", "postgres"],
 }

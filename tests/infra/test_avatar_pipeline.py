@@ -10,6 +10,7 @@ import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from functions.packaging import Package
+from functions.process_avatar.pictures import confinement
 from local.recorder import Graph
 from tests.infra.conftest import ACCOUNT, REGION, RunAlone, arn, document
 
@@ -155,11 +156,12 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
         "architectures": ["arm64"],
         "handler": "functions.process_avatar.handler.handle",
         "layers": [
+            arn("lambda", "layer:pipeline-heif-test:1"),
             arn("lambda", "layer:pipeline-imaging-test:1"),
             arn("lambda", "layer:pipeline-object-store-test:1"),
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
-        "memorySize": 1024,
+        "memorySize": 1769,
         "timeout": 60,
         "environment": {
             "variables": {
@@ -182,17 +184,8 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
     }
 
 
-@pytest.mark.parametrize(("max_pixels", "memory"), [(1_000_000, 1024), (50_000_000, 1024), (50_000_001, 1769)])
-def test_larger_pictures_get_more_memory(
-    run_alone: RunAlone, packages: dict[str, Package], max_pixels: int, memory: int
-) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, max_pixels=max_pixels)))
-    assert graph.one(FUNCTION).inputs["memorySize"] == memory
-
-
 def test_what_a_decoder_is_allowed_fits_into_the_function(pipeline: Graph) -> None:
     """In memory, beside 200 MB for the rest of the process; and in time, with the processor that the memory brings."""
-    confinement = pytest.importorskip("functions.process_avatar.pictures.confinement")
     memory = pipeline.one(FUNCTION).inputs["memorySize"]
     assert memory * 2**20 >= confinement.MEMORY_BYTES + 200_000_000
     assert confinement.CPU_SECONDS / min(1, memory / 1769) <= confinement.PATIENCE_SECONDS

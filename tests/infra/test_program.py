@@ -91,7 +91,7 @@ def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
         "aws:iam/rolePolicy:RolePolicy": 5,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
         "aws:lambda/function:Function": 5,
-        "aws:lambda/layerVersion:LayerVersion": 4,
+        "aws:lambda/layerVersion:LayerVersion": 5,
         "aws:lambda/permission:Permission": 4,
         "aws:s3/bucket:Bucket": 3,
         "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": 1,
@@ -408,7 +408,7 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
     """With the real packages, which are built on the first run and current on the next."""
     graph = run_main(stack_config(GIVEN_DATABASE))
     functions = graph.of_type("aws:lambda/function:Function")
-    assert len(functions) == 7
+    assert len(functions) == 8
     for function in functions:
         assert function.inputs["runtime"] == "python{}.{}".format(*packaging.LAMBDA.python)
         assert function.inputs["architectures"] == [{"aarch64": "arm64"}[packaging.LAMBDA.machine]]
@@ -416,7 +416,7 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
         with zipfile.ZipFile(function.inputs["code"].path) as archive:
             assert f"{module}.py" in archive.namelist()
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert len(layers) == 7
+    assert len(layers) == 8
     for layer in layers:
         with zipfile.ZipFile(layer.inputs["code"].path) as archive:
             libraries = [name for name in archive.namelist() if name.endswith(".so")]

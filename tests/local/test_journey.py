@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import pillow_heif
 import pytest
 import requests
 from PIL import Image, ImageOps
@@ -15,7 +16,16 @@ from client.session import ClientError, Session
 from local.stack import LocalStack
 from tests.local.conftest import PHOTO, change_visibility, event_of, queue_urls, send, sign_in, wait_until
 
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+pillow_heif.register_heif_opener()
+
+FORMATS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+}
 
 
 def encoded(image_format: str) -> bytes:
@@ -31,8 +41,8 @@ def api(session: Session, stack: LocalStack, method: str, path: str, body: Any =
     return requests.request(method, stack.api_url + path, json=body, headers=headers, timeout=30)
 
 
-def form_for(session: Session, stack: LocalStack, content_type: str = "image/jpeg") -> dict[str, Any]:
-    answer = api(session, stack, "POST", "/avatars/key_upload", {"content_type": content_type})
+def form_for(session: Session, stack: LocalStack, content_type: str = "image/jpeg", **more: Any) -> dict[str, Any]:
+    answer = api(session, stack, "POST", "/avatars/key_upload", {"content_type": content_type, **more})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -62,7 +72,7 @@ class TestFormats:
         manifest = upload.avatar
         assert manifest["subject"] == session.subject
         assert manifest["source"] == {
-            "format": image_format.lower(), "width": 512, "height": 552, "bytes": len(data)
+            "format": FORMATS[image_format].removeprefix("image/"), "width": 512, "height": 552, "bytes": len(data)
         }  # fmt: skip
         assert [image["size"] for image in manifest["images"]] == [512, 128]
         for image in manifest["images"]:
@@ -110,6 +120,29 @@ def difference(first: Image.Image, second: Image.Image) -> float:
     """Mean difference of two pictures' samples, 0 to 255."""
     pairs = zip(first.tobytes(), second.tobytes(), strict=True)
     return sum(abs(a - b) for a, b in pairs) / len(first.tobytes())
+
+
+class TestCrop:
+    def test_the_square_is_the_chosen_one(self, stack: LocalStack, session: Session) -> None:
+        picture = Image.new("RGB", (400, 200), "blue")
+        picture.paste("red", (300, 0, 400, 100))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        form = form_for(session, stack, "image/png", crop={"x": 0.75, "y": 0, "size": 0.5})
+        assert post(form, buffer.getvalue()).status_code == 204
+        avatar = wait_for_status(session, stack, form["upload_id"], "ready")["avatar"]
+        with Image.open(io.BytesIO(requests.get(avatar["images"][0]["url"], timeout=5).content)) as square:
+            assert square.size == (100, 100)
+            assert square.getpixel((50, 50)) == pytest.approx((255, 0, 0), abs=12)
+
+    def test_another_than_the_signed_one_is_refused(self, stack: LocalStack, session: Session) -> None:
+        form = form_for(session, stack, crop={"x": 0, "y": 0, "size": 1})
+        answer = post(form, b"x", **{"x-amz-meta-crop": "0.000000,0.000000,0.500000"})
+        assert (answer.status_code, "Policy Condition failed" in answer.text) == (403, True)
+
+    def test_one_that_was_not_signed_is_refused(self, stack: LocalStack, session: Session) -> None:
+        answer = post(form_for(session, stack), b"x", **{"x-amz-meta-crop": "0.000000,0.000000,0.500000"})
+        assert (answer.status_code, "Extra input fields: x-amz-meta-crop" in answer.text) == (403, True)
 
 
 class TestUploadsThatAreRefused:

@@ -1,0 +1,35 @@
+"""How different two pictures look."""
+
+from typing import NamedTuple
+
+from PIL import Image, ImageCms
+
+_TO_LAB = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+_LIGHTNESS = [value / 2.55 for value in range(256)]
+_SIGNED = [value - 256 * (value > 127) for value in range(256)]
+
+
+class Difference(NamedTuple):
+    """In units of ΔE*ab (CIE 1976), of which two are just seen: https://en.wikipedia.org/wiki/Color_difference#CIE76"""
+
+    mean: float
+    worst_percent: float  # what 99 of 100 pixels stay below
+
+
+def difference(one: Image.Image, other: Image.Image) -> Difference:
+    """Of two pictures of the same size; transparent ones are both laid on red, which nothing else in them is."""
+    assert (one.size, one.mode) == (other.size, other.mode)
+    pixels = zip(_lab(one), _lab(other), strict=True)
+    deltas = sorted(sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5 for pair in pixels)
+    return Difference(sum(deltas) / len(deltas), deltas[len(deltas) * 99 // 100])
+
+
+def _lab(picture: Image.Image) -> list[tuple[float, float, float]]:
+    if picture.mode == "RGBA":
+        on_red = Image.new("RGB", picture.size, "red")
+        on_red.paste(picture, mask=picture.getchannel("A"))
+        picture = on_red
+    values = _TO_LAB.apply(picture).tobytes()
+    return [
+        (_LIGHTNESS[values[at]], _SIGNED[values[at + 1]], _SIGNED[values[at + 2]]) for at in range(0, len(values), 3)
+    ]
