@@ -408,7 +408,7 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
     """With the real packages, which are built on the first run and current on the next."""
     graph = run_main(stack_config(GIVEN_DATABASE))
     functions = graph.of_type("aws:lambda/function:Function")
-    assert len(functions) == 8
+    assert len(functions) == 7
     for function in functions:
         assert function.inputs["runtime"] == "python{}.{}".format(*packaging.LAMBDA.python)
         assert function.inputs["architectures"] == [{"aarch64": "arm64"}[packaging.LAMBDA.machine]]

@@ -6,7 +6,7 @@ import { takeDrops, takePastes } from "./intake.js";
 import { ENGLISH, failureSentence } from "./messages.js";
 import { View } from "./view.js";
 
-/** As a list, not image/*: iPhones then convert what they keep as HEIC. */
+/** Without HEIC, which iPhones then convert: a JPEG is smaller work for everybody. Dropped or pasted, it is taken. */
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif";
 const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages", "src", "tokenCallback"];
 

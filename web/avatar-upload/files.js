@@ -3,7 +3,7 @@
 import { UploadError } from "./failures.js";
 
 /**
- * HEIC and AVIF are here though the server takes neither: it is the one to say so, and may learn them.
+ * What the server takes, as docs/api.md lists it.
  * @type {Readonly<Record<string, string>>}
  */
 const TYPE_OF_EXTENSION = {
