@@ -18,6 +18,7 @@ from functions.process_avatar.pictures import encoding
 from functions.process_avatar.pictures.confinement import confined
 from functions.process_avatar.pictures.decoding import opened, plugin_for
 from functions.process_avatar.pictures.formats import Format, format_of
+from functions.process_avatar.pictures.heap import keep_freed_memory
 from functions.process_avatar.pictures.rejection import Reason, Rejected
 from functions.process_avatar.pictures.squares import Square, shrunk, square_of
 from functions.square_crop import SquareCrop
@@ -26,10 +27,10 @@ __all__ = ["STABLE_JPEG_SIZE", "Format", "Reason", "Rejected", "Rendition", "Sou
 
 STABLE_JPEG_SIZE = 512  # whatever the variants' sizes are: apps rely on the picture behind the stable address
 
-# Nothing in the headers of these bounds the work they make. Of the others the number of pixels does: the slowest, an
-# interlaced PNG of 16 bits, takes 0.3 µs for each on a fast processor. Up to here that is not long.
+# Nothing in the headers of these bounds the work they make; in those of the others, the pixels do. Up to so many scans
+# of one pixel, which is 16 million pixels of any format or a whole photo of most JPEGs, a decoder ends within seconds.
 _CONFINED = ("avif", "heic")
-_CONFINED_PIXELS = 16_000_000
+_CONFINED_WORK = 160_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def _square(data: bytes, source_format: Format, crop: SquareCrop | None, edge: i
     if source_format in _CONFINED:
         plugin_for(source_format)  # here, where it stays for the next one
         return confined(lambda: square_of(opened(data, source_format, max_pixels), crop, edge))
+    if source_format != "jpeg":
+        keep_freed_memory()
     upload = opened(data, source_format, max_pixels)
-    if upload.picture.width * upload.picture.height > _CONFINED_PIXELS:
+    if upload.picture.width * upload.picture.height * upload.still.work > _CONFINED_WORK:
         return confined(lambda: square_of(upload, crop, edge))
     return square_of(upload, crop, edge)

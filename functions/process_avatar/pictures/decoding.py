@@ -106,11 +106,9 @@ def _damage_rejected() -> Generator[None]:
 def plugin_for(source_format: Format) -> str:
     """Pillow's name for the format, whose decoder is loaded now, when the first file needs it.
 
-    Each is imported here because Pillow imports all of its forty plugins to find one that is not registered yet.
+    Pillow would import all of its forty plugins to find one that is not registered yet. WebP's is: outputs need it.
     """
     match source_format:
-        case "webp":
-            from PIL import WebPImagePlugin  # pyright: ignore[reportUnusedImport] # noqa: F401
         case "avif":
             from PIL import AvifImagePlugin  # pyright: ignore[reportUnusedImport] # noqa: F401
         case "heic":

@@ -15,11 +15,11 @@ def webp(picture: Image.Image) -> bytes:
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """Transparency on white."""
+    """Transparency on white. Optimised tables would take as long as all of this, for 1 % fewer bytes."""
     if picture.mode == "RGBA":
         on_white = Image.new("RGB", picture.size, "white")
         on_white.paste(picture, mask=picture.getchannel("A"))
         picture = on_white
     output = BytesIO()
-    picture.save(output, "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0")
+    picture.save(output, "JPEG", quality=QUALITY, subsampling="4:2:0")
     return output.getvalue()

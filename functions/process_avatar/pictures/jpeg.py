@@ -32,7 +32,8 @@ class _Segment(NamedTuple):
 
 def still(jpeg: bytes) -> Still:
     """Rejected `too_many_pixels` if it passes over its pixels more than a hundred times, `truncated` if never."""
-    if _has_too_many_scans(jpeg):
+    scans = _scans(jpeg)
+    if scans > _MAX_SCANS:
         raise Rejected("too_many_pixels")
     kept: list[bytes | memoryview] = [_START]
     orientation, profile_parts = exif.UPRIGHT, dict[bytes, bytes]()
@@ -46,7 +47,7 @@ def still(jpeg: bytes) -> Still:
         elif segment.marker == _ICC and (content := segment.content(jpeg)).startswith(_ICC_BEGINS):
             profile_parts.setdefault(content[len(_ICC_BEGINS) : len(_ICC_BEGINS) + 1], content[len(_ICC_BEGINS) + 2 :])
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
-    return Still(b"".join(kept), orientation, profile or None)
+    return Still(b"".join(kept), orientation, profile or None, work=scans)
 
 
 def _orientation(content: bytes) -> int:
@@ -71,13 +72,18 @@ def _header(jpeg: bytes) -> Generator[_Segment]:
     raise Rejected("truncated")
 
 
-def _has_too_many_scans(jpeg: bytes) -> bool:
-    if jpeg.count(bytes((0xFF, _START_OF_SCAN))) <= _MAX_SCANS:  # thumbnails have scans too, so it may be fewer
-        return False
+_SCAN = re.compile(rb"\xff\xda")  # three times as fast as bytes.count
+
+
+def _scans(jpeg: bytes) -> int:
+    """At least as many as there are; exact if that is more than _MAX_SCANS, and then maybe not of all."""
+    found = len(_SCAN.findall(jpeg))  # those of thumbnails and of what comes after the end, too
+    if found <= _MAX_SCANS:
+        return found
     scans, at = 0, len(_START)
     while scans <= _MAX_SCANS and (marker := _MARKER_WITH_LENGTH_OR_END.search(jpeg, at)):
         if marker.group()[1] == _END_OF_IMAGE:
             break
         scans += marker.group()[1] == _START_OF_SCAN
         at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
-    return scans > _MAX_SCANS
+    return scans

@@ -1,0 +1,18 @@
+"""Freed memory is kept, so that the next picture does not pay for it again."""
+
+import resource
+
+from functions.process_avatar.pictures import heap
+
+
+def faults_of(size: int) -> int:
+    """Pages of `size` bytes that had to be asked for, after the same was used and freed before."""
+    bytes(bytearray(b"\1") * size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytes(bytearray(b"\1") * size)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_freed_memory_is_used_again() -> None:
+    heap.keep_freed_memory()
+    assert faults_of(40_000_000) < 1000, "of ten thousand"
