@@ -25,7 +25,7 @@ from functions.process_avatar.pictures.squares import Square
 # A HEIC of 100 million pixels takes 5 seconds on a fast processor.
 CPU_SECONDS = 15
 # Beside what this process has mapped. Of the function's 1,769 MB, the rest is for the upload itself and the runtime.
-MEMORY_BYTES = 1_250_000_000
+MEMORY_BYTES = 1_000_000_000
 # Longer than the processor time can last. What takes longer has waited: that is no fault of the file's.
 PATIENCE_SECONDS = 20
 

@@ -27,6 +27,9 @@ _BAD_DATA = (
 # memory. No format but PNG can say more.
 _MAX_EDGE = 65_535
 
+# Their decoders need up to 16 bytes a pixel, with several copies at once: more would not fit in the memory there is.
+_MOST_PIXELS: Mapping[Format, int] = {"webp": 60_000_000, "avif": 60_000_000, "heic": 60_000_000}
+
 _STILLS: Mapping[Format, Callable[[bytes], Still]] = {
     "jpeg": jpeg.still,
     "png": png.still,
@@ -61,7 +64,7 @@ def opened(data: bytes, source_format: Format, max_pixels: int) -> Opened:
     """
     with _damage_rejected():
         still = _STILLS[source_format](data)
-        with _pixel_budget(max_pixels):
+        with _pixel_budget(min(max_pixels, _MOST_PIXELS.get(source_format, max_pixels))):
             picture = Image.open(BytesIO(still.data), formats=(plugin_for(source_format),))
     if max(picture.size) > _MAX_EDGE:
         raise Rejected("too_many_pixels")
