@@ -247,7 +247,7 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
         with zipfile.ZipFile(function.inputs["code"].path) as archive:
             assert f"{module}.py" in archive.namelist()
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert len(layers) == 4
+    assert len(layers) == 5
     for layer in layers:
         with zipfile.ZipFile(layer.inputs["code"].path) as archive:
             libraries = [name for name in archive.namelist() if name.endswith(".so")]
