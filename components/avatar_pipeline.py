@@ -266,7 +266,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 package=package,
                 description="Turns an upload into the pictures the CDN serves",
                 # One whole vCPU, which decoding and encoding keep busy; a second one would idle. Less would be cheaper
-                # (bench/results.md has the curve), but a decoder that is confined may take 1.25 GB and has to end in
+                # (bench/results.md has the curve), but a decoder that is confined may take 1 GB and has to end in
                 # its time (functions/process_avatar/pictures/confinement.py).
                 memory=1769,
                 timeout=_TIMEOUT_SECONDS,

@@ -601,7 +601,7 @@ class TestCancel:
         widget = opened(clock=True)
         widget.page.route(STATUS, PENDING)
         widget.send(jpeg())
-        widget.call_until("processing")
+        widget.wait_for("processing")
         widget.button("Cancel").click()
         asked = seen(widget.page, "/uploads/")
         widget.page.clock.run_for(60_000)
@@ -835,7 +835,11 @@ class TestTheNetworkAndTheServerFail:
         widget.page.route(
             form_url(stack) if pattern == "bucket" else pattern, lambda route: asked.append(route.request)
         )
-        widget.send(jpeg())
+        with widget.page.expect_request(form_url(stack) if pattern == "bucket" else pattern):
+            widget.send(jpeg())
+            if pattern == STATUS:  # asked after a pause
+                widget.wait_for("processing")
+                widget.page.clock.run_for(1000)
         widget.call_until("failed", 5000)
         assert widget.told("error")[0]["code"] == "network"
         assert len(asked) == 1
@@ -906,7 +910,7 @@ class TestTheNetworkAndTheServerFail:
         asked: list[Request] = []
         widget.page.route(STATUS, answering(200, {"status": "pending"}, requests_seen=asked))
         widget.send(jpeg())
-        widget.call_until("processing", 100)
+        widget.wait_for("processing")
         slow = widget.element.get_by_text("This takes longer than usual.")
         while not slow.is_visible():
             widget.page.clock.run_for(1000)
@@ -925,7 +929,8 @@ class TestTheNetworkAndTheServerFail:
         widget = opened(clock=True)
         widget.page.route(STATUS, PENDING)
         widget.send(jpeg())
-        widget.call_until("failed", 5000)
+        widget.wait_for("processing")
+        widget.call_until("failed", 2000)
         expect(widget.error).to_contain_text("It may yet appear; you can also send it again.")
         assert widget.told("error")[0]["code"] == "still_pending"
 
