@@ -3,8 +3,9 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
-from functions.kept_connection import KeptConnection
+from functions.kept_connection import Answer, KeptConnection
 from functions.sigv4 import Credentials, signed_headers
 
 _TIMEOUT_SECONDS = 5
@@ -19,10 +20,10 @@ class AwsService:
         self._region = region
         endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}", f"https://{service}.{region}.amazonaws.com")
         self.url = endpoint.rstrip("/") + "/"
-        self._connection = KeptConnection(self.url, _TIMEOUT_SECONDS)
+        self._connection = KeptConnection(self.url)
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """The answer's status and body. OSError if there is none."""
+    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """OSError if there is none."""
         signed = signed_headers(
             "POST",
             self.url,
@@ -33,7 +34,7 @@ class AwsService:
             credentials=Credentials.from_environment(),
             now=datetime.now(UTC),
         )
-        return self._connection.post(signed, body)
+        return self._connection.request("POST", urlsplit(self.url).path, signed, body, timeout_seconds=_TIMEOUT_SECONDS)
 
     def close(self) -> None:
         self._connection.close()

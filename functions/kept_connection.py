@@ -3,68 +3,120 @@
 https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html#function-code
 """
 
+import logging
 import socket
 import ssl
 import time
 from collections.abc import Mapping
-from functools import cache
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from functions.amazon_roots import trusting_amazon, trusting_the_system
 
-@cache  # some twenty milliseconds of the processor's time: the system trusts 140 authorities
-def trusting_the_system() -> ssl.SSLContext:
-    return ssl.create_default_context()
+log = logging.getLogger()
+
+# What is met on a connection that the other end has closed, plain or encrypted
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+# Hosts that had a certificate which only the system trusts: to try Amazon's authorities first again would be in vain.
+_verified_by_the_system: set[str] = set()
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: HTTPMessage
+    """A mapping; letter case makes no difference to its names."""
+    body: bytes
 
 
 class KeptConnection:
-    """One request at a time; the connection is opened when it is needed."""
+    """One request at a time; the connection is opened when it is needed.
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        """`timeout_seconds` is for connecting, whatever number of addresses the host has, and then for each read."""
+    A server's certificate must be of an authority of Amazon's, or else of one that the system trusts.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` is the host's, such as https://sns.eu-west-1.amazonaws.com; its path is nothing to a connection."""
         address = urlsplit(url)
-        self._path = address.path or "/"
-        self._timeout_seconds = timeout_seconds
-        if address.scheme == "https":
-            self._context = trusting_the_system()
-            self._connection = HTTPSConnection(address.netloc, timeout=timeout_seconds, context=self._context)
-        else:
-            self._context = None
-            self._connection = HTTPConnection(address.netloc, timeout=timeout_seconds)
+        self._is_encrypted = address.scheme == "https"
+        self._connection = (
+            HTTPSConnection(address.netloc, context=trusting_amazon())  # by default it would load all the system's
+            if self._is_encrypted
+            else HTTPConnection(address.netloc)
+        )
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """The answer's status and body. OSError if there is none, or not all of it."""
-        is_reused = self._connection.sock is not None
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        timeout_seconds: float,
+        max_bytes: int | None = None,
+    ) -> Answer:
+        """The answer to a request for `target`, path and query of a URL. OSError if there is none, or not all of it.
+
+        `timeout_seconds` is for connecting, whatever number of addresses the host has, and then for each write and
+        read. A body that is announced with more than `max_bytes` is left unread, and empty in the answer.
+        """
         try:
-            return self._exchange(headers, body)
-        except ConnectionError:
-            # Servers close idle connections, and Lambda may have slept for minutes since the last request.
-            if not is_reused:
-                raise
-            return self._exchange(headers, body)
-
-    def close(self) -> None:
-        """What is posted afterwards goes over a new connection."""
-        self._connection.close()
-
-    def _exchange(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        try:
-            if self._connection.sock is None:
-                self._connection.sock = self._open()
-            self._connection.request("POST", self._path, body, headers)
-            response = self._connection.getresponse()
-            return response.status, response.read()
+            response = self._response(method, target, headers, body, timeout_seconds)
+            return Answer(response.status, response.headers, self._body(response, max_bytes))
         except BaseException as error:
-            self._connection.close()  # what is left of a broken exchange must not be read as the next one's answer
+            self.close()  # what is left of a broken exchange must not be read as the next one's answer
             if isinstance(error, HTTPException) and not isinstance(error, OSError):
                 raise OSError(f"not an HTTP answer: {error!r}") from error
             raise
 
-    def _open(self) -> socket.socket:
+    def close(self) -> None:
+        """What is requested afterwards goes over a new connection."""
+        self._connection.close()
+
+    def _response(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> HTTPResponse:
+        """The head of the answer; the body is still to be read."""
+        is_reused = self._connection.sock is not None
+        try:
+            return self._exchange(method, target, headers, body, timeout_seconds)
+        except _CLOSED:
+            # Servers close idle connections, and Lambda may have slept for minutes since the last request.
+            if not is_reused:
+                raise
+            self.close()
+            return self._exchange(method, target, headers, body, timeout_seconds)
+
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> HTTPResponse:
+        if self._connection.sock is None:
+            self._connection.sock = self._open(timeout_seconds)
+        self._connection.sock.settimeout(timeout_seconds)
+        self._connection.request(method, target, body or None, headers)
+        return self._connection.getresponse()
+
+    def _body(self, response: HTTPResponse, max_bytes: int | None) -> bytes:
+        if response.length is None and not response.chunked:
+            raise OSError("not an HTTP answer: nothing tells where it ends")
+        if max_bytes is not None and response.length is not None and response.length > max_bytes:
+            self.close()
+            return b""
+        return response.read()
+
+    def _open(self, timeout_seconds: float) -> socket.socket:
         host, port = self._connection.host, self._connection.port
-        opened = _connect(host, port, self._timeout_seconds)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._context.wrap_socket(opened, server_hostname=host) if self._context else opened
+        if not self._is_encrypted:
+            return _connect(host, port, timeout_seconds)
+        if host not in _verified_by_the_system:
+            try:
+                return trusting_amazon().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
+            except ssl.SSLCertVerificationError as error:
+                log.warning("not verified by Amazon's authorities", extra={"host": host, "reason": str(error)})
+        encrypted = trusting_the_system().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
+        _verified_by_the_system.add(host)
+        return encrypted
 
 
 def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
@@ -82,4 +134,5 @@ def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
             if not addresses or time.monotonic() > deadline:
                 raise
         else:
+            attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return attempt

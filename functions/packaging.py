@@ -157,6 +157,8 @@ class _Recipe:
 
 def _function_recipe(function: str, folders: Iterable[str], archive: Path, sources: Path) -> _Recipe:
     files = imported_modules(sources, f"functions.{function}.handler")
+    # Certificates that a module loads lie beside it under its name.
+    files += [path for module in files if (path := module.with_suffix(".pem")).is_file()]
     files += [path for folder in folders for path in _files_in(sources / folder)]
     inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 

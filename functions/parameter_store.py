@@ -22,8 +22,9 @@ def read(name: str) -> str:
     """A parameter's value, deciphered if it is a SecureString. OSError if there is no answer."""
     request = json.dumps({"Name": name, "WithDecryption": True}).encode()
     with closing(AwsService("ssm", os.environ["AWS_REGION"])) as ssm:
-        status, answer = ssm.post(_HEADERS, request)
-    if status != 200:
-        error = _ERROR_TYPE.search(answer)
-        raise ParameterError(f"ssm answered {status} {error.group(1).decode() if error else ''} to parameter {name}")
-    return json.loads(answer)["Parameter"]["Value"]
+        answer = ssm.post(_HEADERS, request)
+    if answer.status != 200:
+        error = _ERROR_TYPE.search(answer.body)
+        code = error.group(1).decode() if error else ""
+        raise ParameterError(f"ssm answered {answer.status} {code} to parameter {name}")
+    return json.loads(answer.body)["Parameter"]["Value"]

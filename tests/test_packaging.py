@@ -161,6 +161,16 @@ def test_a_function_ships_the_modules_its_handler_reaches_and_no_others(project:
     ]
 
 
+def test_certificates_are_shipped_with_the_module_of_their_name(project: Project) -> None:
+    project.write("functions/shared.pem", "certificates")
+    project.write("functions/unused.pem", "others")
+    archive = project.build().archive
+    assert [name for name in names(archive) if name.endswith(".pem")] == ["functions/shared.pem"]
+    project.write("functions/shared.pem", "newer ones")
+    with zipfile.ZipFile(project.build().archive) as zipped:
+        assert zipped.read("functions/shared.pem") == b"newer ones"
+
+
 def test_a_function_ships_the_folders_it_names_beside_its_modules(project: Project) -> None:
     project.write("functions/packages.toml", '[greet]\nfolders = ["letters", "data/tables"]\n')
     project.write("letters/__pycache__/dear.cpython-311.pyc", "stale")
@@ -464,6 +474,16 @@ def test_a_handler_imports_from_its_package_and_layers_alone(
         check=False,
     )
     assert (shown.stdout, shown.stderr) == ("True\n", "")
+
+
+def test_a_function_that_speaks_to_aws_has_the_authorities_of_its_certificates(
+    for_lambda: Mapping[str, packaging.Package],
+) -> None:
+    shipped = {function: set(names(package.archive)) for function, package in for_lambda.items()}
+    assert {f for f, its in shipped.items() if "functions/amazon_roots.pem" in its} == {
+        f for f, its in shipped.items() if "functions/kept_connection.py" in its
+    }
+    assert "functions/amazon_roots.pem" in shipped["process_avatar"]
 
 
 def test_a_route_that_needs_no_wheels_ships_a_few_kilobytes(for_host: Mapping[str, packaging.Package]) -> None:

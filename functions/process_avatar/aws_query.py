@@ -26,9 +26,8 @@ class QueryApi:
     def call(self, action: str, parameters: Mapping[str, str]) -> None:
         """QueryError if the answer is not 200, OSError if there is none."""
         form = {"Action": action, "Version": self._version, **parameters}
-        status, answer = self._service.post(_HEADERS, urlencode(form).encode())
-        if status != 200:
-            code = _ERROR_CODE.search(answer)
-            raise QueryError(
-                f"{self._service.name} answered {status} {code.group(1).decode() if code else ''} to {action}"
-            )
+        answer = self._service.post(_HEADERS, urlencode(form).encode())
+        if answer.status != 200:
+            error = _ERROR_CODE.search(answer.body)
+            code = error.group(1).decode() if error else ""
+            raise QueryError(f"{self._service.name} answered {answer.status} {code} to {action}")

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
-from urllib.parse import urlsplit
 
 from functions.kept_connection import KeptConnection
 from functions.profile.changes import name_of
@@ -30,7 +29,7 @@ _NOT_A_NAME = re.compile(r"\S@\S|^[+\d\s().-]{7,}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}
 class UserPool:
     def __init__(self, issuer: str, endpoint: str | None) -> None:
         """Asked at the issuer's own host, at `endpoint` instead if that is given."""
-        self._url = endpoint or urlsplit(issuer)._replace(path="/").geturl()
+        self._url = endpoint or issuer
 
     def name(self, access_token: str) -> str | None:
         """A name to show for the token's user; None if there is none, or none can be had.
@@ -46,11 +45,11 @@ class UserPool:
 
     def _get_user(self, access_token: str) -> Mapping[str, Any]:
         body = json.dumps({"AccessToken": access_token}).encode()
-        with closing(KeptConnection(self._url, _TIMEOUT_SECONDS)) as connection:
-            status, answer = connection.post(_HEADERS, body)
-        if status != 200:
-            raise LookupError(f"GetUser answered {status}")
-        return json.loads(answer)
+        with closing(KeptConnection(self._url)) as connection:
+            answer = connection.request("POST", "/", _HEADERS, body, timeout_seconds=_TIMEOUT_SECONDS)
+        if answer.status != 200:
+            raise LookupError(f"GetUser answered {answer.status}")
+        return json.loads(answer.body)
 
 
 def _name_of(user: Mapping[str, Any]) -> str | None:

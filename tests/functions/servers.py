@@ -16,14 +16,16 @@ HOST = "127.0.0.1"
 
 @dataclass
 class HttpStub:
-    """An HTTP server that gives one answer to every POST, and remembers what it was sent. A context manager."""
+    """An HTTP server that gives one answer to every request, and remembers what it was sent. A context manager."""
 
     status: int = 200
     answer: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     hangs_up_after_each: bool = False
-    raw_answer: bytes | None = None
-    """Sent as it is, instead of an HTTP answer, before hanging up."""
+    raw_answers: list[bytes] = field(default_factory=list[bytes])
+    """Sent first, one for each request: as they are, instead of an HTTP answer, before hanging up."""
     connections: int = 0
+    methods: list[str] = field(default_factory=list[str])
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list[tuple[dict[str, str], bytes]])
     paths: list[str] = field(default_factory=list[str])
     tls: tuple[Path, Path] | None = None
@@ -129,19 +131,23 @@ def _handler_of(stub: HttpStub) -> type[BaseHTTPRequestHandler]:
             stub.connections += 1
             super().setup()
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             stub.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            stub.methods.append(self.command)
             stub.paths.append(self.path)
-            if stub.raw_answer is not None:
-                self.wfile.write(stub.raw_answer)
+            if stub.raw_answers:
+                self.wfile.write(stub.raw_answers.pop(0))
                 self.close_connection = True
                 return
             self.send_response(stub.status)
-            self.send_header("Content-Length", str(len(stub.answer)))
+            for name, value in {"Content-Length": str(len(stub.answer)), **stub.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(stub.answer)
+            self.wfile.write(b"" if self.command == "HEAD" else stub.answer)
             self.close_connection = stub.hangs_up_after_each  # without a word to the client, as an idle timeout does
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Keep the test's output clean."""
