@@ -47,7 +47,7 @@ class AvatarPipelineArgs:
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose pages may post uploads to the bucket."""
     bucket_name: str | None = None
-    sizes: Sequence[int] = (512, 128)
+    sizes: Sequence[int] = (256,)
     """Edges of the WebP variants, in pixels. The JPEG at the stable address has 512."""
     max_upload_bytes: int = 10_485_760
     max_pixels: int = 50_000_000
@@ -265,10 +265,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             PythonFunctionArgs(
                 package=package,
                 description="Turns an upload into the pictures the CDN serves",
-                # One whole vCPU, which decoding and encoding keep busy; a second one would idle. Less would be cheaper
-                # (bench/results.md has the curve), but a decoder that is confined may take 1 GB and has to end in
-                # its time (functions/process_avatar/pictures/confinement.py).
-                memory=1769,
+                # As little as the worst file needs, for most of the time is spent waiting for S3 (bench/results.md has
+                # the curve): a decoder that is confined may take 700 MB and has to end in its time
+                # (functions/process_avatar/pictures/confinement.py).
+                memory=1024,
                 timeout=_TIMEOUT_SECONDS,
                 environment={
                     "UPLOADS_BUCKET": uploads.bucket_name,

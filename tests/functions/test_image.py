@@ -378,9 +378,9 @@ def test_a_picture_of_exactly_the_pixel_budget_is_taken() -> None:
 
 
 def test_formats_whose_decoders_need_more_memory_have_a_budget_of_their_own() -> None:
-    large = encoded(plain(8000, 7501), "WEBP", lossless=True, method=0, quality=0)
+    large = encoded(plain(8000, 6251), "WEBP", lossless=True, method=0, quality=0)
     assert reason_of(large, max_pixels=100_000_000) == "too_many_pixels"
-    assert reason_of(pictures.png_claiming(8000, 7501), max_pixels=100_000_000) == "truncated"
+    assert reason_of(pictures.png_claiming(8000, 6251), max_pixels=100_000_000) == "truncated"
 
 
 def test_the_pixel_budget_is_for_one_picture_only() -> None:
@@ -392,6 +392,18 @@ def test_the_pixel_budget_is_for_one_picture_only() -> None:
 def test_a_jpeg_that_passes_over_its_pixels_again_and_again_is_refused() -> None:
     assert render(pictures.jpeg_of_many_scans(80)).source.width == 2000
     assert reason_of(pictures.jpeg_of_many_scans(100)) == "too_many_pixels"
+
+
+def test_a_jpeg_of_one_scan_for_each_component_is_rendered_and_refused_with_too_many_of_them() -> None:
+    assert middle(jpeg(render(pictures.jpeg_of_separate_scans()))) == pytest.approx(RED, abs=3)
+    assert reason_of(pictures.jpeg_of_separate_scans(*[2] * 98)) == "too_many_pixels"
+
+
+def test_what_looks_like_scans_in_a_jpeg_whose_first_one_has_everything_costs_nothing() -> None:
+    thumbnail = b"\xff\xe5" + (2 + 4 * 200).to_bytes(2) + b"\xff\xda\0\x02" * 200
+    photo = encoded(plain(90, 90), "JPEG")
+    assert render(photo[:2] + thumbnail + photo[2:]).source.format == "jpeg"
+    assert reason_of(photo[:-2] + photo[photo.index(b"\xff\xda") : -2] * 200 + photo[-2:]) == "truncated"
 
 
 def test_bytes_after_the_end_of_a_jpeg_are_not_counted_as_passes() -> None:

@@ -137,4 +137,4 @@ def test_the_bounds_are_well_inside_the_functions() -> None:
     assert confinement.CPU_SECONDS < confinement.PATIENCE_SECONDS < 60 / 2
     runtime_and_upload = 200_000_000
     # What is kept is there twice, once a child has written to its copy.
-    assert confinement.MEMORY_BYTES + 2 * heap.KEPT_BYTES + runtime_and_upload < 1769 * 2**20
+    assert confinement.MEMORY_BYTES + 2 * heap.KEPT_BYTES + runtime_and_upload < 1024 * 2**20

@@ -15,4 +15,4 @@ def faults_of(size: int) -> int:
 
 def test_freed_memory_is_used_again() -> None:
     heap.keep_freed_memory()
-    assert faults_of(40_000_000) < 1000, "of ten thousand"
+    assert faults_of(20_000_000) < 500, "of five thousand"

@@ -161,7 +161,7 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
             arn("lambda", "layer:pipeline-object-store-test:1"),
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
-        "memorySize": 1769,
+        "memorySize": 1024,
         "timeout": 60,
         "environment": {
             "variables": {

@@ -62,7 +62,7 @@ def test_with_a_region_alone_every_setting_has_its_default() -> None:
         user_pool_client_id=None,
         uploads_bucket_name=None,
         assets_bucket_name=None,
-        sizes=(512, 128),
+        sizes=(256,),
         max_upload_bytes=10_485_760,
         max_pixels=50_000_000,
         originals_days=14,

@@ -74,7 +74,7 @@ class TestFormats:
         assert manifest["source"] == {
             "format": FORMATS[image_format].removeprefix("image/"), "width": 512, "height": 552, "bytes": len(data)
         }  # fmt: skip
-        assert [image["size"] for image in manifest["images"]] == [512, 128]
+        assert [image["size"] for image in manifest["images"]] == [256]
         for image in manifest["images"]:
             answer = requests.get(image["url"], timeout=5)
             assert answer.headers["Content-Type"] == "image/webp"

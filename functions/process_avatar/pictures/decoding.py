@@ -28,7 +28,7 @@ _BAD_DATA = (
 _MAX_EDGE = 65_535
 
 # Their decoders need up to 16 bytes a pixel, with several copies at once: more would not fit in the memory there is.
-_MOST_PIXELS: Mapping[Format, int] = {"webp": 60_000_000, "avif": 60_000_000, "heic": 60_000_000}
+_MOST_PIXELS: Mapping[Format, int] = {"webp": 50_000_000, "avif": 50_000_000, "heic": 50_000_000}
 
 _STILLS: Mapping[Format, Callable[[bytes], Still]] = {
     "jpeg": jpeg.still,

@@ -5,7 +5,7 @@ from functools import cache
 
 # https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 128 * 1024 * 1024
+KEPT_BYTES = 64 * 1024 * 1024
 
 
 @cache

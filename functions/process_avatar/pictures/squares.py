@@ -53,7 +53,9 @@ def square_of(upload: Opened, crop: SquareCrop | None, edge: int) -> Square:
 
 def shrunk(picture: Image.Image, edge: int) -> Image.Image:
     """The same square `edge` pixels wide; a smaller one stays as it is."""
-    return picture if edge >= picture.width else picture.resize((edge, edge), Image.Resampling.LANCZOS)
+    if edge >= picture.width:
+        return picture
+    return picture.resize((edge, edge), Image.Resampling.LANCZOS, reducing_gap=_GAP)
 
 
 def _chosen(crop: SquareCrop | None, width: int, height: int) -> Box:
