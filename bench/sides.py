@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import ssl
 import subprocess
 import sys
 import zipfile
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.services import Services
 from functions import packaging
 
 _HERE = Path(__file__).parent
@@ -45,6 +43,12 @@ class Ours:
             with zipfile.ZipFile(archive) as zipped:
                 zipped.extractall(folder / archive.stem)
         return cls(packages, folder)
+
+    def trust(self, authority: Path) -> None:
+        """Add an authority, as PEM, to those of Amazon that the functions trust."""
+        for roots in self.folder.glob("*/functions/amazon_roots.pem"):
+            with roots.open("ab") as file:
+                file.write(authority.read_bytes())
 
     def path(self, function: str) -> list[str]:
         layers = [str(self.folder / layer / "python") for layer in self.packages[function].layers]
@@ -99,16 +103,6 @@ class Peers:
         options = ["--target=node20", "--minify", "--log-level=warning", f"--outfile={self.bundle(handler)}"]
         left_out = [f"--external:{package}" for package in external]
         subprocess.run([*esbuild, *options, *left_out], cwd=self.folder, check=True)
-
-
-def trusting(services: Services, folder: Path) -> dict[str, str]:
-    """The environment in which either side trusts the services, beside the authorities it always loads: Python's from
-    the system, as in Lambda, Node's its own.
-    """
-    bundle = folder / "authorities.pem"
-    usual = ssl.get_default_verify_paths().cafile
-    bundle.write_text((Path(usual).read_text() if usual else "") + services.authority.read_text())
-    return {"SSL_CERT_FILE": str(bundle), "NODE_EXTRA_CA_CERTS": str(services.authority)}
 
 
 def write_event(path: Path, event: Mapping[str, Any]) -> Path:

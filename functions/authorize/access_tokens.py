@@ -3,11 +3,17 @@
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
 """
 
+import logging
+import ssl
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
+
+from functions.amazon_roots import trusting_amazon, trusting_the_system
+
+log = logging.getLogger()
 
 ALGORITHM = "RS256"  # what Cognito signs with; the token never chooses its own algorithm (RFC 8725, section 3.1)
 REQUIRED_CLAIMS = ["exp", "iss", "sub", "client_id", "token_use"]
@@ -75,6 +81,7 @@ class _Keys(jwt.PyJWKClient):
             url,
             lifespan=KEY_LIFESPAN_SECONDS,
             timeout=FETCH_TIMEOUT_SECONDS,
+            ssl_context=trusting_amazon(),
             cooldown_duration=UNKNOWN_KEY_COOLDOWN_SECONDS,
         )
         self._failed_at: float | None = None
@@ -92,10 +99,24 @@ class _Keys(jwt.PyJWKClient):
         if self._failed_at is not None and time.monotonic() - self._failed_at < FAILED_FETCH_COOLDOWN_SECONDS:
             raise KeysUnavailableError(f"{self.uri} gave no keys less than {FAILED_FETCH_COOLDOWN_SECONDS} seconds ago")
         try:
-            return super().fetch_data()
+            return self._fetched()
         except (jwt.PyJWTError, OSError, ValueError) as error:  # ValueError: what it answered is not JSON
             self._failed_at = time.monotonic()
             raise KeysUnavailableError(f"{self.uri} gives no keys: {error}") from error
+
+    def _fetched(self) -> Any:
+        try:
+            return super().fetch_data()
+        except jwt.PyJWKClientConnectionError as error:
+            if not _is_of_another_authority(error) or self.ssl_context is trusting_the_system():
+                raise
+            log.warning("not verified by Amazon's authorities", extra={"url": self.uri, "reason": str(error)})
+        self.ssl_context = trusting_the_system()
+        return super().fetch_data()
+
+
+def _is_of_another_authority(error: jwt.PyJWKClientConnectionError) -> bool:
+    return isinstance(getattr(error.__cause__, "reason", None), ssl.SSLCertVerificationError)
 
 
 def keys_url(issuer: str, endpoint: str | None) -> str:

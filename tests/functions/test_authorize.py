@@ -3,6 +3,8 @@ import hashlib
 import hmac
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -374,3 +376,16 @@ def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler
     del environment[variable]
     with pytest.raises(KeyError, match=variable):
         load_handler("authorize", environment)
+
+
+def test_a_token_is_verified_without_loading_what_reads_certificates(endpoint: str) -> None:
+    script = (
+        "import json, sys\n"
+        "from functions.authorize import handler\n"
+        "answer = handler.handle({'identitySource': [sys.argv[1]]}, None)\n"
+        "print(json.dumps([answer, 'cryptography.x509.base' in sys.modules]))\n"
+    )
+    environment = {"ISSUER": ISSUER, "CLIENT_ID": CLIENT_ID, "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": endpoint}
+    token = f"Bearer {CURRENT.sign(claims())}"
+    done = subprocess.run([sys.executable, "-c", script, token], env=environment, stdout=subprocess.PIPE, check=True)
+    assert json.loads(done.stdout) == [ALLOWED, False]
