@@ -37,7 +37,7 @@ class Bench:
     def _warm(self) -> Iterator[Row]:
         bench = WarmBench(self.ours, self.peers, self.deployed["process_avatar"].environment, self.rounds)
         for picture in self.pictures.values():
-            yield bench.row(picture)
+            yield from bench.rows(picture)
 
     def _cold(self) -> Iterator[Row]:
         bench = ColdBench(self.ours, self.peers, self.deployed, _FOLDER)

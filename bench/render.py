@@ -1,5 +1,7 @@
 """python render.py <picture> <folder for the outputs> <seconds>: warm times in process, as JSON.
 
+SIZES and MAX_PIXELS of the environment are process_avatar's.
+
 `--floor` times decoding and encoding alone instead, which no engine on Pillow can be faster than: the picture decoded
 as far down as libjpeg scales, and the same outputs encoded, with nothing in between.
 """
@@ -7,6 +9,7 @@ as far down as libjpeg scales, and the same outputs encoded, with nothing in bet
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -18,14 +21,14 @@ from PIL import Image
 
 from functions.process_avatar import image
 
-SIZES = (512, 128)
+SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
+MAX_PIXELS = int(os.environ["MAX_PIXELS"])
 QUALITY, WEBP_METHOD = 80, 2  # the engine's own, for the floor
-_MAX_PIXELS = 50_000_000
 
 
 def main(path: str, folder: str, seconds: str, *options: str) -> None:
     data = Path(path).read_bytes()
-    rendition = image.render(data, sizes=SIZES, max_pixels=_MAX_PIXELS)
+    rendition = _render(data)
     for variant in rendition.variants:
         (Path(folder) / f"{variant.size}.webp").write_bytes(variant.data)
     (Path(folder) / "stable.jpg").write_bytes(rendition.stable_jpeg)
@@ -34,17 +37,17 @@ def main(path: str, folder: str, seconds: str, *options: str) -> None:
     print(json.dumps(_times(work, float(seconds))))
 
 
-def _render(data: bytes) -> None:
-    image.render(data, sizes=SIZES, max_pixels=_MAX_PIXELS)
+def _render(data: bytes) -> image.Rendition:
+    return image.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
-def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], None]:
-    large, small = (_decoded(variant.data) for variant in rendition.variants)
+def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], object]:
+    variants = [_decoded(variant.data) for variant in rendition.variants]
     stable = _decoded(rendition.stable_jpeg)
 
     def work() -> None:
         _decoded(data)
-        for picture in (large, small):
+        for picture in variants:
             picture.save(BytesIO(), "WEBP", quality=QUALITY, method=WEBP_METHOD)
         stable.save(BytesIO(), "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0")
 
@@ -53,13 +56,14 @@ def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], None]:
 
 def _decoded(data: bytes) -> Image.Image:
     picture = Image.open(BytesIO(data))
-    shrink = max((by for by in (8, 4, 2, 1) if min(picture.size) >= SIZES[0] * by * 1.25), default=1)
+    edge = max(*SIZES, image.STABLE_JPEG_SIZE)
+    shrink = max((by for by in (8, 4, 2, 1) if min(picture.size) >= edge * by * 1.25), default=1)
     picture.draft(None, (picture.width // shrink, picture.height // shrink))
     picture.load()
     return picture
 
 
-def _times(work: Callable[[], None], seconds: float) -> dict[str, float]:
+def _times(work: Callable[[], object], seconds: float) -> dict[str, float]:
     """The best of each: what is above it is others' doing."""
     wall: list[float] = []
     cpu: list[float] = []

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +16,7 @@ from bench.inputs import Input
 from bench.quality import Quality, Reference
 from bench.rows import Row
 from bench.sides import Ours, Peers
+from functions.process_avatar.image import STABLE_JPEG_SIZE
 
 # Ratios to stay at or below.
 AIMS = {
@@ -26,9 +27,9 @@ AIMS = {
     "4 MP WebP": 1.0,
     "4 MP AVIF": 0.5,
 }
-_VARIANTS = ("one decode, effort 2", "one decode, effort 4", "clones, effort 2")  # peers/outputs.cjs
-_EDGE = 512
-_OUTPUTS = ("512.webp", "stable.jpg")  # those of the reference's size
+_DEFAULTS = "one decode, effort 4"
+_VARIANTS = ("one decode, effort 2", _DEFAULTS, "clones, effort 2")  # peers/outputs.cjs
+_STABLE = "stable.jpg"
 _SECONDS = 0.5  # of measuring in each process, after two renderings that are not counted
 
 
@@ -38,6 +39,15 @@ class Times:
     cpu_ms: float
 
 
+@dataclass(frozen=True)
+class _Output:
+    quality: Quality
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.quality} / {self.bytes / 1000:.1f} kB"
+
+
 class WarmBench:
     """`environment` is what the program gives process_avatar: some of it may be about speed."""
 
@@ -45,30 +55,42 @@ class WarmBench:
         self._peers = peers
         self._environment = {**os.environ, **environment, "PYTHONPATH": ":".join(ours.path("process_avatar"))}
         self._rounds = rounds
+        self._edges = {f"{size}.webp": int(size) for size in environment["SIZES"].split(",")}
+        self._edges[_STABLE] = STABLE_JPEG_SIZE
 
-    def row(self, picture: Input) -> Row:
-        reference = Reference(picture.data, _EDGE)
+    def rows(self, picture: Input) -> Iterator[Row]:
+        """Against the way of sharp's that takes least, and against its default effort."""
+        references = {edge: Reference(picture.data, edge) for edge in set(self._edges.values())}
         with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
             self._render(picture, here)
-            ours = _qualities(reference, Path(here))
+            ours = self._outputs(references, Path(here))
             variant = self._best_variant(picture, there)
             if variant is None:
-                return self._without_peer(picture, here, ours)
-            pairs = runs.in_pairs(
-                lambda: self._render(picture, here), lambda: self._peer(picture, variant, there), self._rounds
-            )
-            peer = _qualities(reference, Path(there))
-        floor = self._floor(picture)
+                yield self._without_peer(picture, here, ours)
+                return
+            floor = f"decoding and encoding alone {self._floor(picture):.1f} ms"
+            pairs = self._pairs(picture, variant, here, there)
+            peer = self._outputs(references, Path(there))
+            yield self._row(picture.name, variant, pairs, f"{_in_words(ours, peer)}; {floor}", AIMS.get(picture.name))
+            pairs = self._pairs(picture, _DEFAULTS, here, there)
+            peer = self._outputs(references, Path(there))
+            yield self._row(f"{picture.name}, default effort", _DEFAULTS, pairs, _in_words(ours, peer), None)
+
+    def _pairs(self, picture: Input, variant: str, here: str, there: str) -> runs.Pairs[Times]:
+        return runs.in_pairs(
+            lambda: self._render(picture, here), lambda: self._peer(picture, variant, there), self._rounds
+        )
+
+    def _row(self, name: str, variant: str, pairs: runs.Pairs[Times], note: str, aim: float | None) -> Row:
         return Row(
-            name=f"warm, {picture.name}",
+            name=f"warm, {name}",
             ours=median(its.wall_ms for its in pairs.ours),
             peer=median(its.wall_ms for its in pairs.peer),
             peer_name=f"sharp, {variant}",
             unit="ms",
             ratio=pairs.ratio(lambda its: its.wall_ms),
-            aim=AIMS.get(picture.name),
-            note=f"{_in_words(ours, peer)}; ratio of processor times {pairs.ratio(lambda its: its.cpu_ms):.2f}; "
-            f"decoding and encoding alone {floor:.1f} ms",
+            aim=aim,
+            note=f"{note}; ratio of processor times {pairs.ratio(lambda its: its.cpu_ms):.2f}",
         )
 
     def _best_variant(self, picture: Input, folder: str) -> str | None:
@@ -79,7 +101,7 @@ class WarmBench:
             return None
         return min(times, key=lambda variant: times[variant])
 
-    def _without_peer(self, picture: Input, folder: str, ours: list[Quality]) -> Row:
+    def _without_peer(self, picture: Input, folder: str, ours: Mapping[str, _Output]) -> Row:
         times = [self._render(picture, folder) for _ in range(self._rounds)]
         return Row(
             name=f"warm, {picture.name}",
@@ -107,11 +129,10 @@ class WarmBench:
     def _timed(self, command: list[str]) -> Times:
         return Times(**json.loads(runs.run(command, self._environment).output.splitlines()[-1]))
 
+    def _outputs(self, references: Mapping[int, Reference], folder: Path) -> dict[str, _Output]:
+        files = {name: (folder / name).read_bytes() for name in self._edges}
+        return {name: _Output(references[self._edges[name]].quality(data), len(data)) for name, data in files.items()}
 
-def _qualities(reference: Reference, folder: Path) -> list[Quality]:
-    return [reference.quality((folder / name).read_bytes()) for name in _OUTPUTS]
 
-
-def _in_words(ours: list[Quality], peer: list[Quality] | None) -> str:
-    both = zip(("WebP", "JPEG"), ours, peer or [None] * len(ours), strict=True)
-    return "; ".join(f"{name} {mine}" + (f" against {theirs}" if theirs else "") for name, mine, theirs in both)
+def _in_words(ours: Mapping[str, _Output], peer: Mapping[str, _Output] | None) -> str:
+    return "; ".join(f"{name} {output}" + (f" against {peer[name]}" if peer else "") for name, output in ours.items())

@@ -3,7 +3,7 @@
 
 const { GetObjectCommand, PutObjectCommand, S3Client } = require("@aws-sdk/client-s3");
 const sharp = require("sharp");
-const { VARIANTS } = require("./outputs.cjs");
+const { SIZES, VARIANTS } = require("./outputs.cjs");
 
 const { UPLOADS_BUCKET, ASSETS_BUCKET, AWS_ENDPOINT_URL_S3 } = process.env;
 const client = new S3Client({
@@ -20,8 +20,9 @@ exports.handle = async (event) => {
   const [, subject, version] = key.split("/");
   const { Body } = await client.send(new GetObjectCommand({ Bucket: UPLOADS_BUCKET, Key: key }));
   const data = Buffer.from(await Body.transformToByteArray());
-  const [large, small, stable] = await VARIANTS["one decode, effort 2"](sharp, data);
-  const images = [[512, large], [128, small]];
+  const outputs = await VARIANTS["one decode, effort 2"](sharp, data);
+  const stable = outputs.pop();
+  const images = SIZES.map((size, index) => [size, outputs[index]]);
   await Promise.all([
     ...images.map(([size, image]) =>
       put(`avatars/${subject}/${version}/${size}.webp`, image, "image/webp", "public, max-age=31536000, immutable"),

@@ -3,14 +3,14 @@
 const { readFileSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 const sharp = require("sharp");
-const { VARIANTS } = require("./outputs.cjs");
+const { SIZES, VARIANTS } = require("./outputs.cjs");
 
 const [path, variant, folder, seconds] = process.argv.slice(2);
 
 async function main() {
   sharp.cache(false); // of files that were read: here the bytes come from memory, and are others each time in Lambda
   const data = readFileSync(path);
-  const names = ["512.webp", "128.webp", "stable.jpg"];
+  const names = [...SIZES.map((size) => `${size}.webp`), "stable.jpg"];
   const outputs = await VARIANTS[variant](sharp, data);
   outputs.forEach((output, index) => writeFileSync(join(folder, names[index]), output));
   await VARIANTS[variant](sharp, data);
