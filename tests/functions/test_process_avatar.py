@@ -10,11 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-import obstore
 import pytest
-from obstore.exceptions import PreconditionError
 
 from functions import bucket_layout, upload_id
+from functions.object_store import Bucket, ChangedError
 from functions.process_avatar.aws_query import QueryError
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
@@ -127,7 +126,6 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
             "AWS_ENDPOINT_URL_S3": moto_endpoint,
             "AWS_ENDPOINT_URL_SNS": moto_endpoint,
             "AWS_ENDPOINT_URL_SQS": moto_endpoint,
-            "AWS_ALLOW_HTTP": "true",
             "UPLOADS_BUCKET": f"{name}-uploads",
             "ASSETS_BUCKET": f"{name}-assets",
             "CDN_URL": CDN_URL,
@@ -263,7 +261,7 @@ def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_make
 ) -> None:
     new = stack.upload(1, jpeg_of(RED))
     with monkeypatch.context() as patch:
-        patch.setattr(obstore, "delete", refuse)
+        patch.setattr(Bucket, "delete", refuse)
         assert stack.deliver(new) == [new]
     assert stack.deliver(new, receive_count=2) == []
     assert stack.keys(stack.uploads) == []
@@ -272,13 +270,7 @@ def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_make
 def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     asked: list[str] = []
-    real_get = obstore.get
-
-    def get(store: Any, key: str, **options: Any) -> Any:
-        asked.append(key)
-        return real_get(store, key, **options)
-
-    monkeypatch.setattr(obstore, "get", get)
+    before_each(monkeypatch, ["get", "head"], asked.append)
     stack.deliver(new)
     assert asked == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
 
@@ -452,15 +444,14 @@ def test_a_write_whose_answer_was_lost_is_still_announced(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
 ) -> None:
     new = stack.upload(1, data)
-    real_put = obstore.put
+    real_replace = Bucket.replace
 
-    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
-        result = real_put(store, key, *arguments, **options)
+    def replace(bucket: Bucket, key: str, *arguments: Any) -> None:
+        real_replace(bucket, key, *arguments)
         if key.endswith(".json"):
-            raise PreconditionError("what a repeated conditional write answers")
-        return result
+            raise ChangedError("what a repeated conditional write answers")
 
-    monkeypatch.setattr(obstore, "put", put)
+    monkeypatch.setattr(Bucket, "replace", replace)
     assert stack.deliver(new) == []
     assert stack.heard_events() == [(event, new)]
 
@@ -587,6 +578,23 @@ def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_n
         assert stack.deliver(new) == [new]
     stack.deliver(new, receive_count=2)
     stack.deliver(new, receive_count=3)
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 409 while it is being written: nothing can be known of it yet."""
+    new = stack.upload(1, b"this is no picture")
+
+    def conflict(*_: object) -> None:
+        raise ChangedError("409 ConditionalRequestConflict")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "replace", conflict)
+        assert stack.deliver(new) == [new]
+    assert stack.heard_events() == []
+    assert stack.deliver(new, receive_count=2) == []
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
@@ -717,14 +725,23 @@ def refuse(*_: object) -> None:
 
 def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:
     """Call `act` with the key before each write of an object whose key ends so."""
-    real_put = obstore.put
+    before_each(monkeypatch, ["put", "replace"], lambda key: act(key) if key.endswith(ending) else None)
 
-    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
-        if key.endswith(ending):
+
+def before_each(monkeypatch: pytest.MonkeyPatch, methods: list[str], act: Callable[[str], object]) -> None:
+    """Call `act` with the key before each of these methods of a bucket."""
+
+    def patch(name: str) -> None:
+        real = getattr(Bucket, name)
+
+        def method(bucket: Bucket, key: str, *arguments: Any, **options: Any) -> Any:
             act(key)
-        return real_put(store, key, *arguments, **options)
+            return real(bucket, key, *arguments, **options)
 
-    monkeypatch.setattr(obstore, "put", put)
+        monkeypatch.setattr(Bucket, name, method)
+
+    for each in methods:
+        patch(each)
 
 
 def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
@@ -747,15 +764,13 @@ def count_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], i
 
 def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys whose bodies, not only headers, are read from now on."""
-    real_get, read = obstore.get, list[str]()
+    real_get, read = Bucket.get, list[str]()
 
-    class Result:
-        def __init__(self, key: str, result: Any) -> None:
-            self.meta, self.attributes, self._key, self._result = result.meta, result.attributes, key, result
+    def get(bucket: Bucket, key: str, **options: Any) -> Any:
+        stored = real_get(bucket, key, **options)
+        if stored and stored.data:
+            read.append(key)
+        return stored
 
-        def bytes(self) -> Any:
-            read.append(self._key)
-            return self._result.bytes()
-
-    monkeypatch.setattr(obstore, "get", lambda store, key, **options: Result(key, real_get(store, key, **options)))
+    monkeypatch.setattr(Bucket, "get", get)
     return read
