@@ -7,6 +7,7 @@ answer, recorded and announced; a failure of ours is raised, and SQS brings the 
 import json
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict
 
@@ -116,23 +117,27 @@ def _process(key: str, may_be_repeated: bool) -> None:
         logger.warning("not the key of an upload, dropped", extra={"key": key})
         return
 
-    seen = publishing.current(ASSETS, subject)
+    seen, original = _fetch(subject, key)
     if seen and seen.upload_id >= upload_id:
         _leave(seen.manifest, upload_id, may_be_repeated)
-    elif original := UPLOADS.get(key, max_bytes=MAX_UPLOAD_BYTES):
+    elif original:
         _answer(subject, upload_id, original, seen, may_be_repeated)
     else:
         logger.info("original is gone, nothing to do", extra={"key": key})
-        return
-    # Last: until everybody has been told, a redelivery must find the photo. Afterwards nobody needs it any more, and it
-    # says where it was taken.
-    UPLOADS.delete(key)
+
+
+def _fetch(subject: str, key: str) -> tuple[publishing.Current | None, StoredObject | None]:
+    """What is current, and the original; of one that is too large all but its data."""
+    with ThreadPoolExecutor() as pool:
+        current = pool.submit(publishing.current, ASSETS, subject)
+        original = UPLOADS.get(key, max_bytes=MAX_UPLOAD_BYTES)
+    return current.result(), original
 
 
 def _answer(
     subject: str, upload_id: str, original: StoredObject, seen: publishing.Current | None, may_be_repeated: bool
 ) -> None:
-    """Make the avatar or record why there is none, and tell the topic."""
+    """Make the avatar or record why there is none, tell the topic, and delete the original."""
     try:
         rendition = _render(original)
     except image.Rejected as rejected:
@@ -144,7 +149,7 @@ def _answer(
     )
     manifest = publishing.publish(ASSETS, avatar, seen, RETIREMENT.schedule)
     if manifest == avatar.manifest:
-        _announce_ready(manifest)
+        _finish(manifest)
     else:
         _leave(manifest, upload_id, may_be_repeated)
 
@@ -159,14 +164,14 @@ def _render(original: StoredObject) -> image.Rendition:
 
 def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
     """What is current stays: it is of a newer upload, or of this one by an earlier delivery."""
-    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
-    if manifest["upload_id"] != upload_id:
-        logger.info("superseded by a newer upload", extra=details)
-    elif may_be_repeated:
+    is_this = manifest["upload_id"] == upload_id
+    if is_this and may_be_repeated:
         # The earlier delivery may have ended between the manifest and the announcement.
-        _announce_ready(manifest)
-    else:
-        logger.info("duplicate event", extra=details)
+        _finish(manifest)
+        return
+    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
+    logger.info("duplicate event" if is_this else "superseded by a newer upload", extra=details)
+    _delete_original(manifest["subject"], upload_id)
 
 
 def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated: bool) -> None:
@@ -182,12 +187,25 @@ def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated:
         # The record may be ours: a write whose answer was lost is repeated, and the repetition finds the first.
         if not may_be_repeated and found.data != record:
             logger.info("duplicate event of a rejected upload", extra={"key": key})
+            _delete_original(subject, upload_id)
             return
     _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
+    # Last: until everybody has been told, a redelivery must find the photo.
+    _delete_original(subject, upload_id)
 
 
-def _announce_ready(manifest: publishing.Manifest) -> None:
-    _announce("avatar.ready", manifest["subject"], manifest["upload_id"], at=_now(), avatar=manifest)
+def _finish(manifest: publishing.Manifest) -> None:
+    """Announce an avatar and delete its original, at once: a redelivery makes up for either by the manifest."""
+    subject, upload_id = manifest["subject"], manifest["upload_id"]
+    with ThreadPoolExecutor() as pool:
+        deletion = pool.submit(_delete_original, subject, upload_id)
+        _announce("avatar.ready", subject, upload_id, at=_now(), avatar=manifest)
+    deletion.result()  # raises what it raised
+
+
+def _delete_original(subject: str, upload_id: str) -> None:
+    """Nobody needs it any more, and it says where it was taken."""
+    UPLOADS.delete(bucket_layout.incoming_key(subject, upload_id))
 
 
 def _announce(event: str, subject: str, upload_id: str, **details: Any) -> None:

@@ -95,11 +95,14 @@ def publish(
     Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
     `before_replacing` is told each manifest that is about to be replaced: afterwards nobody would know of it.
     """
-    # Lambda's time is paid for while S3 takes its own: the variants are written beside everything before the manifest.
+    # Everything before the manifest at once: Lambda's time is paid for while S3 takes its own.
     with ThreadPoolExecutor() as pool:
-        variants = pool.map(lambda variant: _put_variant(assets, avatar, variant), avatar.rendition.variants)
-        _overtake(assets, avatar, seen, before_replacing)
-        list(variants)  # raises what one of them raised
+        others = [pool.submit(_put_variant, assets, avatar, variant) for variant in avatar.rendition.variants]
+        if seen:
+            others.append(pool.submit(before_replacing, seen.manifest))
+        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
+    for other in others:
+        other.result()  # raises what it raised
     for _ in range(ATTEMPTS):
         with suppress(ChangedError):
             content = Content(json.dumps(avatar.manifest).encode(), "application/json", MUTABLE)
@@ -112,16 +115,10 @@ def publish(
                 for variant in avatar.rendition.variants:
                     assets.delete(_variant_key(avatar, variant))  # no manifest ever named it
             return seen.manifest
-        _overtake(assets, avatar, seen, before_replacing)
+        if seen:
+            before_replacing(seen.manifest)
+        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
     raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
-
-
-def _overtake(
-    assets: Bucket, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
-) -> None:
-    if seen:
-        before_replacing(seen.manifest)
-    _advance_stable_jpeg(assets, avatar, is_first=seen is None)
 
 
 def _variant_key(avatar: Avatar, variant: Variant) -> str:

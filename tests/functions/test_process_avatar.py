@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -236,11 +237,10 @@ def test_an_original_is_deleted_when_it_has_been_answered(stack: Stack, data: by
     assert bucket_layout.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
-def test_an_original_stays_while_anything_is_left_to_be_done_with_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes
+def test_the_original_of_a_rejected_upload_stays_until_that_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = stack.upload(1, data)
+    new = stack.upload(1, b"no picture")
     monkeypatch.setattr(stack.handler.TOPIC, "publish", refuse)
     assert stack.deliver(new) == [new]
     assert bucket_layout.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
@@ -256,15 +256,42 @@ def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> 
     assert_current(stack, newer, BLUE)
 
 
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
 def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_makes_up_for_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
 ) -> None:
-    new = stack.upload(1, jpeg_of(RED))
+    new = stack.upload(1, data)
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "delete", refuse)
         assert stack.deliver(new) == [new]
+    assert stack.heard_events() == [(event, new)]
     assert stack.deliver(new, receive_count=2) == []
+    assert stack.keys(stack.uploads) == ([] if event == "avatar.ready" else [bucket_layout.rejection_key(SUBJECT, new)])
+
+
+@pytest.mark.parametrize("step", ["announcement", "deletion", "both"])
+def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_up_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class KilledError(BaseException):
+        """What no handler catches."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    new = stack.upload(1, jpeg_of(RED))
+    with monkeypatch.context() as patch:
+        if step != "deletion":
+            patch.setattr(stack.handler.TOPIC, "publish", die)
+        if step != "announcement":
+            patch.setattr(Bucket, "delete", die)
+        with pytest.raises(KilledError):
+            stack.deliver(new)
+    stack.heard_events()
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
     assert stack.keys(stack.uploads) == []
+    assert_current(stack, new, RED)
 
 
 def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,12 +299,40 @@ def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkey
     asked: list[str] = []
     before_each(monkeypatch, ["get", "head"], asked.append)
     stack.deliver(new)
-    assert asked == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
+    assert sorted(asked) == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
 
 
 def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
     assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
     assert (stack.keys(stack.assets), stack.heard()) == ([], [])
+
+
+# --- At once ----------------------------------------------------------------------------------------------------------
+
+
+def test_photo_and_manifest_are_fetched_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (Bucket, "get"), parties=2)
+    assert stack.deliver(new) == []
+
+
+def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    newer = stack.upload(2, jpeg_of(BLUE))
+    variants_and_jpeg_and_removal = [(Bucket, "put"), (Bucket, "head"), (stack.handler.RETIREMENT, "schedule")]
+    wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (stack.handler.TOPIC, "publish"), (Bucket, "delete"), parties=2)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+    assert stack.keys(stack.uploads) == []
 
 
 # --- Twice, late, out of order ----------------------------------------------------------------------------------------
@@ -742,6 +797,23 @@ def before_each(monkeypatch: pytest.MonkeyPatch, methods: list[str], act: Callab
 
     for each in methods:
         patch(each)
+
+
+def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, str], parties: int) -> None:
+    """Let none of the methods begin before so many calls of them have been made: BrokenBarrierError if they are not."""
+    barrier = threading.Barrier(parties, timeout=5)
+
+    def patch(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def method(*arguments: Any, **options: Any) -> Any:
+            barrier.wait()
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, method)
+
+    for owner, name in methods:
+        patch(owner, name)
 
 
 def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
