@@ -1,6 +1,7 @@
 """Signed requests to an AWS service, without boto3 and its quarter of a second of cold start."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from functions.kept_connection import Answer, KeptConnection
 from functions.sigv4 import Credentials, signed_headers
 
 _TIMEOUT_SECONDS = 5
+_ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
 class AwsService:
@@ -38,3 +40,12 @@ class AwsService:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def error_code(answer: Answer) -> str:
+    """What went wrong, by an answer in XML; empty if it does not say.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    found = _ERROR_CODE.search(answer.body)
+    return found.group(1).decode(errors="replace") if found else ""

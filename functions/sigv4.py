@@ -1,9 +1,7 @@
-"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy, requests to SNS, SQS and SSM, and
-the URL that signs in to a database.
+"""AWS Signature Version 4 for what the functions sign themselves: an S3 POST policy, requests to S3, SNS, SQS and SSM,
+and the URL that signs in to a database.
 
 boto3 does the same and costs a quarter of a second at every cold start; this needs the standard library only.
-Requests for S3 objects go through obstore and are not signed here: S3 encodes paths in its own way and wants
-a header with the payload's hash.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -72,17 +70,20 @@ def signed_headers(
     credentials: Credentials,
     now: datetime,
 ) -> dict[str, str]:
-    """`headers` and the ones that authenticate the request: Host, X-Amz-Date, Authorization, and
-    X-Amz-Security-Token if the credentials are temporary.
+    """`headers` and the ones that authenticate the request: Host, X-Amz-Date, Authorization, X-Amz-Security-Token if
+    the credentials are temporary, and for s3 X-Amz-Content-Sha256, by which S3 refuses a body that was damaged.
 
     Every header given is signed, so the request must be sent with exactly these values. `now` is in UTC.
     """
+    payload_hash = hashlib.sha256(body).hexdigest()
     signed = {**headers, "Host": _host(urlsplit(url)), "X-Amz-Date": timestamp(now)}
     if credentials.session_token:
         signed["X-Amz-Security-Token"] = credentials.session_token
+    if service == "s3":
+        signed["X-Amz-Content-Sha256"] = payload_hash
 
     names, signed_by_key = _sign(
-        method, url, signed, body, service=service, region=region, credentials=credentials, now=now
+        method, url, signed, payload_hash, service=service, region=region, credentials=credentials, now=now
     )
     signed["Authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key_id}/{credential_scope(now, region, service)}, "
@@ -111,7 +112,14 @@ def presigned_url(
     query = "&".join([*filter(None, [address.query]), *(f"{n}={_encode(v)}" for n, v in parameters.items())])
     unsigned = address._replace(query=query).geturl()
     _, signed_by_key = _sign(
-        "GET", unsigned, {"Host": _host(address)}, b"", service=service, region=region, credentials=credentials, now=now
+        "GET",
+        unsigned,
+        {"Host": _host(address)},
+        hashlib.sha256().hexdigest(),
+        service=service,
+        region=region,
+        credentials=credentials,
+        now=now,
     )
     return f"{unsigned}&X-Amz-Signature={signed_by_key}"
 
@@ -120,7 +128,7 @@ def _sign(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: bytes,
+    payload_hash: str,
     *,
     service: str,
     region: str,
@@ -134,12 +142,12 @@ def _sign(
     canonical_request = "\n".join(
         (
             method,
-            quote(address.path or "/", safe="/~"),
+            _canonical_path(address.path or "/", service),
             _canonical_query(address.query),
             *(f"{name}:{value}" for name, value in canonical_headers),
             "",
             names,
-            hashlib.sha256(body).hexdigest(),
+            payload_hash,
         )
     )
     scope = credential_scope(now, region, service)
@@ -154,6 +162,14 @@ def _host(address: SplitResult) -> str:
     host = f"[{host}]" if ":" in host else host
     default = DEFAULT_PORTS.get(address.scheme)
     return host if address.port in (None, default) else f"{host}:{address.port}"
+
+
+def _canonical_path(path: str, service: str) -> str:
+    """`path` is encoded as in the URL. S3 signs it as it is, every other service encodes it once more.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+    """
+    return path if service == "s3" else quote(path, safe="/~")
 
 
 def _canonical_query(query: str) -> str:

@@ -234,6 +234,5 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_SQS": self.aws_url,
                 "AWS_ENDPOINT_URL_SSM": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
-                "AWS_ALLOW_HTTP": "true",
             },
         )

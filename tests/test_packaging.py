@@ -504,7 +504,7 @@ def test_every_native_library_for_lambda_is_for_its_processor_and_python(
                 assert (magic, machine) == (b"\x7fELF", 183), name  # EM_AARCH64
                 if ".libs/" not in name:
                     extensions.append(name)
-    expected = {"_imaging", "_pillow_heif", "_rust", "_cffi_backend", "_obstore", "_psycopg", "_speedups"}
+    expected = {"_imaging", "_pillow_heif", "_rust", "_cffi_backend", "_psycopg", "_speedups"}
     assert expected <= {Path(name).name.split(".")[0] for name in extensions}
     for name in extensions:
         assert name.endswith((".cpython-314-aarch64-linux-gnu.so", ".abi3.so")), name
@@ -516,7 +516,7 @@ def test_layers_pin_the_versions_that_development_uses() -> None:
     layered = [
         found for path in (REPOSITORY / "functions/layers").glob("*.txt") for found in pin.findall(path.read_text())
     ]
-    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "obstore", "psycopg", "alembic"} <= dict(layered).keys()
+    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "psycopg", "alembic"} <= dict(layered).keys()
     assert [(name, development[name]) for name, _ in layered] == layered
     assert [(name, importlib.metadata.version(name)) for name, _ in layered] == layered
 
@@ -535,7 +535,7 @@ def test_the_command_prints_every_package_with_its_sizes(for_lambda: Mapping[str
     rows = dict(re.findall(r"^(.+?)  +([\d,]+ +[\d,]+)$", shown.stdout, re.MULTILINE))
     archive = for_lambda["authorize"].archive
     layers = {layer for package in for_lambda.values() for layer in package.layers}
-    assert layers == {"alembic", "heif", "imaging", "jwt", "object_store", "postgres"}
+    assert layers == {"alembic", "heif", "imaging", "jwt", "postgres"}
     assert set(rows) == set(ENVIRONMENTS) | {f"layer {layer}" for layer in layers}
     assert rows["authorize"].split() == [
         f"{archive.stat().st_size:,}",

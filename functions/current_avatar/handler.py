@@ -3,9 +3,9 @@
 import os
 
 from functions import bucket_layout, http_api, stored_json
-from functions.object_store import open_bucket
+from functions.object_store import Bucket
 
-ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
+ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:

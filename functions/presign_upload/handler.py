@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions import bucket_layout, http_api, sigv4, upload_id
+from functions.bucket_url import bucket_url
 from functions.presign_upload import content_types, upload_form
 from functions.square_crop import METADATA_KEY, SquareCrop
 
@@ -13,7 +14,7 @@ BUCKET = os.environ["UPLOADS_BUCKET"]
 MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
 REGION = os.environ["AWS_REGION"]
 CREDENTIALS = sigv4.Credentials.from_environment()
-URL = upload_form.bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
+URL = bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:

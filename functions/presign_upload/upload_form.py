@@ -58,21 +58,6 @@ def sign(
     return UploadForm(url, {**fields, "policy": policy, "x-amz-signature": signature})
 
 
-def bucket_url(bucket: str, region: str, endpoint: str | None) -> str:
-    """Where a form for `bucket` is posted.
-
-    The bucket's own regional host: the global one answers with redirects, which browsers do not follow across
-    origins, while a bucket is new. A bucket with a dot in its name is not covered by the wildcard certificate of
-    those hosts and keeps its name in the path.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-    """
-    if endpoint:
-        return f"{endpoint.rstrip('/')}/{bucket}"
-    if "." in bucket:
-        return f"https://s3.{region}.amazonaws.com/{bucket}"
-    return f"https://{bucket}.s3.{region}.amazonaws.com/"
-
-
 def iso(moment: datetime) -> str:
     """`moment`, which must be in UTC, as policies and browsers read it: 2015-12-30T12:00:00.000Z."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

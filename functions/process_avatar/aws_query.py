@@ -3,14 +3,12 @@
 https://docs.aws.amazon.com/sns/latest/api/CommonParameters.html
 """
 
-import re
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from functions.aws_service import AwsService
+from functions.aws_service import AwsService, error_code
 
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-_ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
 class QueryError(Exception):
@@ -28,6 +26,4 @@ class QueryApi:
         form = {"Action": action, "Version": self._version, **parameters}
         answer = self._service.post(_HEADERS, urlencode(form).encode())
         if answer.status != 200:
-            error = _ERROR_CODE.search(answer.body)
-            code = error.group(1).decode() if error else ""
-            raise QueryError(f"{self._service.name} answered {answer.status} {code} to {action}")
+            raise QueryError(f"{self._service.name} answered {answer.status} {error_code(answer)} to {action}")

@@ -7,27 +7,21 @@ answer, recorded and announced; a failure of ours is raised, and SQS brings the 
 import json
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
-
-import obstore
-from obstore.exceptions import AlreadyExistsError, PreconditionError
+from typing import Any, Protocol, TypedDict
 
 from functions import bucket_layout
-from functions.object_store import open_bucket
+from functions.object_store import Bucket, ChangedError, Content, StoredObject
 from functions.process_avatar import image, publishing, retirement, s3_events
 from functions.process_avatar.topic import Topic
 from functions.square_crop import METADATA_KEY, SquareCrop
 
-if TYPE_CHECKING:
-    from obstore import GetResult
-
-
 # SQS brings back what does not succeed, with more patience than this one
 _PATIENCE_SECONDS = 10
 
-UPLOADS = open_bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+UPLOADS = Bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 TOPIC = Topic(os.environ["TOPIC_ARN"])
 RETIREMENT = retirement.Retirement(os.environ["QUEUE_URL"])
 CDN_URL = os.environ["CDN_URL"].rstrip("/")
@@ -123,30 +117,27 @@ def _process(key: str, may_be_repeated: bool) -> None:
         logger.warning("not the key of an upload, dropped", extra={"key": key})
         return
 
-    seen = publishing.current(ASSETS, subject)
+    seen, original = _fetch(subject, key)
     if seen and seen.upload_id >= upload_id:
         _leave(seen.manifest, upload_id, may_be_repeated)
-    elif original := _original(key):
+    elif original:
         _answer(subject, upload_id, original, seen, may_be_repeated)
     else:
         logger.info("original is gone, nothing to do", extra={"key": key})
-        return
-    # Last: until everybody has been told, a redelivery must find the photo. Afterwards nobody needs it any more, and it
-    # says where it was taken.
-    obstore.delete(UPLOADS, key)
 
 
-def _original(key: str) -> "GetResult | None":
-    try:
-        return obstore.get(UPLOADS, key)
-    except FileNotFoundError:
-        return None
+def _fetch(subject: str, key: str) -> tuple[publishing.Current | None, StoredObject | None]:
+    """What is current, and the original; of one that is too large all but its data."""
+    with ThreadPoolExecutor() as pool:
+        current = pool.submit(publishing.current, ASSETS, subject)
+        original = UPLOADS.get(key, max_bytes=MAX_UPLOAD_BYTES)
+    return current.result(), original
 
 
 def _answer(
-    subject: str, upload_id: str, original: "GetResult", seen: publishing.Current | None, may_be_repeated: bool
+    subject: str, upload_id: str, original: StoredObject, seen: publishing.Current | None, may_be_repeated: bool
 ) -> None:
-    """Make the avatar or record why there is none, and tell the topic."""
+    """Make the avatar or record why there is none, tell the topic, and delete the original."""
     try:
         rendition = _render(original)
     except image.Rejected as rejected:
@@ -154,52 +145,67 @@ def _answer(
         return
 
     avatar = publishing.new_avatar(
-        subject, upload_id, rendition, original_etag=original.meta["e_tag"] or "", cdn_url=CDN_URL, at=_now()
+        subject, upload_id, rendition, original_etag=original.etag, cdn_url=CDN_URL, at=_now()
     )
     manifest = publishing.publish(ASSETS, avatar, seen, RETIREMENT.schedule)
     if manifest == avatar.manifest:
-        _announce_ready(manifest)
+        _finish(manifest)
     else:
         _leave(manifest, upload_id, may_be_repeated)
 
 
-def _render(original: "GetResult") -> image.Rendition:
-    if original.meta["size"] > MAX_UPLOAD_BYTES:
+def _render(original: StoredObject) -> image.Rendition:
+    if original.size > MAX_UPLOAD_BYTES:
         raise image.Rejected("too_large")
     # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
-    crop = SquareCrop.parse(text) if (text := original.attributes.get(METADATA_KEY)) else None
-    return image.render(bytes(original.bytes()), sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
+    crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
+    return image.render(original.data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
 
 
 def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
     """What is current stays: it is of a newer upload, or of this one by an earlier delivery."""
-    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
-    if manifest["upload_id"] != upload_id:
-        logger.info("superseded by a newer upload", extra=details)
-    elif may_be_repeated:
+    is_this = manifest["upload_id"] == upload_id
+    if is_this and may_be_repeated:
         # The earlier delivery may have ended between the manifest and the announcement.
-        _announce_ready(manifest)
-    else:
-        logger.info("duplicate event", extra=details)
+        _finish(manifest)
+        return
+    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
+    logger.info("duplicate event" if is_this else "superseded by a newer upload", extra=details)
+    _delete_original(manifest["subject"], upload_id)
 
 
 def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated: bool) -> None:
     at = _now()
     record = json.dumps({"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id}).encode()
-    attributes = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     key = bucket_layout.rejection_key(subject, upload_id)
     try:
-        obstore.put(UPLOADS, key, record, attributes=attributes, mode="create")
-    except (AlreadyExistsError, PreconditionError):
-        # The record may be ours: obstore repeats a write whose answer was lost, and the repetition finds the first.
-        if not may_be_repeated and bytes(obstore.get(UPLOADS, key).bytes()) != record:
+        UPLOADS.replace(key, None, Content(record, "application/json", "no-store"))
+    except ChangedError:
+        found = UPLOADS.get(key)
+        if found is None:  # another delivery is about to write it: whoever comes next will know more
+            raise
+        # The record may be ours: a write whose answer was lost is repeated, and the repetition finds the first.
+        if not may_be_repeated and found.data != record:
             logger.info("duplicate event of a rejected upload", extra={"key": key})
+            _delete_original(subject, upload_id)
             return
     _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
+    # Last: until everybody has been told, a redelivery must find the photo.
+    _delete_original(subject, upload_id)
 
 
-def _announce_ready(manifest: publishing.Manifest) -> None:
-    _announce("avatar.ready", manifest["subject"], manifest["upload_id"], at=_now(), avatar=manifest)
+def _finish(manifest: publishing.Manifest) -> None:
+    """Announce an avatar and delete its original, at once: a redelivery makes up for either by the manifest."""
+    subject, upload_id = manifest["subject"], manifest["upload_id"]
+    with ThreadPoolExecutor() as pool:
+        deletion = pool.submit(_delete_original, subject, upload_id)
+        _announce("avatar.ready", subject, upload_id, at=_now(), avatar=manifest)
+    deletion.result()  # raises what it raised
+
+
+def _delete_original(subject: str, upload_id: str) -> None:
+    """Nobody needs it any more, and it says where it was taken."""
+    UPLOADS.delete(bucket_layout.incoming_key(subject, upload_id))
 
 
 def _announce(event: str, subject: str, upload_id: str, **details: Any) -> None:

@@ -12,11 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, PreconditionError
-from obstore.store import S3Store
-
 from functions.bucket_layout import manifest_key, stable_key, variant_key
+from functions.object_store import Bucket, ChangedError, Content
 from functions.process_avatar.image import Rendition, Variant
 
 Manifest: TypeAlias = dict[str, Any]
@@ -31,10 +28,6 @@ UPLOAD_ID = "upload-id"  # user metadata of the stable JPEG: whose pixels it has
 
 class ContentionError(Exception):
     """An object changed at every attempt to replace it."""
-
-
-class _ChangedError(Exception):
-    """The object is no longer what was looked at."""
 
 
 @dataclass(frozen=True)
@@ -89,91 +82,64 @@ def new_avatar(
     return Avatar(subject, upload_id, version, rendition, manifest)
 
 
-def current(assets: S3Store, subject: str) -> Current | None:
-    try:
-        stored = obstore.get(assets, manifest_key(subject))
-    except FileNotFoundError:
-        return None
-    return Current(json.loads(bytes(stored.bytes())), stored.meta["e_tag"] or "")
+def current(assets: Bucket, subject: str) -> Current | None:
+    stored = assets.get(manifest_key(subject))
+    return None if stored is None else Current(json.loads(stored.data), stored.etag)
 
 
 def publish(
-    assets: S3Store, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
+    assets: Bucket, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
 ) -> Manifest:
     """Make `avatar` the current one; `seen` is what was current before, an older upload's.
 
     Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
     `before_replacing` is told each manifest that is about to be replaced: afterwards nobody would know of it.
     """
-    # Lambda's time is paid for while S3 takes its own: the variants are written beside everything before the manifest.
+    # Everything before the manifest at once: Lambda's time is paid for while S3 takes its own.
     with ThreadPoolExecutor() as pool:
-        variants = pool.map(lambda variant: _put_variant(assets, avatar, variant), avatar.rendition.variants)
-        _overtake(assets, avatar, seen, before_replacing)
-        list(variants)  # raises what one of them raised
+        others = [pool.submit(_put_variant, assets, avatar, variant) for variant in avatar.rendition.variants]
+        if seen:
+            others.append(pool.submit(before_replacing, seen.manifest))
+        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
+    for other in others:
+        other.result()  # raises what it raised
     for _ in range(ATTEMPTS):
-        with suppress(_ChangedError):
-            _replace(
-                assets,
-                manifest_key(avatar.subject),
-                json.dumps(avatar.manifest).encode(),
-                {"Content-Type": "application/json", "Cache-Control": MUTABLE},
-                seen.etag if seen else None,
-            )
+        with suppress(ChangedError):
+            content = Content(json.dumps(avatar.manifest).encode(), "application/json", MUTABLE)
+            assets.replace(manifest_key(avatar.subject), seen.etag if seen else None, content)
             return avatar.manifest
         seen = current(assets, avatar.subject)
-        # Ours may be in there: obstore repeats a write whose answer was lost, and the repetition finds the first.
+        # Ours may be in there: a write whose answer was lost is repeated, and the repetition finds the first.
         if seen and seen.upload_id >= avatar.upload_id:
             if seen.manifest["version"] != avatar.version:
-                obstore.delete(assets, _variant_keys(avatar))  # no manifest ever named them
+                for variant in avatar.rendition.variants:
+                    assets.delete(_variant_key(avatar, variant))  # no manifest ever named it
             return seen.manifest
-        _overtake(assets, avatar, seen, before_replacing)
+        if seen:
+            before_replacing(seen.manifest)
+        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
     raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
-
-
-def _overtake(
-    assets: S3Store, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
-) -> None:
-    if seen:
-        before_replacing(seen.manifest)
-    _advance_stable_jpeg(assets, avatar, is_first=seen is None)
-
-
-def _variant_keys(avatar: Avatar) -> list[str]:
-    return [_variant_key(avatar, variant) for variant in avatar.rendition.variants]
 
 
 def _variant_key(avatar: Avatar, variant: Variant) -> str:
     return variant_key(avatar.subject, avatar.version, variant.size)
 
 
-def _put_variant(assets: S3Store, avatar: Avatar, variant: Variant) -> None:
-    attributes = {"Content-Type": f"image/{variant.format}", "Cache-Control": IMMUTABLE}
-    obstore.put(assets, _variant_key(avatar, variant), variant.data, attributes=attributes)
+def _put_variant(assets: Bucket, avatar: Avatar, variant: Variant) -> None:
+    assets.put(_variant_key(avatar, variant), Content(variant.data, f"image/{variant.format}", IMMUTABLE))
 
 
-def _advance_stable_jpeg(assets: S3Store, avatar: Avatar, *, is_first: bool) -> None:
+def _advance_stable_jpeg(assets: Bucket, avatar: Avatar, *, is_first: bool) -> None:
     """Put the JPEG unless the one there is of this upload or of a newer one. Before a first avatar none is looked for:
     the write itself fails if there is one.
     """
     key = stable_key(avatar.subject)
-    attributes = {"Content-Type": "image/jpeg", "Cache-Control": MUTABLE, UPLOAD_ID: avatar.upload_id}
+    content = Content(avatar.rendition.stable_jpeg, "image/jpeg", MUTABLE, {UPLOAD_ID: avatar.upload_id})
     for attempt in range(ATTEMPTS):
-        etag = None
-        if not is_first or attempt:
-            with suppress(FileNotFoundError):
-                stored = obstore.get(assets, key, options={"head": True})
-                if stored.attributes.get(UPLOAD_ID, "") >= avatar.upload_id:
-                    return
-                etag = stored.meta["e_tag"]
-        with suppress(_ChangedError):
-            _replace(assets, key, avatar.rendition.stable_jpeg, attributes, etag)
+        stored = None if is_first and not attempt else assets.head(key)
+        if stored and stored.metadata.get(UPLOAD_ID, "") >= avatar.upload_id:
+            return
+        with suppress(ChangedError):
+            assets.replace(key, stored.etag if stored else None, content)
             return
     raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
-
-
-def _replace(assets: S3Store, key: str, data: bytes, attributes: dict[str, str], etag: str | None) -> None:
-    """Write the object if its ETag is still `etag`; if that is None, if there is no such object."""
-    try:
-        obstore.put(assets, key, data, attributes=attributes, mode={"e_tag": etag} if etag else "create")
-    except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:  # the last: deleted in between
-        raise _ChangedError from error

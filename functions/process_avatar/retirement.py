@@ -8,10 +8,8 @@ import json
 import os
 from typing import Any, NamedTuple
 
-import obstore
-from obstore.store import S3Store
-
 from functions.bucket_layout import variant_key
+from functions.object_store import Bucket
 from functions.process_avatar import publishing
 from functions.process_avatar.aws_query import QueryApi
 
@@ -64,8 +62,10 @@ class Retirement:
         )
 
 
-def remove(assets: S3Store, former: Former) -> None:
+def remove(assets: Bucket, former: Former) -> None:
     """Delete the pictures, unless they are current still: the upload that was to replace them may have failed."""
     current = publishing.current(assets, former.subject)
     if current is None or current.manifest["version"] != former.version:
-        obstore.delete(assets, [variant_key(former.subject, former.version, size) for size in former.sizes])
+        for size in former.sizes:
+            # One by one: this way deleting is free (https://aws.amazon.com/s3/pricing/), and nobody waits for it.
+            assets.delete(variant_key(former.subject, former.version, size))

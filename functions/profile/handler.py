@@ -4,14 +4,14 @@ import logging
 import os
 
 from functions import bucket_layout, database_login, http_api, postgres, stored_json
-from functions.object_store import open_bucket
+from functions.object_store import Bucket
 from functions.profile import changes, naming
 from functions.profile.user_pool import UserPool
 from functions.profile.users import HandleTakenError, User, Users
 
 log = logging.getLogger()
 
-ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
+ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 # Aurora Serverless takes some 15 seconds to resume after a pause, and API Gateway waits for 30.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
 USERS = Users(postgres.Database(database_login.from_environment(patience_seconds=20)))

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions import bucket_layout, http_api, stored_json, upload_id
-from functions.object_store import open_bucket
+from functions.object_store import Bucket
 
 _PATIENCE_SECONDS = 4  # a browser is waiting, and asks again anyhow
 
-UPLOADS = open_bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-ASSETS = open_bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+UPLOADS = Bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
+ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 
 # A form may be used until its window closes by S3's clock, and the event of it may still be on its way.
 STILL_COMING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
@@ -40,7 +40,7 @@ def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
     if manifest and manifest["upload_id"] > asked:
         return {"status": "ready", "avatar": manifest}
 
-    if _is_young(asked) or stored_json.exists(UPLOADS, bucket_layout.incoming_key(subject, asked)):
+    if _is_young(asked) or UPLOADS.head(bucket_layout.incoming_key(subject, asked)) is not None:
         return {"status": "pending"}
     return None
 

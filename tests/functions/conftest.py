@@ -17,7 +17,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from psycopg import sql
 
-from functions import postgres
+from functions import amazon_roots, kept_connection, postgres
 from functions.migrate_database.schema import Schema
 from local.postgres import Postgres
 
@@ -98,7 +98,15 @@ def new_bucket(s3: Any) -> Callable[[], str]:
 @pytest.fixture
 def s3_environment(moto_endpoint: str) -> dict[str, str]:
     """What a local run sets for a function, so that it finds moto's S3."""
-    return {"AWS_ENDPOINT_URL_S3": moto_endpoint, "AWS_ALLOW_HTTP": "true"}
+    return {"AWS_ENDPOINT_URL_S3": moto_endpoint}
+
+
+@pytest.fixture
+def no_authorities_yet() -> Iterator[None]:
+    """The process has not encrypted anything yet, and afterwards has forgotten whom it trusted."""
+    _forget_authorities()
+    yield
+    _forget_authorities()
 
 
 @pytest.fixture
@@ -201,6 +209,12 @@ def wait_until(condition: Callable[[], object], timeout: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def _forget_authorities() -> None:
+    amazon_roots.trusting_amazon.cache_clear()
+    amazon_roots.trusting_the_system.cache_clear()
+    kept_connection._verified_by_the_system.clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def _clear_aws_variables(monkeypatch: pytest.MonkeyPatch) -> None:

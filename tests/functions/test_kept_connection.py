@@ -1,5 +1,3 @@
-import datetime
-import ipaddress
 import socket
 import ssl
 import time
@@ -8,14 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 
-from functions import amazon_roots, kept_connection
+from functions import amazon_roots
 from functions.kept_connection import Answer, KeptConnection
+from tests.functions.certificates import let_amazon_have_issued, self_signed
 from tests.functions.servers import HOST, HttpStub
 
 HEADERS = {"Content-Type": "text/plain"}
@@ -156,25 +150,10 @@ def test_the_next_address_is_tried_when_one_refuses(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def certified(tmp_path: Path) -> Iterator[HttpStub]:
-    """A server with a certificate that nobody has heard of, in a process that has not spoken to anybody yet."""
-    certificate, key = _self_signed(tmp_path)
-    with HttpStub(answer=b"hello", tls=(certificate, key)) as stub:
-        _forget_authorities()
+def certified(tmp_path: Path, no_authorities_yet: None) -> Iterator[HttpStub]:
+    """A server with a certificate that nobody has heard of."""
+    with HttpStub(answer=b"hello", tls=self_signed(tmp_path, HOST)) as stub:
         yield stub
-    _forget_authorities()
-
-
-def _forget_authorities() -> None:
-    amazon_roots.trusting_amazon.cache_clear()
-    amazon_roots.trusting_the_system.cache_clear()
-    kept_connection._verified_by_the_system.clear()  # pyright: ignore[reportPrivateUsage]
-
-
-def _let_amazon_have_issued(stub: HttpStub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stub.tls
-    (folder / "roots.pem").write_bytes(stub.tls[0].read_bytes())
-    monkeypatch.setattr(amazon_roots, "__file__", str(folder / "roots.py"))
 
 
 def _let_the_system_trust(stub: HttpStub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +162,9 @@ def _let_the_system_trust(stub: HttpStub, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_for_amazons_own_certificates_the_systems_authorities_are_not_loaded(
-    certified: HttpStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    certified: HttpStub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _let_amazon_have_issued(certified, tmp_path, monkeypatch)
+    let_amazon_have_issued(certified, monkeypatch)
     with closing(KeptConnection(certified.url)) as connection:
         assert post(connection).body == b"hello"
     assert certified.connections == 1
@@ -214,10 +193,10 @@ def test_a_certificate_of_an_authority_that_nobody_trusts_is_refused_every_time(
 
 @pytest.mark.parametrize("trusted_by", ["Amazon", "the system"])
 def test_a_certificate_of_another_host_is_refused_whoever_issued_it(
-    certified: HttpStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted_by: str
+    certified: HttpStub, monkeypatch: pytest.MonkeyPatch, trusted_by: str
 ) -> None:
     if trusted_by == "Amazon":
-        _let_amazon_have_issued(certified, tmp_path, monkeypatch)
+        let_amazon_have_issued(certified, monkeypatch)
     _let_the_system_trust(certified, monkeypatch)
     found = socket.getaddrinfo(HOST, certified.port, type=socket.SOCK_STREAM)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(found))
@@ -228,26 +207,10 @@ def test_a_certificate_of_another_host_is_refused_whoever_issued_it(
 
 @pytest.mark.parametrize("body", [b"", bytes(5_000_000)], ids=["small", "large"])
 def test_an_encrypted_connection_that_was_closed_while_idle_is_opened_again(
-    certified: HttpStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+    certified: HttpStub, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    _let_amazon_have_issued(certified, tmp_path, monkeypatch)
+    let_amazon_have_issued(certified, monkeypatch)
     certified.hangs_up_after_each = True
     with closing(KeptConnection(certified.url)) as connection:
         assert [post(connection, body).status for _ in range(3)] == [200, 200, 200]
     assert certified.connections == 3
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate for 127.0.0.1 and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
-    certificate = builder.add_extension(names, critical=False).sign(key, SHA256())
-    encoding = serialization.Encoding.PEM
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(encoding))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "certificate.pem", folder / "key.pem"

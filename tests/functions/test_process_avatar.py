@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,11 +11,10 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-import obstore
 import pytest
-from obstore.exceptions import PreconditionError
 
 from functions import bucket_layout, upload_id
+from functions.object_store import Bucket, ChangedError
 from functions.process_avatar.aws_query import QueryError
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
@@ -127,7 +127,6 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
             "AWS_ENDPOINT_URL_S3": moto_endpoint,
             "AWS_ENDPOINT_URL_SNS": moto_endpoint,
             "AWS_ENDPOINT_URL_SQS": moto_endpoint,
-            "AWS_ALLOW_HTTP": "true",
             "UPLOADS_BUCKET": f"{name}-uploads",
             "ASSETS_BUCKET": f"{name}-assets",
             "CDN_URL": CDN_URL,
@@ -238,11 +237,10 @@ def test_an_original_is_deleted_when_it_has_been_answered(stack: Stack, data: by
     assert bucket_layout.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
-def test_an_original_stays_while_anything_is_left_to_be_done_with_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes
+def test_the_original_of_a_rejected_upload_stays_until_that_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = stack.upload(1, data)
+    new = stack.upload(1, b"no picture")
     monkeypatch.setattr(stack.handler.TOPIC, "publish", refuse)
     assert stack.deliver(new) == [new]
     assert bucket_layout.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
@@ -258,34 +256,83 @@ def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> 
     assert_current(stack, newer, BLUE)
 
 
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
 def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_makes_up_for_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
 ) -> None:
+    new = stack.upload(1, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "delete", refuse)
+        assert stack.deliver(new) == [new]
+    assert stack.heard_events() == [(event, new)]
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.keys(stack.uploads) == ([] if event == "avatar.ready" else [bucket_layout.rejection_key(SUBJECT, new)])
+
+
+@pytest.mark.parametrize("step", ["announcement", "deletion", "both"])
+def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_up_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class KilledError(BaseException):
+        """What no handler catches."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
     new = stack.upload(1, jpeg_of(RED))
     with monkeypatch.context() as patch:
-        patch.setattr(obstore, "delete", refuse)
-        assert stack.deliver(new) == [new]
+        if step != "deletion":
+            patch.setattr(stack.handler.TOPIC, "publish", die)
+        if step != "announcement":
+            patch.setattr(Bucket, "delete", die)
+        with pytest.raises(KilledError):
+            stack.deliver(new)
+    stack.heard_events()
     assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
     assert stack.keys(stack.uploads) == []
+    assert_current(stack, new, RED)
 
 
 def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     asked: list[str] = []
-    real_get = obstore.get
-
-    def get(store: Any, key: str, **options: Any) -> Any:
-        asked.append(key)
-        return real_get(store, key, **options)
-
-    monkeypatch.setattr(obstore, "get", get)
+    before_each(monkeypatch, ["get", "head"], asked.append)
     stack.deliver(new)
-    assert asked == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
+    assert sorted(asked) == [f"avatars/{SUBJECT}.json", bucket_layout.incoming_key(SUBJECT, new)]
 
 
 def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
     assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
     assert (stack.keys(stack.assets), stack.heard()) == ([], [])
+
+
+# --- At once ----------------------------------------------------------------------------------------------------------
+
+
+def test_photo_and_manifest_are_fetched_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (Bucket, "get"), parties=2)
+    assert stack.deliver(new) == []
+
+
+def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    newer = stack.upload(2, jpeg_of(BLUE))
+    variants_and_jpeg_and_removal = [(Bucket, "put"), (Bucket, "head"), (stack.handler.RETIREMENT, "schedule")]
+    wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (stack.handler.TOPIC, "publish"), (Bucket, "delete"), parties=2)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+    assert stack.keys(stack.uploads) == []
 
 
 # --- Twice, late, out of order ----------------------------------------------------------------------------------------
@@ -452,15 +499,14 @@ def test_a_write_whose_answer_was_lost_is_still_announced(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
 ) -> None:
     new = stack.upload(1, data)
-    real_put = obstore.put
+    real_replace = Bucket.replace
 
-    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
-        result = real_put(store, key, *arguments, **options)
+    def replace(bucket: Bucket, key: str, *arguments: Any) -> None:
+        real_replace(bucket, key, *arguments)
         if key.endswith(".json"):
-            raise PreconditionError("what a repeated conditional write answers")
-        return result
+            raise ChangedError("what a repeated conditional write answers")
 
-    monkeypatch.setattr(obstore, "put", put)
+    monkeypatch.setattr(Bucket, "replace", replace)
     assert stack.deliver(new) == []
     assert stack.heard_events() == [(event, new)]
 
@@ -587,6 +633,23 @@ def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_n
         assert stack.deliver(new) == [new]
     stack.deliver(new, receive_count=2)
     stack.deliver(new, receive_count=3)
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 409 while it is being written: nothing can be known of it yet."""
+    new = stack.upload(1, b"this is no picture")
+
+    def conflict(*_: object) -> None:
+        raise ChangedError("409 ConditionalRequestConflict")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "replace", conflict)
+        assert stack.deliver(new) == [new]
+    assert stack.heard_events() == []
+    assert stack.deliver(new, receive_count=2) == []
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
@@ -717,14 +780,40 @@ def refuse(*_: object) -> None:
 
 def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:
     """Call `act` with the key before each write of an object whose key ends so."""
-    real_put = obstore.put
+    before_each(monkeypatch, ["put", "replace"], lambda key: act(key) if key.endswith(ending) else None)
 
-    def put(store: Any, key: str, *arguments: Any, **options: Any) -> Any:
-        if key.endswith(ending):
+
+def before_each(monkeypatch: pytest.MonkeyPatch, methods: list[str], act: Callable[[str], object]) -> None:
+    """Call `act` with the key before each of these methods of a bucket."""
+
+    def patch(name: str) -> None:
+        real = getattr(Bucket, name)
+
+        def method(bucket: Bucket, key: str, *arguments: Any, **options: Any) -> Any:
             act(key)
-        return real_put(store, key, *arguments, **options)
+            return real(bucket, key, *arguments, **options)
 
-    monkeypatch.setattr(obstore, "put", put)
+        monkeypatch.setattr(Bucket, name, method)
+
+    for each in methods:
+        patch(each)
+
+
+def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, str], parties: int) -> None:
+    """Let none of the methods begin before so many calls of them have been made: BrokenBarrierError if they are not."""
+    barrier = threading.Barrier(parties, timeout=5)
+
+    def patch(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def method(*arguments: Any, **options: Any) -> Any:
+            barrier.wait()
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, method)
+
+    for owner, name in methods:
+        patch(owner, name)
 
 
 def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
@@ -747,15 +836,13 @@ def count_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], i
 
 def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys whose bodies, not only headers, are read from now on."""
-    real_get, read = obstore.get, list[str]()
+    real_get, read = Bucket.get, list[str]()
 
-    class Result:
-        def __init__(self, key: str, result: Any) -> None:
-            self.meta, self.attributes, self._key, self._result = result.meta, result.attributes, key, result
+    def get(bucket: Bucket, key: str, **options: Any) -> Any:
+        stored = real_get(bucket, key, **options)
+        if stored and stored.data:
+            read.append(key)
+        return stored
 
-        def bytes(self) -> Any:
-            read.append(self._key)
-            return self._result.bytes()
-
-    monkeypatch.setattr(obstore, "get", lambda store, key, **options: Result(key, real_get(store, key, **options)))
+    monkeypatch.setattr(Bucket, "get", get)
     return read

@@ -3,9 +3,10 @@
 import base64
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
-from botocore.auth import S3SigV4PostAuth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4PostAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
@@ -55,6 +56,44 @@ def test_signed_headers_carry_the_signature_botocore_makes(
     assert signed["X-Amz-Date"] == request.headers["X-Amz-Date"]
     assert signed.get("X-Amz-Security-Token") == credentials.session_token
     assert headers.items() <= signed.items()
+
+
+@pytest.mark.parametrize("credentials", [LASTING, TEMPORARY], ids=["lasting", "temporary"])
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body"),
+    [
+        pytest.param("GET", "avatars/a.json", {}, b"", id="a read"),
+        pytest.param("GET", "it%27s%20%C3%A9%2B~%28/../1%29//x", {}, b"", id="an escaped path"),
+        pytest.param("HEAD", "avatars/a.jpg", {}, b"", id="a look"),
+        pytest.param("DELETE", "incoming/a/b", {}, b"", id="a deletion"),
+        pytest.param(
+            "PUT",
+            "avatars/a.jpg",
+            {
+                "Content-Type": "image/jpeg",
+                "Cache-Control": "public, max-age=60",
+                "If-Match": '"9b2cf535f27731c974343645a3985328"',
+                "x-amz-meta-upload-id": "01KJM8QZ5K3V7N2R9T4W6X8Y0Z",
+            },
+            bytes(range(256)),
+            id="a replacement with metadata",
+        ),
+        pytest.param("PUT", "new.json", {"If-None-Match": "*"}, b"{}", id="a first write"),
+    ],
+)
+def test_for_s3_the_signature_is_the_one_botocore_makes(
+    method: str, path: str, headers: dict[str, str], body: bytes, credentials: sigv4.Credentials
+) -> None:
+    url = f"https://bucket.s3.eu-west-1.amazonaws.com/{path}"
+    request = AWSRequest(method=method, url=url, headers=headers, data=body)
+    S3SigV4Auth(BotocoreCredentials(*credentials), "s3", "eu-west-1").add_auth(request)
+
+    signed = sigv4.signed_headers(
+        method, url, headers, body, service="s3", region="eu-west-1", credentials=credentials, now=NOW
+    )
+
+    assert signed["Authorization"] == request.headers["Authorization"]
+    assert signed["X-Amz-Content-Sha256"] == request.headers["X-Amz-Content-SHA256"] == sha256(body).hexdigest()
 
 
 @pytest.mark.parametrize("credentials", [LASTING, TEMPORARY], ids=["lasting", "temporary"])

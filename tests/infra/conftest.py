@@ -25,10 +25,10 @@ ACCOUNT = "123456789012"
 LAYERS = {
     "authorize": ["jwt"],
     "presign_upload": [],
-    "upload_status": ["object_store"],
-    "current_avatar": ["object_store"],
-    "process_avatar": ["heif", "imaging", "object_store"],
-    "profile": ["object_store", "postgres"],
+    "upload_status": [],
+    "current_avatar": [],
+    "process_avatar": ["heif", "imaging"],
+    "profile": ["postgres"],
     "migrate_database": ["alembic", "postgres"],
 }
 SECRET_KEYS = ("avatars:databaseUrl",)

@@ -158,7 +158,6 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
         "layers": [
             arn("lambda", "layer:pipeline-heif-test:1"),
             arn("lambda", "layer:pipeline-imaging-test:1"),
-            arn("lambda", "layer:pipeline-object-store-test:1"),
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
         "memorySize": 1024,

@@ -85,7 +85,7 @@ def test_its_routes_are_the_apis_and_only_another_users_profile_is_open_to_every
         (
             "profile",
             29,
-            ["object-store", "postgres"],
+            ["postgres"],
             {"ASSETS_BUCKET": "their-assets", "ISSUER": upload_api.ISSUER, "PGHOST": "db", "PGUSER": "reader"},
         ),
         ("migrate_database", 300, ["alembic", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),

@@ -129,15 +129,19 @@ def test_without_settings_it_has_no_environment(run_alone: RunAlone, packages: d
 
 
 def test_a_layer_that_two_functions_need_is_published_once(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    both = [packages["upload_status"], packages["process_avatar"]]
+    shared = packages["profile"].layers["postgres"]
+    both = [
+        replace(packages["profile"], layers={"two_words": shared}),
+        replace(packages["migrate_database"], layers={**packages["migrate_database"].layers, "two_words": shared}),
+    ]
     graph = run_alone(lambda: publish_layers("api", both, pulumi.ResourceOptions()))
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert sorted(layer.name for layer in layers) == ["api-layer-heif", "api-layer-imaging", "api-layer-object-store"]
-    inputs = graph.named("api-layer-object-store").inputs
-    assert inputs.pop("code").path == str(packages["upload_status"].layers["object_store"])
+    assert sorted(layer.name for layer in layers) == ["api-layer-alembic", "api-layer-postgres", "api-layer-two-words"]
+    inputs = graph.named("api-layer-two-words").inputs
+    assert inputs.pop("code").path == str(shared)
     assert inputs == {
-        "layerName": "api-object-store-test",
-        "description": "What the functions of api import for object_store",
+        "layerName": "api-two-words-test",
+        "description": "What the functions of api import for two_words",
         "compatibleRuntimes": ["python3.14"],
         "compatibleArchitectures": ["arm64"],
     }

@@ -75,7 +75,7 @@ def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypat
     assert "HOME" not in variables
 
 
-@pytest.mark.parametrize("module", ["PIL", "obstore", "jwt", "boto3", "local", "functions"])
+@pytest.mark.parametrize("module", ["PIL", "psycopg", "jwt", "boto3", "local", "functions"])
 def test_it_cannot_import_what_its_package_and_layers_lack(start: Start, module: str) -> None:
     error, message = error_of(start(f"import {module}\ndef handle(event, context):\n    return 1"))
     assert (error, module in message) == ("Runtime.ImportModuleError", True)

@@ -46,7 +46,7 @@ def confined(work: Callable[[], Square]) -> Square:
     """
     receiving, sending = os.pipe()
     with warnings.catch_warnings():
-        # Python warns of threads that hold locks while it forks. obstore's are such; the child never enters it.
+        # Python warns of threads that hold locks while it forks. Whoever has such, the child never asks for theirs.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
