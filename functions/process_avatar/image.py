@@ -9,8 +9,7 @@ outputs (`encoding`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from PIL import Image
 
@@ -33,8 +32,7 @@ _CONFINED = ("avif", "heic")
 _CONFINED_WORK = 160_000_000
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):  # not dataclasses: importing those takes 5 ms of a cold start
     """The upload itself: its size in pixels is that of the upright picture."""
 
     format: Format
@@ -43,8 +41,7 @@ class Source:
     bytes: int
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One output. `size` is what was asked for in pixels; a smaller source gives a smaller picture."""
 
     size: int
@@ -52,8 +49,7 @@ class Variant:
     data: bytes
 
 
-@dataclass(frozen=True)
-class Rendition:
+class Rendition(NamedTuple):
     source: Source
     variants: tuple[Variant, ...]  # largest first
     stable_jpeg: bytes  # STABLE_JPEG_SIZE wide, transparency on white

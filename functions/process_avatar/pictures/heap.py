@@ -1,6 +1,5 @@
 """Memory that is kept for the next picture."""
 
-import ctypes
 from functools import cache
 
 # https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html
@@ -15,6 +14,8 @@ def keep_freed_memory() -> None:
     Each page it gets anew is cleared first: a quarter of the time that a large WebP takes, a tenth of a PNG's. JPEGs
     need no large pieces, so this is for the others to ask for. Other libraries than glibc have nothing to set.
     """
+    import ctypes
+
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
