@@ -218,8 +218,8 @@ class UploadApi(pulumi.ComponentResource):
         return self._function(
             "upload_status",
             description="Says what became of an upload",
-            # Loading the S3 client takes most of a first request; up to four small S3 requests follow.
-            memory=512,
+            # Standard library only, and waiting for up to three small requests to S3.
+            memory=256,
             timeout=5,
             environment={
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
@@ -235,7 +235,7 @@ class UploadApi(pulumi.ComponentResource):
         return self._function(
             "current_avatar",
             description="Gives the caller's manifest",
-            memory=512,  # as upload_status
+            memory=256,  # as upload_status
             timeout=5,
             environment={"ASSETS_BUCKET": self._args.assets_bucket_name},
             statements=iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json"),

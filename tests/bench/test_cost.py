@@ -45,7 +45,7 @@ def test_the_bill_counts_what_the_program_deploys() -> None:
     prices = cost.prices()
     writes = 1 + len(deployed.default_sizes()) + 2  # the photo; the variants; the JPEG and the manifest
     assert counted["S3" + prices["s3_put"].unit] == writes
-    assert counted["Lambda" + prices["lambda_request"].unit] == 5
+    assert counted["Lambda" + prices["lambda_request"].unit] == 4.25
     assert counted["CloudFront" + prices["invalidation"].unit] == 0
     memory = {name: its.memory for name, its in deployed.functions().items()}
     assert {its.function: its.memory for its in cost.our_work(CPU_MS)} == {

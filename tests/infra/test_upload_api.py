@@ -141,12 +141,12 @@ def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, 
         ("presign_upload", 256, 3, [], {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760"}),
         (
             "upload_status",
-            512,
+            256,
             5,
             [],
             {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
         ),
-        ("current_avatar", 512, 5, [], {"ASSETS_BUCKET": "their-assets"}),
+        ("current_avatar", 256, 5, [], {"ASSETS_BUCKET": "their-assets"}),
     ],
 )
 def test_each_function_has_its_size_its_layers_and_its_settings(
