@@ -92,7 +92,7 @@ How it is measured: [docs/benchmarks.md](../docs/benchmarks.md).
 
 ![Ratios](ratios.svg)
 
-Quality is PSNR over the colours and SSIM of the luminance of the 512-pixel outputs, against Lanczos over the whole
+Quality is PSNR over the colours, SSIM of the luminance, and the bytes of each output, against Lanczos over the whole
 picture, ours against the peer's.
 
 {notes(rows)}
