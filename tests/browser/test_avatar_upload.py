@@ -839,7 +839,7 @@ class TestTheNetworkAndTheServerFail:
             widget.send(jpeg())
             if pattern == STATUS:  # asked after a pause
                 widget.wait_for("processing")
-                widget.page.clock.run_for(1000)
+                widget.page.clock.run_for(1500)
         widget.call_until("failed", 5000)
         assert widget.told("error")[0]["code"] == "network"
         assert len(asked) == 1

@@ -6,7 +6,9 @@ import { check, contentType } from "./files.js";
 import { post } from "./post.js";
 import { pause } from "./waiting.js";
 
-const FIRST_PAUSE_MS = 200;
+/** An upload is about a second on its way from S3 through the queue: whoever asks before that asks for nothing. */
+const FIRST_PAUSE_MS = 1500;
+const SECOND_PAUSE_MS = 1000;
 const PAUSE_GROWTH = 1.5;
 const LONGEST_PAUSE_MS = 2000;
 
@@ -129,16 +131,18 @@ async function limit(api, content_type, signal) {
  */
 async function outcome({ api, signal, report }, uploadId) {
   const started = performance.now();
-  let wait = FIRST_PAUSE_MS;
+  let wait = SECOND_PAUSE_MS;
+  report("processing", 1);
+  await pause(FIRST_PAUSE_MS, signal);
   for (;;) {
+    const avatar = decided(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
+    if (avatar) return avatar;
     const waited = performance.now() - started;
     if (waited > GIVE_UP_AFTER_MS) throw new UploadError("still_pending");
     const slow = waited > SLOW_AFTER_MS;
     report("processing", 1, slow);
     await pause(slow ? SLOW_PAUSE_MS : wait, signal);
     wait = Math.min(wait * PAUSE_GROWTH, LONGEST_PAUSE_MS);
-    const avatar = decided(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
-    if (avatar) return avatar;
   }
 }
 
