@@ -28,6 +28,7 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @typedef {object} UploadOptions
  * @property {string} apiUrl the stack output
  * @property {import("./api.js").GetToken} getToken asked once, and with `refresh` after each refusal
+ * @property {import("./crop.js").Crop | null} [crop] the square to keep; without it the largest one in the middle
  * @property {AbortSignal} [signal] ends it at any point; the promise rejects with the signal's reason
  * @property {(progress: Progress) => void} [onProgress]
  */
@@ -39,10 +40,11 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @returns {Promise<Manifest>} of the new avatar, or of a newer one that has overtaken it
  * @throws {UploadError}
  */
-export async function uploadAvatar(file, { apiUrl, getToken, signal = new AbortController().signal, onProgress }) {
+export async function uploadAvatar(file, { apiUrl, getToken, crop, signal = new AbortController().signal, onProgress }) {
   /** @type {Journey} */
   const journey = {
     file,
+    crop,
     signal,
     api: new Api(apiUrl, getToken, signal),
     report: (stage, fraction, slow = false) => onProgress?.({ stage, fraction, slow }),
@@ -53,7 +55,7 @@ export async function uploadAvatar(file, { apiUrl, getToken, signal = new AbortC
 }
 
 /**
- * @typedef {{ file: File, signal: AbortSignal, api: Api,
+ * @typedef {{ file: File, crop: UploadOptions["crop"], signal: AbortSignal, api: Api,
  *   report: (stage: Stage, fraction: number, slow?: boolean) => void }} Journey
  */
 
@@ -98,9 +100,9 @@ function failureOf(posted, form) {
  * @param {Journey} journey
  * @returns {Promise<import("./post.js").Form>}
  */
-async function newForm({ api, file, signal }) {
+async function newForm({ api, file, crop, signal }) {
   const content_type = contentType(file);
-  const answer = await api.call("POST", "/avatars/key_upload", { content_type, size: file.size });
+  const answer = await api.call("POST", "/avatars/key_upload", { content_type, size: file.size, ...(crop && { crop }) });
   if (answer.status === 200 && answer.body?.fields) return answer.body;
   if (answer.status === 413) throw new UploadError("file_too_large", { maxBytes: await limit(api, content_type, signal) });
   if (answer.status === 415) throw new UploadError("unsupported_type");
