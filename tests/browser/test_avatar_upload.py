@@ -654,8 +654,7 @@ class TestCrop:
         photo = jpeg(*size)
         widget.begin_crop(photo)
         widget.press(*keys)
-        body = {"content_type": "image/jpeg", "size": len(photo["buffer"]), "crop": pytest.approx(crop, abs=2e-6)}
-        assert widget.form_request() == body
+        assert widget.form_request() == {"content_type": "image/jpeg", "size": len(photo["buffer"]), "crop": crop}
 
     @pytest.mark.parametrize(
         "act",
@@ -771,9 +770,8 @@ class TestCrop:
         widget.page.mouse.move(*widget.point(0.5, 0.5))
         widget.page.mouse.down()
         widget.page.mouse.wheel(0, -300)
-        widget.page.mouse.move(*widget.point(0.7, 0.5))
         widget.page.mouse.up()
-        assert widget.form_request()["crop"] == pytest.approx({"x": 0.15, "y": 0, "size": 1}, abs=5e-3)
+        assert "crop" not in widget.form_request()
 
     def test_the_page_scrolls_beside_the_picture_only(self, widget: Widget) -> None:
         widget.page.evaluate("document.body.style.setProperty('min-height', '4000px')")

@@ -61,7 +61,7 @@ function takePointers(surface, pointers, hand) {
     hand.grab();
   };
   surface.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || pointers.size === 2) return; // a third finger has no say
+    if (event.button !== 0) return;
     surface.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, place(surface, event));
     regrab();
@@ -77,6 +77,7 @@ function takePointers(surface, pointers, hand) {
 }
 
 /**
+ * By the first two of them: a third finger has no say.
  * @param {Pointers} pointers
  * @returns {Grip}
  */

@@ -197,7 +197,7 @@ button.move[aria-disabled=true] { border-color: var(--line); }
 }
 @media (forced-colors: active) {
   progress { --accent: Highlight; --surface: Canvas; --control: CanvasText; } /* other colours would be painted over */
-  input[type=range] { --accent: CanvasText; --surface: Canvas; --control: CanvasText; forced-color-adjust: none; }
+  input[type=range] { --accent: CanvasText; --surface: Canvas; --control: CanvasText; }
   button.primary { border-width: 3px; }
   button:is(:disabled, [aria-disabled=true]) { opacity: 1; color: GrayText; border-color: GrayText; }
   .picture { border: 1px solid CanvasText; }
