@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from tests.local.conftest import PHOTO, sign_in, wait_until
 
 WEB = Path(__file__).parents[2] / "web"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "widget.md"
+SCREENSHOTS = Path(__file__).parents[2] / ".build" / "screenshots"
 FORM = "**/avatars/key_upload"
 STATUS = "**/avatars/uploads/*"
 LIMIT = 4 * 1024 * 1024
@@ -201,6 +203,67 @@ class Widget:
         self.choose(file, button)
         self.button("Use this photo").click()
 
+    def begin_crop(self, file: FilePayload | Path) -> None:
+        self.choose(file)
+        expect(self.element.locator("canvas")).to_be_visible()
+
+    @property
+    def surface(self) -> Locator:
+        """What is dragged, and takes the keys."""
+        return self.element.get_by_role("application", name="Position of the photo")
+
+    @property
+    def zoom(self) -> Locator:
+        return self.element.get_by_role("slider", name="Zoom")
+
+    def press(self, *keys: str) -> None:
+        """On the picture."""
+        self.surface.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def point(self, right: float, down: float) -> tuple[float, float]:
+        """Where on the page a point of the picture's frame is, given in fractions of its edge."""
+        box = self.surface.bounding_box()
+        assert box
+        return box["x"] + right * box["width"], box["y"] + down * box["height"]
+
+    def drag(self, *way: tuple[float, float]) -> None:
+        """With the mouse, along points given in fractions of the frame's edge."""
+        mouse = self.page.mouse
+        mouse.move(*self.point(*way[0]))
+        mouse.down()
+        for point in way[1:]:
+            mouse.move(*self.point(*point), steps=3)
+        mouse.up()
+
+    def touch(self, *moments: dict[int, tuple[float, float]]) -> None:
+        """With fingers, by their numbers; those that a moment does not name any more are lifted."""
+        session = self.page.context.new_cdp_session(self.page)
+        for before, fingers in pairwise([{}, *moments, {}]):
+            lifted = {number: at for number, at in before.items() if number not in fingers}
+            kind = "touchEnd" if lifted else "touchMove" if before.keys() == fingers.keys() else "touchStart"
+            points = [
+                {"id": number, **dict(zip("xy", self.point(*at), strict=True))}
+                for number, at in (lifted or fingers).items()
+            ]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def pinch(self, *fingers: tuple[tuple[float, float], tuple[float, float]]) -> None:
+        """With two fingers, each from one point to another."""
+
+        def after(part: float) -> dict[int, tuple[float, float]]:
+            return {n: (a + (c - a) * part, b + (d - b) * part) for n, ((a, b), (c, d)) in enumerate(fingers)}
+
+        self.touch(*(after(step / 4) for step in range(5)))
+
+    def form_request(self) -> dict[str, Any]:
+        """What is asked for when the photo is used. It gets no answer."""
+        self.page.route(FORM, never)
+        with self.page.expect_request(FORM) as asked:
+            self.button("Use this photo").click()
+        return content(asked.value)
+
     @property
     def state(self) -> str:
         return self.element.evaluate("element => element.state")
@@ -230,7 +293,8 @@ class Widget:
     def focused(self) -> str:
         """What has the focus: a button by its text, or the card."""
         return self.element.evaluate(
-            "({ shadowRoot: { activeElement: e } }) => e && (e.tagName === 'BUTTON' ? e.textContent : e.part.value)"
+            """({ shadowRoot: { activeElement: e } }) =>
+                e && (e.tagName === "BUTTON" ? e.textContent || e.ariaLabel : e.part.value)"""
         )
 
     def drawn(self) -> Image.Image:
@@ -306,6 +370,13 @@ def jpeg(width: int = 600, height: int = 400) -> FilePayload:
 def large() -> FilePayload:
     """A few megabytes, so that sending takes a while on a slow line."""
     return payload(pictures.encoded(pictures.textured(1000, 1000), "PNG"), "photo.png", "image/png")
+
+
+def content(request: Request) -> dict[str, Any]:
+    """What it sends as JSON."""
+    sent = request.post_data_json
+    assert isinstance(sent, dict)
+    return sent
 
 
 def manifest(stack: LocalStack, user: Session) -> dict[str, Any] | None:
@@ -519,6 +590,396 @@ class TestPreview:
         expect(widget.element.locator("canvas")).to_be_visible()
         assert widget.drawn().getpixel((9, 9)) == (0, 0, 255)
         assert widget.names_told == ["select", "cancel", "select"]
+
+
+MOVES_AND_ZOOMS: dict[str, Callable[[Widget], object]] = {
+    "drag": lambda widget: widget.drag((0.5, 0.5), (0.3, 0.4), (0.8, 0.7)),
+    "wheel": lambda widget: (widget.page.mouse.move(*widget.point(0.2, 0.7)), widget.page.mouse.wheel(0, -300)),
+    "keys": lambda widget: widget.press(*["+"] * 4, "ArrowLeft", "Shift+ArrowDown", "Shift+ArrowDown"),
+    "slider": lambda widget: (widget.press("Shift+ArrowRight"), widget.zoom.click(position={"x": 60, "y": 12})),
+    "buttons": lambda widget: [
+        widget.button(name).click() for name in ("Move down", "Move down", "Move up", "Move down")
+    ],
+    "pinch": lambda widget: widget.pinch(((0.4, 0.4), (0.1, 0.2)), ((0.6, 0.6), (0.8, 0.7))),
+}
+
+
+class TestCrop:
+    """The square the user chooses."""
+
+    @pytest.mark.parametrize(
+        ("size", "orientation", "way"),
+        [
+            ((1400, 400), 1, "drag"),
+            ((500, 900), 6, "drag"),
+            ((700, 700), 3, "wheel"),
+            ((500, 900), 8, "keys"),
+            ((900, 500), 5, "slider"),
+            ((400, 1400), 1, "buttons"),
+            ((900, 600), 6, "pinch"),
+        ],
+    )
+    def test_the_avatar_is_what_the_preview_showed(
+        self, opened: Open, size: tuple[int, int], orientation: int, way: str
+    ) -> None:
+        widget = opened(has_touch=way == "pinch")
+        stored = pictures.laid_down(pictures.four_corners(*size), orientation)
+        widget.begin_crop(payload(pictures.encoded(stored, "JPEG", quality=95, exif=pictures.exif(orientation))))
+        of_the_centre = widget.drawn()
+        MOVES_AND_ZOOMS[way](widget)
+        shown = widget.drawn()
+        assert difference(shown, of_the_centre) > 10
+        widget.button("Use this photo").click()
+        widget.wait_for("ready")
+        (largest,) = (image for image in widget.told("ready")[0]["images"] if image["size"] == 512)
+        avatar = fetched(largest["url"]).resize(shown.size)
+        assert difference(shown, avatar) < 3
+        assert difference(shown, ImageChops.offset(avatar, 16)) > 3
+        assert widget.page.evaluate("window.violations") == []
+        assert widget.problems == []
+
+    @pytest.mark.parametrize(
+        ("size", "keys", "crop"),
+        [
+            ((1000, 500), ["ArrowRight"], {"x": 0.24, "y": 0, "size": 1}),
+            ((1000, 500), ["Shift+ArrowLeft"], {"x": 0.3, "y": 0, "size": 1}),
+            ((500, 1000), ["ArrowUp", "ArrowUp", "ArrowDown"], {"x": 0, "y": 0.26, "size": 1}),
+            ((1000, 500), ["+"], {"x": 0.272727, "y": 0.045455, "size": 0.909091}),
+            ((1000, 500), ["=", "Shift++", "-", "_"], {"x": 0.25, "y": 0, "size": 1}),
+        ],
+    )
+    def test_it_is_asked_for_with_the_form_in_fractions(
+        self, widget: Widget, size: tuple[int, int], keys: list[str], crop: dict[str, float]
+    ) -> None:
+        photo = jpeg(*size)
+        widget.begin_crop(photo)
+        widget.press(*keys)
+        assert widget.form_request() == {"content_type": "image/jpeg", "size": len(photo["buffer"]), "crop": crop}
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda _widget: None,
+            lambda widget: widget.page.mouse.click(*widget.point(0.3, 0.3)),
+            lambda widget: widget.press("ArrowUp", "-", "ArrowDown", "a", "Tab"),  # of a landscape: no room there
+            lambda widget: widget.press("+", "ArrowUp", "Home"),
+            lambda widget: (widget.drag((0.5, 0.5), (0.9, 0.5)), widget.button("Reset").click()),
+        ],
+        ids=["untouched", "a click", "no room", "Home", "Reset"],
+    )
+    def test_of_who_has_chosen_none_there_is_none(self, widget: Widget, act: Callable[[Widget], object]) -> None:
+        photo = jpeg(900, 600)
+        widget.begin_crop(photo)
+        of_the_centre = widget.drawn()
+        act(widget)
+        assert difference(widget.drawn(), of_the_centre) == 0
+        assert widget.form_request() == {"content_type": "image/jpeg", "size": len(photo["buffer"])}
+
+    def test_it_never_leaves_the_picture(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 500))
+        widget.drag((0.9, 0.9), (-3, -3))
+        assert widget.button("Move left").get_attribute("aria-disabled") == "true"
+        assert widget.button("Move right").get_attribute("aria-disabled") == "false"
+        assert widget.form_request()["crop"] == {"x": 0.5, "y": 0, "size": 1}
+
+    def test_zoomed_in_it_does_not_either(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(600, 600))
+        widget.zoom.fill("100")
+        widget.drag((0.1, 0.1), (9, 0.1))
+        widget.press(*["ArrowUp"] * 200)
+        smallest = pytest.approx(128 / 600, abs=1e-6)
+        assert widget.form_request()["crop"] == {"x": 0, "y": pytest.approx(1 - 128 / 600, abs=1e-6), "size": smallest}
+
+    def test_who_drags_too_far_and_back_has_it_where_it_was(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 500))
+        before = widget.drawn()
+        widget.drag((0.5, 0.5), (2.5, 0.5), (0.5, 0.5))
+        assert difference(widget.drawn(), before) == 0
+
+    def test_it_has_at_least_128_pixels_of_the_picture_and_at_most_all(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 512))
+        widget.page.mouse.move(*widget.point(0.5, 0.5))
+        widget.page.mouse.wheel(0, -100_000)
+        expect(widget.zoom).to_have_js_property("value", "100")
+        expect(widget.zoom).to_have_attribute("aria-valuetext", "400%")
+        widget.page.mouse.wheel(0, 100_000)
+        expect(widget.zoom).to_have_js_property("value", "0")
+        widget.zoom.fill("100")
+        assert widget.form_request()["crop"] == {"x": 0.436, "y": 0.375, "size": 0.25}
+
+    def test_a_small_picture_can_be_moved_only_and_a_small_square_has_nothing_to_choose(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(200, 100))
+        expect(widget.zoom).to_be_disabled()
+        widget.button("Move left").click()
+        expect(widget.button("Move up")).to_have_attribute("aria-disabled", "true")
+        assert widget.form_request()["crop"] == {"x": 0.3, "y": 0, "size": 1}
+        widget.button("Cancel").click()
+        widget.begin_crop(jpeg(128, 128))
+        expect(widget.surface).to_be_hidden()
+        expect(widget.zoom).to_be_hidden()
+        expect(widget.button("Reset")).to_be_hidden()
+
+    @pytest.mark.parametrize(("turned", "size"), [(-100, 0.818731), (-300, 0.548812)])
+    def test_the_wheel_keeps_what_is_under_the_pointer(self, widget: Widget, turned: int, size: float) -> None:
+        widget.begin_crop(jpeg(800, 800))
+        widget.page.mouse.move(*widget.point(0.25, 0.75))
+        widget.page.mouse.wheel(0, turned)
+        expect(widget.button("Reset")).to_have_attribute("aria-disabled", "false")
+        crop = {"x": 0.25 * (1 - size), "y": 0.75 * (1 - size), "size": size}
+        assert widget.form_request()["crop"] == pytest.approx(crop, abs=2e-3)
+
+    @pytest.mark.parametrize(
+        ("event", "size"),
+        [
+            ({"deltaY": -100, "deltaMode": 0}, 0.818731),
+            ({"deltaY": -5, "deltaMode": 1}, 0.852144),
+            ({"deltaY": -20, "deltaMode": 0, "ctrlKey": True}, 0.818731),
+        ],
+        ids=["pixels", "lines", "trackpad"],
+    )
+    def test_wheels_of_all_kinds(self, widget: Widget, event: dict[str, Any], size: float) -> None:
+        widget.begin_crop(jpeg(800, 800))
+        left_alone = widget.surface.evaluate(
+            "(e, event) => e.dispatchEvent(new WheelEvent('wheel', { ...event, cancelable: true }))", event
+        )
+        assert not left_alone
+        assert widget.form_request()["crop"]["size"] == pytest.approx(size, abs=1e-6)
+
+    def test_two_fingers_keep_what_is_between_them(self, opened: Open) -> None:
+        widget = opened(has_touch=True)
+        widget.begin_crop(jpeg(1000, 1000))
+        widget.pinch(((0.3, 0.5), (0.1, 0.5)), ((0.5, 0.5), (0.7, 0.5)))
+        crop = {"x": 0.4 * 2 / 3, "y": 0.5 * 2 / 3, "size": 1 / 3}
+        assert widget.form_request()["crop"] == pytest.approx(crop, abs=5e-3)
+
+    def test_a_finger_that_is_left_goes_on_dragging(self, opened: Open) -> None:
+        widget = opened(has_touch=True)
+        widget.begin_crop(jpeg(1000, 500))
+        widget.touch({0: (0.2, 0.5), 1: (0.4, 0.5)}, {1: (0.4, 0.5)}, {1: (0.5, 0.5)}, {1: (0.6, 0.5)})
+        assert widget.form_request()["crop"] == pytest.approx({"x": 0.15, "y": 0, "size": 1}, abs=5e-3)
+
+    def test_a_third_finger_has_no_say(self, opened: Open) -> None:
+        widget = opened(has_touch=True)
+        widget.begin_crop(jpeg(1000, 500))
+        two = {0: (0.4, 0.5), 1: (0.6, 0.5)}
+        widget.touch(two, two | {2: (0.5, 0.8)}, two | {2: (0.1, 0.1)})
+        assert "crop" not in widget.form_request()
+
+    def test_nor_has_the_wheel_while_it_is_held(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 500))
+        widget.page.mouse.move(*widget.point(0.5, 0.5))
+        widget.page.mouse.down()
+        widget.page.mouse.wheel(0, -300)
+        widget.page.mouse.up()
+        assert "crop" not in widget.form_request()
+
+    def test_the_page_scrolls_beside_the_picture_only(self, widget: Widget) -> None:
+        widget.page.evaluate("document.body.style.setProperty('min-height', '4000px')")
+        widget.begin_crop(jpeg(800, 800))
+        widget.page.mouse.move(*widget.point(0.5, 0.5))
+        widget.page.mouse.wheel(0, 300)  # it cannot become smaller, and yet
+        widget.press("ArrowDown", "Home")
+        assert widget.page.evaluate("scrollY") == 0
+        widget.page.mouse.move(*widget.point(1.4, 0.1))
+        widget.page.mouse.wheel(0, 300)
+        wait_until(lambda: widget.page.evaluate("scrollY") == 300, "the page scrolls")
+        touch = "e => getComputedStyle(e).touchAction"
+        assert widget.surface.evaluate(touch) == "none"
+        assert widget.element.locator("[part=card]").evaluate(touch) == "auto"
+
+    def test_keys_of_the_browser_are_left_to_it(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(800, 800))
+        pressed = """(e, init) => e.dispatchEvent(new KeyboardEvent("keydown", { ...init, cancelable: true }))"""
+        for modifier in ("ctrlKey", "metaKey", "altKey"):
+            assert widget.surface.evaluate(pressed, {"key": "+", modifier: True})
+        assert widget.surface.evaluate(pressed, {"key": "PageDown"})
+        expect(widget.button("Reset")).to_have_attribute("aria-disabled", "true")
+        assert not widget.surface.evaluate(pressed, {"key": "+"})
+        expect(widget.button("Reset")).to_have_attribute("aria-disabled", "false")
+
+    def test_only_the_main_button_of_a_mouse_drags(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 500))
+        before = widget.drawn()
+        widget.page.mouse.move(*widget.point(0.5, 0.5))
+        widget.page.mouse.down(button="right")
+        widget.page.mouse.move(*widget.point(0.1, 0.5))
+        widget.page.mouse.up(button="right")
+        assert difference(widget.drawn(), before) == 0
+
+    def test_it_is_shown_while_it_is_sent_and_cannot_be_changed_then(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(900, 600))
+        widget.press("+", "+", "ArrowLeft")
+        chosen = widget.drawn()
+        widget.page.route(FORM, never)
+        widget.button("Use this photo").click()
+        widget.wait_for("preparing")
+        assert difference(widget.drawn(), chosen) == 0
+        expect(widget.surface).to_be_hidden()
+        expect(widget.zoom).to_be_hidden()
+        assert widget.focused == "card"
+
+    def test_it_stays_for_another_try_and_another_form(self, widget: Widget, stack: LocalStack) -> None:
+        asked: list[Request] = []
+        widget.page.route(FORM, answering(401, {"message": "Unauthorized"}, times=1, requests_seen=asked))
+        widget.page.route(form_url(stack), answering(403, "<Error><Code>AccessDenied</Code></Error>", times=2))
+        widget.begin_crop(jpeg(1000, 500))
+        widget.button("Move right").click()
+        widget.button("Use this photo").click()
+        widget.wait_for("failed")
+        shown = widget.drawn()
+        widget.button("Try again").click()
+        widget.wait_for("ready")
+        crops = [content(request)["crop"] for request in asked]
+        assert crops == [{"x": 0.2, "y": 0, "size": 1}] * 4  # of a session, a form, the form after it, the other try
+        assert difference(shown, fetched(widget.told("ready")[0]["url"]).resize(shown.size)) < 3
+
+    @pytest.mark.parametrize("after", ["a new choice", "cancelling", "a drop"])
+    def test_it_goes_with_the_choice(self, widget: Widget, after: str) -> None:
+        widget.begin_crop(jpeg(900, 600))
+        of_the_centre = widget.drawn()
+        widget.press("+", "ArrowLeft")
+        if after == "cancelling":
+            widget.button("Cancel").click()
+            widget.choose(jpeg(900, 600))
+        elif after == "a drop":
+            drop(widget.element.locator("[part=card]"), jpeg(900, 600))
+        else:
+            widget.choose(jpeg(900, 600), button="Choose another")
+        expect(widget.button("Reset")).to_have_attribute("aria-disabled", "true")
+        expect(widget.element.locator("canvas")).to_be_visible()
+        assert difference(widget.drawn(), of_the_centre) == 0
+        assert "crop" not in widget.form_request()
+
+    def test_what_is_still_held_does_not_move_the_next_photo(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(900, 600))
+        widget.page.mouse.move(*widget.point(0.5, 0.5))
+        widget.page.mouse.down()
+        drop(widget.element.locator("[part=card]"), jpeg(1000, 500))
+        expect(widget.element.locator("canvas")).to_be_visible()
+        widget.page.mouse.move(*widget.point(0.9, 0.5))
+        widget.page.mouse.up()
+        assert "crop" not in widget.form_request()
+
+    def test_a_picture_the_browser_cannot_show_has_none(self, widget: Widget) -> None:
+        photo = payload(FIXTURES["HEIC"].file(), "me.heic", "image/heic")
+        widget.choose(photo)
+        expect(widget.status).to_contain_text("cannot show")
+        expect(widget.surface).to_be_hidden()
+        expect(widget.zoom).to_be_hidden()
+        for name in ("Move left", "Move up", "Move down", "Move right", "Reset"):
+            expect(widget.button(name)).to_be_hidden()
+        assert widget.form_request() == {"content_type": "image/heic", "size": len(photo["buffer"])}
+
+    def test_all_of_it_by_keyboard(self, widget: Widget, stack: LocalStack, user: Session) -> None:
+        page = widget.page
+        page.on("filechooser", lambda chooser: chooser.set_files(jpeg(900, 500)))
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(widget.button("Use this photo")).to_be_focused()
+        expect(widget.element.locator("canvas")).to_be_visible()
+        names = [widget.focused]
+        for _ in range(7):
+            page.keyboard.press("Shift+Tab")
+            names.append(widget.focused)
+        moves = ["Move right", "Move down", "Move up", "Move left"]
+        assert names == ["Use this photo", "Reset", *moves, "zoom", "crop"]
+        expect(widget.surface).to_have_accessible_description("Arrow keys move, + and − zoom, Home resets.")
+        expect(widget.element.get_by_text("Arrow keys move")).to_be_visible()
+        outline = widget.element.locator("[part=picture]").evaluate("e => getComputedStyle(e).outline")
+        assert re.search(r"solid 3px", outline)
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Tab")
+        page.keyboard.press("End")
+        expect(widget.zoom).to_have_attribute("aria-valuetext", "391%")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")  # more than once in a row is meant
+        for _ in range(5):
+            page.keyboard.press("Tab")
+        with page.expect_request(FORM) as asked:
+            page.keyboard.press("Enter")
+        size = 128 / 500
+        x = 0.5 - 0.02 * 5 / 9 - size * 5 / 18 + 2 * 0.1 * size * 5 / 9
+        assert content(asked.value)["crop"] == pytest.approx({"x": x, "y": (1 - size) / 2, "size": size}, abs=1e-5)
+        widget.wait_for("ready")
+        assert manifest(stack, user) == widget.told("ready")[0]
+
+    def test_where_it_is_is_said_when_it_rests(self, opened: Open) -> None:
+        widget = opened(clock=True)
+        widget.begin_crop(jpeg(1000, 500))
+        said = widget.element.locator("[part=controls] [role=status]")
+        for _ in range(5):
+            widget.press("ArrowRight")
+            widget.page.clock.run_for(100)
+            expect(said).to_have_text("")
+        widget.page.clock.run_for(700)
+        expect(said).to_have_text("Middle: 45% from the left, 50% from the top. Zoom: 100%.")
+        widget.zoom.fill("100")
+        widget.page.clock.run_for(5000)
+        expect(said).to_have_text("Middle: 45% from the left, 50% from the top. Zoom: 100%.")  # the slider says it
+        widget.button("Cancel").click()
+        expect(said).to_have_text("")
+
+    def test_what_is_to_be_hit_is_large_enough(self, opened: Open) -> None:
+        """24 by 24 pixels: https://www.w3.org/TR/WCAG22/#target-size-minimum"""
+        widget = opened(viewport={"width": 320, "height": 800})
+        widget.begin_crop(jpeg())
+        for target in (widget.zoom, *widget.element.get_by_role("button").all()):
+            box = target.bounding_box()
+            assert box
+            assert min(box["width"], box["height"]) >= 24
+
+    def test_left_is_left_in_every_language(self, widget: Widget) -> None:
+        widget.page.evaluate("document.documentElement.dir = 'rtl'")
+        widget.begin_crop(jpeg(1000, 500))
+        left, right = widget.button("Move left").bounding_box(), widget.button("Move right").bounding_box()
+        assert left
+        assert right
+        assert left["x"] < right["x"]
+        widget.drag((0.5, 0.5), (0.7, 0.5))
+        assert widget.form_request()["crop"] == pytest.approx({"x": 0.15, "y": 0, "size": 1}, abs=5e-3)
+
+    def test_disabled_it_cannot_be_changed(self, widget: Widget) -> None:
+        widget.begin_crop(jpeg(1000, 500))
+        before = widget.drawn()
+        at, to = widget.point(0.5, 0.5), widget.point(0.9, 0.5)
+        widget.element.evaluate("element => { element.disabled = true; }")
+        widget.page.mouse.move(*at)
+        widget.page.mouse.down()
+        widget.page.mouse.move(*to)
+        widget.page.mouse.up()
+        assert difference(widget.drawn(), before) == 0
+        widget.element.evaluate("element => { element.disabled = false; }")
+        widget.drag((0.5, 0.5), (0.9, 0.5))
+        assert difference(widget.drawn(), before) > 10
+
+    @pytest.mark.parametrize(("width", "direction"), [(320, "ltr"), (500, "ltr"), (800, "ltr"), (800, "rtl")])
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_axe_finds_nothing_at_any_width(self, opened: Open, scheme: str, width: int, direction: str) -> None:
+        widget = opened(color_scheme=scheme, viewport={"width": width, "height": 800})
+        widget.page.evaluate("direction => { document.documentElement.dir = direction; }", direction)
+        _cropped(widget)
+        widget.page.screenshot(path=SCREENSHOTS / f"avatar-upload-crop-{scheme}-{width}-{direction}.png")
+        results = Axe().run(widget.page)
+        assert results.violations_count == 0, results.generate_report()
+        assert widget.page.evaluate("document.documentElement.scrollWidth") == width
+        assert widget.element.evaluate("element => element.shadowRoot.getAnimations().length") == 0
+
+    def test_in_forced_colours_the_slider_is_seen(self, opened: Open) -> None:
+        widget = opened(forced_colors="active")
+        widget.begin_crop(jpeg())
+        painted = pictures.opened(widget.zoom.screenshot()).convert("L")
+        assert painted.getextrema() == (0, 255)
+        assert painted.crop((painted.width // 2, 0, painted.width, painted.height)).getextrema() == (0, 255)
+
+
+def fetched(url: str) -> Image.Image:
+    return pictures.opened(requests.get(url, timeout=10).content).convert("RGB")
+
+
+def _cropped(widget: Widget) -> None:
+    widget.begin_crop(PHOTO)
+    widget.press("+", "+", "+", "ArrowDown")
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -839,7 +1300,7 @@ class TestTheNetworkAndTheServerFail:
             widget.send(jpeg())
             if pattern == STATUS:  # asked after a pause
                 widget.wait_for("processing")
-                widget.page.clock.run_for(1000)
+                widget.page.clock.run_for(1500)
         widget.call_until("failed", 5000)
         assert widget.told("error")[0]["code"] == "network"
         assert len(asked) == 1
@@ -904,6 +1365,24 @@ class TestTheNetworkAndTheServerFail:
         expect(widget.error).to_contain_text("Something went wrong.")
         error = widget.told("error")[0]
         assert (error["code"], error["retry"], error["cause"]["status"]) == ("unexpected", False, status)
+
+    def test_what_became_of_it_is_asked_when_there_can_be_an_answer(self, widget: Widget) -> None:
+        widget.page.route(STATUS, answering(200, {"status": "pending"}, times=5))
+        pauses = widget.page.evaluate_handle(
+            """() => {
+                const pauses = [];
+                const { setTimeout } = window;
+                window.setTimeout = (act, wait) => {
+                    const isPause = wait >= 1000 && wait <= 2000;
+                    if (isPause) pauses.push(wait);
+                    return setTimeout(act, isPause ? 0 : wait);
+                };
+                return pauses;
+            }"""
+        )
+        widget.send(jpeg())
+        widget.wait_for("ready")
+        assert pauses.json_value()[:6] == [1500, 1000, 1500, 2000, 2000, 2000]
 
     def test_a_long_wait_is_explained_and_then_asked_about_rarely(self, opened: Open) -> None:
         widget = opened(clock=True)
@@ -1452,7 +1931,8 @@ class TestDocument:
         assert dict(re.findall(r"^\| `(--[\w-]+)` \| `(.+?)` \|", section("## Theming"), re.MULTILINE)) == defined
 
     def test_parts(self) -> None:
-        parts = set(re.findall(r'part: "(\w+)"', script("view") + script("frame"))) | {"button", "primary"}
+        listed = re.findall(r'part: "([\w ]+)"', script("view") + script("frame") + script("cropper"))
+        parts = set(" ".join(listed).split()) | {"primary"}
         named = section("## Theming").partition("there are parts:")[2].partition(":")[0]
         assert set(re.findall(r"`(\w+)`", named)) == parts
 

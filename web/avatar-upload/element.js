@@ -34,6 +34,7 @@ export class AvatarUpload extends HTMLElement {
   };
   #view = new View(this.attachShadow({ mode: "open" }), {
     choose: this.#taker.take,
+    crop: (crop) => this.#flow.crop(crop),
     use: () => this.#flow.use(),
     retry: () => this.#flow.retry(),
     cancel: () => this.#flow.cancel(),

@@ -11,6 +11,7 @@ import { uploadAvatar } from "./upload.js";
  * @typedef {object} Photo what is known of the one that is to become the avatar
  * @property {File | null} file
  * @property {HTMLImageElement | "loading" | null} preview null if it cannot be shown
+ * @property {import("./crop.js").Crop | null} crop the square the user has chosen; null: the server takes the centre
  * @property {number} fraction of the bytes sent
  * @property {boolean} slow
  * @property {UploadError | null} error
@@ -25,7 +26,7 @@ import { uploadAvatar } from "./upload.js";
  */
 
 /** @type {Photo} */
-const NONE = { file: null, preview: null, fraction: 0, slow: false, error: null, note: null };
+const NONE = { file: null, preview: null, crop: null, fraction: 0, slow: false, error: null, note: null };
 /** @type {ReadonlySet<State>} */
 const UPLOADING = new Set(["preparing", "sending", "processing"]);
 
@@ -59,6 +60,11 @@ export class Flow {
     if (!signal.aborted) this.#change(this.state, { preview });
   }
 
+  /** @param {import("./crop.js").Crop | null} crop */
+  crop(crop) {
+    if (this.state === "chosen") this.#change("chosen", { crop });
+  }
+
   use() {
     if (this.state === "chosen") this.#upload();
   }
@@ -82,13 +88,14 @@ export class Flow {
   }
 
   async #upload() {
-    const { file } = this.photo;
+    const { file, crop } = this.photo;
     const { signal } = this.#choice;
     if (!file) return;
     this.#progress({ stage: "preparing", fraction: 0, slow: false });
     try {
       const manifest = await uploadAvatar(file, {
         ...this.#host.connection(),
+        crop,
         signal,
         onProgress: (progress) => signal.aborted || this.#progress(progress),
       });

@@ -1,7 +1,8 @@
 /** The picture in the card: the current avatar, or what the server would keep of a new photo. */
 
+import { centre } from "./crop.js";
 import { icon, make } from "./dom.js";
-import { centreSquare, draw } from "./preview.js";
+import { draw } from "./preview.js";
 
 const SILHOUETTE = "M32 36a13 13 0 1 0 0-26 13 13 0 0 0 0 26Zm0 5C17 41 7 50 5 64h54C57 50 47 41 32 41Z";
 const FILE = "M10 14v36h44V14H10Zm4 4h36v22l-10-10-12 13-5-5-9 9V18Zm9 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8Z";
@@ -17,16 +18,15 @@ export class Frame {
   #hasAvatar = false;
   /** The avatar that is being loaded. @type {HTMLImageElement | null} */
   #coming = null;
-  /** @type {unknown} */
-  #drawn = null;
+  /** @type {Pick<import("./flow.js").Photo, "preview" | "crop">} */
+  #drawn = { preview: null, crop: null };
 
-  element = make("div", { part: "picture", class: "picture" }, [
-    this.#avatar,
-    this.#silhouette,
-    this.#file,
-    this.#canvas,
-    this.#mask,
-  ]);
+  element = make("div", { part: "picture", class: "picture" });
+
+  /** @param {HTMLElement} surface lies over the picture */
+  constructor(surface) {
+    this.element.append(this.#avatar, this.#silhouette, this.#file, this.#canvas, this.#mask, surface);
+  }
 
   get hasAvatar() {
     return this.#hasAvatar;
@@ -50,7 +50,7 @@ export class Frame {
   }
 
   /** @param {import("./view.js").Model} model */
-  render({ state, file, preview, alt, messages }) {
+  render({ state, file, preview, crop, alt, messages }) {
     const square = file !== null && state !== "ready";
     this.element.classList.toggle("square", square);
     this.element.classList.toggle("working", state === "processing");
@@ -60,10 +60,9 @@ export class Frame {
     show(this.#file, file !== null && preview === null, file?.name ?? "");
     show(this.#canvas, preview instanceof HTMLImageElement, messages.preview);
     this.#mask.hidden = !square || this.#canvas.hidden;
-    if (preview instanceof HTMLImageElement && preview !== this.#drawn) {
-      draw(this.#canvas, preview, centreSquare(preview));
-    }
-    this.#drawn = preview;
+    const isDrawn = preview === this.#drawn.preview && crop === this.#drawn.crop;
+    if (preview instanceof HTMLImageElement && !isDrawn) draw(this.#canvas, preview, crop ?? centre(preview));
+    this.#drawn = { preview, crop };
   }
 }
 

@@ -14,6 +14,18 @@ export const ENGLISH = Object.freeze({
   retry: "Try again",
   cancel: "Cancel",
 
+  cropArea: "Position of the photo",
+  cropControls: "Position and zoom",
+  cropByPointer: "Drag to move, scroll or pinch to zoom.",
+  cropByKeys: "Arrow keys move, + and − zoom, Home resets.",
+  moveLeft: "Move left",
+  moveUp: "Move up",
+  moveDown: "Move down",
+  moveRight: "Move right",
+  zoom: "Zoom",
+  resetCrop: "Reset",
+  placed: "Middle: {x} from the left, {y} from the top. Zoom: {zoom}.",
+
   hint: "or drop or paste one here",
   chosen: "This is how your picture will look.",
   chosenUnseen: "Your browser cannot show “{name}”, but you can send it.",

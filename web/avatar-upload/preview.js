@@ -1,14 +1,7 @@
 /** What the server will keep of a photo, drawn before it is sent. */
 
-/** Pixels; the largest preview on a screen of three device pixels for one of CSS needs no more. */
+/** Pixels. The largest avatar of the default `sizes` has no more, so that the preview is no sharper than it will be. */
 const EDGE = 512;
-
-/**
- * @typedef {object} Crop the square that is kept of an upright picture
- * @property {number} x left edge, as a fraction of the picture's width
- * @property {number} y top edge, as a fraction of its height
- * @property {number} size edge, as a fraction of its shorter side
- */
 
 /**
  * The picture in a file, upright. The address it is read from is given back at once.
@@ -30,20 +23,10 @@ export async function load(file) {
 }
 
 /**
- * The square the server cuts (functions/process_avatar/image.py).
- * @param {{ naturalWidth: number, naturalHeight: number }} image
- * @returns {Crop}
- */
-export function centreSquare({ naturalWidth, naturalHeight }) {
-  const shorter = Math.min(naturalWidth, naturalHeight);
-  return { x: (1 - shorter / naturalWidth) / 2, y: (1 - shorter / naturalHeight) / 2, size: 1 };
-}
-
-/**
  * Of an animation the first frame, as on the server.
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLImageElement} image
- * @param {Crop} crop
+ * @param {import("./crop.js").Crop} crop
  */
 export function draw(canvas, image, crop) {
   const { naturalWidth, naturalHeight } = image;

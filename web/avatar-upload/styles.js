@@ -14,6 +14,7 @@ styles.replaceSync(`
   --danger: var(--avatar-upload-danger, light-dark(#b42318, #ffa198));
   --success: var(--avatar-upload-success, light-dark(#0a6b3d, #7ddfae));
   --size: var(--avatar-upload-size, 9rem);
+  --crop-size: var(--avatar-upload-crop-size, 16rem);
   --mask: var(--avatar-upload-mask, 50%);
   --radius: var(--avatar-upload-radius, 0.75rem);
   display: block;
@@ -57,6 +58,10 @@ styles.replaceSync(`
   border-radius: var(--mask);
   box-shadow: 0 0 0 100vmax rgb(0 0 0 / 0.5);
 }
+.crop { z-index: 1; cursor: grab; touch-action: none; user-select: none; -webkit-user-select: none; }
+.crop:active { cursor: grabbing; }
+.cropping .picture { inline-size: min(var(--crop-size), 100%); }
+.picture:has(.crop:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; } /* its own would be cut off */
 .working::after {
   content: "";
   position: absolute;
@@ -76,6 +81,47 @@ p:empty { position: absolute; } /* no gap, and yet a live region that is there b
 .hint { display: none; }
 @media (pointer: fine) { .hint { display: block; } }
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+.controls { display: grid; gap: 0.5rem; }
+.how { display: grid; color: var(--muted); font-size: 0.875em; }
+.how > * { grid-area: 1 / 1; }
+.card:not(:has(.crop:focus-visible)) .keys, .card:has(.crop:focus-visible) .drag { visibility: hidden; }
+.zoom, .place, .moves { display: flex; align-items: center; }
+.zoom { gap: 0.75rem; }
+.place { flex-wrap: wrap; justify-content: space-between; gap: 0.5rem; }
+.moves { direction: ltr; gap: 0.375rem; } /* left is on the left in every language */
+.zoom label { font-weight: 600; }
+input[type=range] {
+  appearance: none;
+  flex: 1;
+  min-inline-size: 0;
+  block-size: 1.75rem;
+  margin: 0;
+  background: transparent;
+  border-radius: 1rem;
+  cursor: pointer;
+}
+input::-webkit-slider-runnable-track { block-size: 0.25rem; background: var(--control); border-radius: 1rem; }
+input::-moz-range-track { block-size: 0.25rem; background: var(--control); border-radius: 1rem; }
+input::-webkit-slider-thumb {
+  appearance: none;
+  inline-size: 1.5rem;
+  block-size: 1.5rem;
+  margin-block-start: -0.625rem;
+  background: var(--accent);
+  border: 3px solid var(--surface);
+  border-radius: 50%;
+  box-shadow: 0 0 0 1px var(--control);
+}
+input::-moz-range-thumb {
+  box-sizing: border-box;
+  inline-size: 1.5rem;
+  block-size: 1.5rem;
+  background: var(--accent);
+  border: 3px solid var(--surface);
+  border-radius: 50%;
+  box-shadow: 0 0 0 1px var(--control);
+}
 
 .bar { display: flex; align-items: center; gap: 0.75rem; min-block-size: 1.5lh; }
 .percent { font-variant-numeric: tabular-nums; }
@@ -101,6 +147,8 @@ progress:indeterminate::-moz-progress-bar { background: transparent; }
 @keyframes run { from { background-position: 200% 0; } to { background-position: 0 0; } }
 
 .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+.cropping .actions button { flex: 1 1 auto; }
+.cropping .actions button.primary { flex-basis: 100%; }
 button {
   flex: 0 1 auto;
   min-block-size: 2.75rem;
@@ -114,21 +162,33 @@ button {
   cursor: pointer;
   touch-action: manipulation;
 }
-button:active { background: color-mix(in srgb, var(--text) 16%, transparent); }
+button:active:not([aria-disabled=true]) { background: color-mix(in srgb, var(--text) 16%, transparent); }
 button.primary { color: var(--on-accent); background: var(--accent); border-color: var(--accent); }
 button.primary:active { background: color-mix(in srgb, var(--accent) 76%, var(--text)); }
 @media (hover: hover) {
-  button:hover:not(:active, :disabled) { background: color-mix(in srgb, var(--text) 8%, transparent); }
+  button:hover:not(:active, :disabled, [aria-disabled=true]) { background: color-mix(in srgb, var(--text) 8%, transparent); }
   button.primary:hover:not(:active, :disabled) { background: color-mix(in srgb, var(--accent) 88%, var(--text)); }
 }
 button:disabled { opacity: 0.5; cursor: not-allowed; }
+button.move { display: grid; place-items: center; inline-size: 2.5rem; min-block-size: 2.5rem; padding: 0; }
+button.move svg { inline-size: 1.125rem; }
+button.reset { min-block-size: 2.5rem; padding-inline: 0.5rem; border-color: transparent; }
+button[aria-disabled=true] { color: var(--muted); cursor: default; }
+button.move[aria-disabled=true] { border-color: var(--line); }
+[inert] { opacity: 0.5; }
 .camera { display: none; }
 @media (pointer: coarse) { .camera { display: block; } }
 
+@container (inline-size < 36rem) {
+  .card.cropping { flex-direction: column; text-align: center; }
+  .cropping .side { inline-size: 100%; max-inline-size: 24rem; }
+}
 @container (inline-size < 26rem) {
   .card { flex-direction: column; text-align: center; }
   .side { inline-size: 100%; }
-  button { inline-size: 100%; }
+  .actions button { inline-size: 100%; }
+  .cropping .actions button { inline-size: auto; }
+  button.move { inline-size: 2.25rem; min-block-size: 2.25rem; }
 }
 @media (prefers-reduced-motion: reduce) {
   *, ::before, ::after, progress::-webkit-progress-value { animation: none !important; transition: none !important; }
@@ -137,8 +197,9 @@ button:disabled { opacity: 0.5; cursor: not-allowed; }
 }
 @media (forced-colors: active) {
   progress { --accent: Highlight; --surface: Canvas; --control: CanvasText; } /* other colours would be painted over */
+  input[type=range] { --accent: CanvasText; --surface: Canvas; --control: CanvasText; }
   button.primary { border-width: 3px; }
-  button:disabled { opacity: 1; color: GrayText; border-color: GrayText; }
+  button:is(:disabled, [aria-disabled=true]) { opacity: 1; color: GrayText; border-color: GrayText; }
   .picture { border: 1px solid CanvasText; }
 }
 `);

@@ -6,7 +6,9 @@ import { check, contentType } from "./files.js";
 import { post } from "./post.js";
 import { pause } from "./waiting.js";
 
-const FIRST_PAUSE_MS = 200;
+/** An upload is about a second on its way from S3 through the queue: whoever asks before that asks for nothing. */
+const FIRST_PAUSE_MS = 1500;
+const SECOND_PAUSE_MS = 1000;
 const PAUSE_GROWTH = 1.5;
 const LONGEST_PAUSE_MS = 2000;
 
@@ -26,6 +28,7 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @typedef {object} UploadOptions
  * @property {string} apiUrl the stack output
  * @property {import("./api.js").GetToken} getToken asked once, and with `refresh` after each refusal
+ * @property {import("./crop.js").Crop | null} [crop] the square to keep; without it the largest one in the middle
  * @property {AbortSignal} [signal] ends it at any point; the promise rejects with the signal's reason
  * @property {(progress: Progress) => void} [onProgress]
  */
@@ -37,10 +40,11 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @returns {Promise<Manifest>} of the new avatar, or of a newer one that has overtaken it
  * @throws {UploadError}
  */
-export async function uploadAvatar(file, { apiUrl, getToken, signal = new AbortController().signal, onProgress }) {
+export async function uploadAvatar(file, { apiUrl, getToken, crop, signal = new AbortController().signal, onProgress }) {
   /** @type {Journey} */
   const journey = {
     file,
+    crop,
     signal,
     api: new Api(apiUrl, getToken, signal),
     report: (stage, fraction, slow = false) => onProgress?.({ stage, fraction, slow }),
@@ -51,7 +55,7 @@ export async function uploadAvatar(file, { apiUrl, getToken, signal = new AbortC
 }
 
 /**
- * @typedef {{ file: File, signal: AbortSignal, api: Api,
+ * @typedef {{ file: File, crop: UploadOptions["crop"], signal: AbortSignal, api: Api,
  *   report: (stage: Stage, fraction: number, slow?: boolean) => void }} Journey
  */
 
@@ -96,9 +100,9 @@ function failureOf(posted, form) {
  * @param {Journey} journey
  * @returns {Promise<import("./post.js").Form>}
  */
-async function newForm({ api, file, signal }) {
+async function newForm({ api, file, crop, signal }) {
   const content_type = contentType(file);
-  const answer = await api.call("POST", "/avatars/key_upload", { content_type, size: file.size });
+  const answer = await api.call("POST", "/avatars/key_upload", { content_type, size: file.size, ...(crop && { crop }) });
   if (answer.status === 200 && answer.body?.fields) return answer.body;
   if (answer.status === 413) throw new UploadError("file_too_large", { maxBytes: await limit(api, content_type, signal) });
   if (answer.status === 415) throw new UploadError("unsupported_type");
@@ -129,16 +133,18 @@ async function limit(api, content_type, signal) {
  */
 async function outcome({ api, signal, report }, uploadId) {
   const started = performance.now();
-  let wait = FIRST_PAUSE_MS;
+  let wait = SECOND_PAUSE_MS;
+  report("processing", 1);
+  await pause(FIRST_PAUSE_MS, signal);
   for (;;) {
+    const avatar = decided(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
+    if (avatar) return avatar;
     const waited = performance.now() - started;
     if (waited > GIVE_UP_AFTER_MS) throw new UploadError("still_pending");
     const slow = waited > SLOW_AFTER_MS;
     report("processing", 1, slow);
     await pause(slow ? SLOW_PAUSE_MS : wait, signal);
     wait = Math.min(wait * PAUSE_GROWTH, LONGEST_PAUSE_MS);
-    const avatar = decided(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
-    if (avatar) return avatar;
   }
 }
 

@@ -1,5 +1,6 @@
 /** The element's face: shows a model, and tells what the user wants. Knows nothing of uploads. */
 
+import { Cropper } from "./cropper.js";
 import { make, setText } from "./dom.js";
 import { Frame } from "./frame.js";
 import { failureSentence, filled, percent } from "./messages.js";
@@ -19,6 +20,7 @@ import { styles } from "./styles.js";
  *
  * @typedef {object} Wishes what the user may want
  * @property {(file: File) => void} choose
+ * @property {(crop: import("./crop.js").Crop | null) => void} crop
  * @property {() => void} use
  * @property {() => void} retry
  * @property {() => void} cancel
@@ -48,7 +50,9 @@ const LOOKS = {
 export class View {
   #root;
   #look = RESTING;
-  #frame = new Frame();
+  #wishCrop;
+  #cropper = new Cropper((crop) => this.#wishCrop(crop));
+  #frame = new Frame(this.#cropper.surface);
   #status = make("p", { part: "status", class: "status", role: "status", id: "status" });
   #error = make("p", { part: "error", class: "error", role: "alert" });
   #hint = make("p", { part: "hint", class: "hint" });
@@ -76,6 +80,7 @@ export class View {
       this.#error,
       this.#bar,
       this.#quarters,
+      this.#cropper.controls,
       make("div", { part: "actions", class: "actions" }, Object.values(this.#buttons)),
       this.#hint,
     ]),
@@ -87,8 +92,9 @@ export class View {
    * @param {ShadowRoot} root
    * @param {Wishes} wishes
    */
-  constructor(root, { choose, ...wishes }) {
+  constructor(root, { choose, crop, ...wishes }) {
     this.#root = root;
+    this.#wishCrop = crop;
     root.adoptedStyleSheets = [styles];
     root.append(this.card);
     const actions = { ...wishes, choose: () => this.openDialog(), camera: () => this.#photos.click() };
@@ -133,6 +139,8 @@ export class View {
     this.#look = look;
     this.card.setAttribute("aria-label", model.messages.label);
     this.#frame.render(model);
+    this.#cropper.render(model);
+    this.card.classList.toggle("cropping", this.#cropper.isOffered);
     this.#renderText(model);
     this.#renderProgress(model);
     this.#renderControls(model);
