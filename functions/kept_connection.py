@@ -32,6 +32,8 @@ class KeptConnection:
     def __init__(self, url: str) -> None:
         """`url` is the host's, such as https://sns.eu-west-1.amazonaws.com; its path is nothing to a connection."""
         self._address = urlsplit(url)
+        # Loaded when the function starts, not when it is first asked for something.
+        self._trusting_amazon = trusting_amazon() if self._address.scheme == "https" else None
         self._socket: socket.socket | None = None
         self._reader: BufferedReader | None = None
 
@@ -91,12 +93,12 @@ class KeptConnection:
 
     def _open(self, timeout_seconds: float) -> socket.socket:
         host = self._address.hostname or ""
-        if self._address.scheme == "http":
+        if self._trusting_amazon is None:
             return _connect(host, self._address.port or 80, timeout_seconds)
         port = self._address.port or 443
         if host not in _verified_by_the_system:
             try:
-                return trusting_amazon().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
+                return self._trusting_amazon.wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
             except ssl.SSLCertVerificationError as error:
                 log.warning("not verified by Amazon's authorities", extra={"host": host, "reason": str(error)})
         encrypted = trusting_the_system().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)

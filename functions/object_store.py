@@ -93,7 +93,7 @@ class Bucket:
         self._patience_seconds = patience_seconds
         self._region = os.environ["AWS_REGION"]
         self._url = bucket_url(name, self._region, os.environ.get("AWS_ENDPOINT_URL_S3")).rstrip("/")
-        self._idle: list[KeptConnection] = []
+        self._idle = [KeptConnection(self._url)]
 
     def get(self, key: str, *, max_bytes: int | None = None) -> StoredObject | None:
         """None if there is no such object. Needs s3:ListBucket: without it S3 answers 403, not 404.
