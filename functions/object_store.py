@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 
 from functions.aws_service import error_code
 from functions.bucket_url import bucket_url
-from functions.kept_connection import Answer, KeptConnection
+from functions.http1 import Answer
+from functions.kept_connection import KeptConnection
 from functions.sigv4 import Credentials, signed_headers
 
 _MAX_REPETITIONS = 3
@@ -92,7 +93,7 @@ class Bucket:
         self._patience_seconds = patience_seconds
         self._region = os.environ["AWS_REGION"]
         self._url = bucket_url(name, self._region, os.environ.get("AWS_ENDPOINT_URL_S3")).rstrip("/")
-        self._idle: list[KeptConnection] = []
+        self._idle = [KeptConnection(self._url)]
 
     def get(self, key: str, *, max_bytes: int | None = None) -> StoredObject | None:
         """None if there is no such object. Needs s3:ListBucket: without it S3 answers 403, not 404.
@@ -135,12 +136,12 @@ class Bucket:
             raise
         return StoredObject(
             data=answer.body,
-            size=int(answer.headers.get("Content-Length", len(answer.body))),
-            etag=answer.headers["ETag"],
+            size=int(answer.headers.get("content-length", len(answer.body))),
+            etag=answer.headers["etag"],
             metadata={
-                name.lower().removeprefix(_METADATA): value
+                name.removeprefix(_METADATA): value
                 for name, value in answer.headers.items()
-                if name.lower().startswith(_METADATA)
+                if name.startswith(_METADATA)
             },
         )
 
@@ -170,7 +171,7 @@ class Bucket:
             region = answer.headers.get("x-amz-bucket-region", self._region)
             elsewhere = f"; the bucket is in {region}" if region != self._region else ""
             raise S3Error(f"{name}: {answer.status} {code}{elsewhere}", answer.status, code)
-        if request.method != "DELETE" and "ETag" not in answer.headers:
+        if request.method != "DELETE" and "etag" not in answer.headers:
             raise S3Error(f"{name}: {answer.status} without an ETag, which is no answer of S3's")
         return answer
 
