@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from functions.http1 import Answer
-from functions.kept_connection import KeptConnection
+from functions.kept_connection import Answer, KeptConnection
 from functions.sigv4 import Credentials, signed_headers
 
 _TIMEOUT_SECONDS = 5

@@ -8,10 +8,10 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from io import BufferedReader
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from functions import http1
 from functions.amazon_roots import trusting_amazon, trusting_the_system
 
 log = logging.getLogger()
@@ -23,6 +23,13 @@ _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _verified_by_the_system: set[str] = set()
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: HTTPMessage
+    """A mapping; letter case makes no difference to its names."""
+    body: bytes
+
+
 class KeptConnection:
     """One request at a time; the connection is opened when it is needed.
 
@@ -31,11 +38,13 @@ class KeptConnection:
 
     def __init__(self, url: str) -> None:
         """`url` is the host's, such as https://sns.eu-west-1.amazonaws.com; its path is nothing to a connection."""
-        self._address = urlsplit(url)
-        # Loaded when the function starts, not when it is first asked for something.
-        self._trusting_amazon = trusting_amazon() if self._address.scheme == "https" else None
-        self._socket: socket.socket | None = None
-        self._reader: BufferedReader | None = None
+        address = urlsplit(url)
+        self._is_encrypted = address.scheme == "https"
+        self._connection = (
+            HTTPSConnection(address.netloc, context=trusting_amazon())  # by default it would load all the system's
+            if self._is_encrypted
+            else HTTPConnection(address.netloc)
+        )
 
     def request(
         self,
@@ -46,59 +55,63 @@ class KeptConnection:
         *,
         timeout_seconds: float,
         max_bytes: int | None = None,
-    ) -> http1.Answer:
+    ) -> Answer:
         """The answer to a request for `target`, path and query of a URL. OSError if there is none, or not all of it.
 
         `timeout_seconds` is for connecting, whatever number of addresses the host has, and then for each write and
         read. A body that is announced with more than `max_bytes` is left unread, and empty in the answer.
         """
-        message = http1.request(method, target, {"Host": self._address.netloc, **headers}, body)
         try:
-            answer = http1.read_answer(self._send(message, timeout_seconds), method, max_bytes)
-        except BaseException:
+            response = self._response(method, target, headers, body, timeout_seconds)
+            return Answer(response.status, response.headers, self._body(response, max_bytes))
+        except BaseException as error:
             self.close()  # what is left of a broken exchange must not be read as the next one's answer
+            if isinstance(error, HTTPException) and not isinstance(error, OSError):
+                raise OSError(f"not an HTTP answer: {error!r}") from error
             raise
-        if answer.is_last:
-            self.close()
-        return answer
 
     def close(self) -> None:
         """What is requested afterwards goes over a new connection."""
-        for its in (self._reader, self._socket):
-            if its is not None:
-                its.close()
-        self._reader = self._socket = None
+        self._connection.close()
 
-    def _send(self, message: bytes, timeout_seconds: float) -> BufferedReader:
-        """What the answer, which has begun, is to be read from."""
-        is_reused = self._socket is not None
+    def _response(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> HTTPResponse:
+        """The head of the answer; the body is still to be read."""
+        is_reused = self._connection.sock is not None
         try:
-            return self._send_once(message, timeout_seconds)
+            return self._exchange(method, target, headers, body, timeout_seconds)
         except _CLOSED:
             # Servers close idle connections, and Lambda may have slept for minutes since the last request.
             if not is_reused:
                 raise
             self.close()
-            return self._send_once(message, timeout_seconds)
+            return self._exchange(method, target, headers, body, timeout_seconds)
 
-    def _send_once(self, message: bytes, timeout_seconds: float) -> BufferedReader:
-        if self._socket is None or self._reader is None:
-            self._socket = self._open(timeout_seconds)
-            self._reader = self._socket.makefile("rb")
-        self._socket.settimeout(timeout_seconds)
-        self._socket.sendall(message)
-        if not self._reader.peek(1):
-            raise ConnectionResetError("the connection was closed before an answer")
-        return self._reader
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout_seconds: float
+    ) -> HTTPResponse:
+        if self._connection.sock is None:
+            self._connection.sock = self._open(timeout_seconds)
+        self._connection.sock.settimeout(timeout_seconds)
+        self._connection.request(method, target, body or None, headers)
+        return self._connection.getresponse()
+
+    def _body(self, response: HTTPResponse, max_bytes: int | None) -> bytes:
+        if response.length is None and not response.chunked:
+            raise OSError("not an HTTP answer: nothing tells where it ends")
+        if max_bytes is not None and response.length is not None and response.length > max_bytes:
+            self.close()
+            return b""
+        return response.read()
 
     def _open(self, timeout_seconds: float) -> socket.socket:
-        host = self._address.hostname or ""
-        if self._trusting_amazon is None:
-            return _connect(host, self._address.port or 80, timeout_seconds)
-        port = self._address.port or 443
+        host, port = self._connection.host, self._connection.port
+        if not self._is_encrypted:
+            return _connect(host, port, timeout_seconds)
         if host not in _verified_by_the_system:
             try:
-                return self._trusting_amazon.wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
+                return trusting_amazon().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)
             except ssl.SSLCertVerificationError as error:
                 log.warning("not verified by Amazon's authorities", extra={"host": host, "reason": str(error)})
         encrypted = trusting_the_system().wrap_socket(_connect(host, port, timeout_seconds), server_hostname=host)

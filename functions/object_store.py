@@ -12,8 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from functions.aws_service import error_code
 from functions.bucket_url import bucket_url
-from functions.http1 import Answer
-from functions.kept_connection import KeptConnection
+from functions.kept_connection import Answer, KeptConnection
 from functions.sigv4 import Credentials, signed_headers
 
 _MAX_REPETITIONS = 3
@@ -136,12 +135,12 @@ class Bucket:
             raise
         return StoredObject(
             data=answer.body,
-            size=int(answer.headers.get("content-length", len(answer.body))),
-            etag=answer.headers["etag"],
+            size=int(answer.headers.get("Content-Length", len(answer.body))),
+            etag=answer.headers["ETag"],
             metadata={
-                name.removeprefix(_METADATA): value
+                name.lower().removeprefix(_METADATA): value
                 for name, value in answer.headers.items()
-                if name.startswith(_METADATA)
+                if name.lower().startswith(_METADATA)
             },
         )
 
@@ -171,7 +170,7 @@ class Bucket:
             region = answer.headers.get("x-amz-bucket-region", self._region)
             elsewhere = f"; the bucket is in {region}" if region != self._region else ""
             raise S3Error(f"{name}: {answer.status} {code}{elsewhere}", answer.status, code)
-        if request.method != "DELETE" and "etag" not in answer.headers:
+        if request.method != "DELETE" and "ETag" not in answer.headers:
             raise S3Error(f"{name}: {answer.status} without an ETag, which is no answer of S3's")
         return answer
 

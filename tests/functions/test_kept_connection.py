@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from functions import amazon_roots
-from functions.http1 import Answer
-from functions.kept_connection import KeptConnection
+from functions.kept_connection import Answer, KeptConnection
 from tests.functions.certificates import let_amazon_have_issued, self_signed
 from tests.functions.servers import HOST, HttpStub
 
@@ -50,7 +49,7 @@ def test_a_body_over_the_limit_is_left_unread(server: HttpStub) -> None:
 
     def get(method: str, max_bytes: int) -> tuple[bytes, str]:
         answer = connection.request(method, "/", {}, timeout_seconds=5, max_bytes=max_bytes)
-        return answer.body, answer.headers.get("content-length", "")
+        return answer.body, answer.headers["Content-Length"]
 
     assert get("GET", 4) == (b"", "5")
     assert get("GET", 5) == (b"hello", "5")
@@ -95,7 +94,7 @@ def test_a_connection_that_was_closed_while_idle_is_opened_again(server: HttpStu
 def test_what_is_no_whole_answer_is_an_os_error_and_not_taken_for_the_next_one(server: HttpStub, raw: bytes) -> None:
     server.raw_answers = [raw]
     connection = KeptConnection(server.url)
-    with pytest.raises(OSError, match=r"closed before an answer|^not |^a line that|^an answer that ends"):
+    with pytest.raises(OSError, match=r"closed connection|not an HTTP answer"):
         post(connection)
     assert server.connections == 1  # what was new when it failed is not tried again
     assert post(connection).body == b"hello"
@@ -105,16 +104,9 @@ def test_an_answer_that_has_begun_is_not_asked_for_again(server: HttpStub) -> No
     connection = KeptConnection(server.url)
     post(connection)
     server.raw_answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"]
-    with pytest.raises(OSError, match="an answer that ends after 3 of 10 bytes"):
+    with pytest.raises(OSError, match="not an HTTP answer: IncompleteRead"):
         post(connection)
     assert len(server.requests) == 2
-
-
-def test_a_connection_that_the_server_will_close_is_not_used_again(server: HttpStub) -> None:
-    server.headers = {"Connection": "close"}
-    connection = KeptConnection(server.url)
-    assert [post(connection).body for _ in range(2)] == [b"hello"] * 2
-    assert (len(server.requests), server.connections) == (2, 2)
 
 
 def test_a_server_that_is_not_there_is_an_os_error(unused_endpoint: str) -> None:

@@ -213,11 +213,11 @@ PASSING = [
     pytest.param(raw(504), "504 ", id="504"),
     pytest.param(raw(429, "TooManyRequests"), "429 TooManyRequests", id="429"),
     pytest.param(raw(400, "RequestTimeout"), "400 RequestTimeout", id="a body that S3 waited for"),
-    pytest.param(b"", "no answer, ConnectionResetError", id="nothing"),
-    pytest.param(b"SSH-2.0\r\n\r\n", r"no answer, BrokenAnswerError\(.not a status line", id="another protocol"),
+    pytest.param(b"", "no answer, RemoteDisconnected", id="nothing"),
+    pytest.param(b"SSH-2.0\r\n\r\n", r"no answer, OSError\(.not an HTTP answer", id="another protocol"),
     pytest.param(
         f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\nContent-Length: 9\r\n\r\nhell".encode(),
-        r"no answer, BrokenAnswerError\(.an answer that ends after 4 of 9 bytes",
+        r"no answer, OSError\(.not an HTTP answer: IncompleteRead",
         id="a part",
     ),
     pytest.param(
