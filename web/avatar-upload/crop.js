@@ -12,8 +12,8 @@
  */
 
 /**
- * Pixels of the picture that the square has at least along an edge: as many as the smaller of the default `sizes` of an
- * avatar. With fewer of them even that one would be blurred.
+ * Pixels of the picture that the square has at least along an edge. With fewer, an avatar would be blurred even where it
+ * is shown small: 64 pixels of CSS on a screen with two of its own for each.
  */
 const SMALLEST_EDGE = 128;
 

@@ -1,6 +1,6 @@
 /** What the server will keep of a photo, drawn before it is sent. */
 
-/** Pixels. The largest avatar of the default `sizes` has no more, so that the preview is no sharper than it will be. */
+/** Pixels. An avatar has no more by default, so that the preview is no sharper than it will be. */
 const EDGE = 512;
 
 /**
