@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,8 +20,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from functions import amazon_roots
 from functions.authorize import access_tokens
+from tests.functions.certificates import let_amazon_have_issued, self_signed
 from tests.functions.conftest import LoadHandler
+from tests.functions.servers import HOST, HttpStub
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
 CLIENT_ID = "1example23456789"
@@ -362,6 +366,43 @@ def test_no_part_of_a_token_is_ever_logged(
             assert part not in logged
     for secret in ("not.a.token", "secret-kid", SUBJECT):
         assert secret not in logged
+
+
+@pytest.fixture
+def certified(tmp_path: Path, no_authorities_yet: None) -> Iterator[HttpStub]:
+    """An issuer with a certificate that nobody has heard of."""
+    key_set = json.dumps({"keys": [CURRENT.published()]}).encode()
+    with HttpStub(answer=key_set, tls=self_signed(tmp_path, HOST)) as stub:
+        yield stub
+
+
+def test_keys_come_from_a_host_that_amazon_vouches_for(
+    load_handler: LoadHandler, certified: HttpStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_amazon_have_issued(certified, monkeypatch)
+    assert ask(load_under(load_handler, certified.url), CURRENT.sign(claims())) == ALLOWED
+    assert amazon_roots.trusting_the_system.cache_info().currsize == 0
+
+
+def test_keys_come_from_a_host_that_only_the_system_trusts_with_a_warning(
+    load_handler: LoadHandler,
+    certified: HttpStub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handler = load_under(load_handler, certified.url)
+    assert certified.tls
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified.tls[0]))
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    (warning,) = caplog.records
+    assert warning.message == "not verified by Amazon's authorities"
+
+
+def test_no_keys_come_from_a_host_that_nobody_trusts(load_handler: LoadHandler, certified: HttpStub) -> None:
+    handler = load_under(load_handler, certified.url)
+    with pytest.raises(access_tokens.KeysUnavailableError, match="self-signed certificate"):
+        ask(handler, CURRENT.sign(claims()))
+    assert certified.requests == []
 
 
 def test_the_keys_are_those_of_the_issuer_unless_an_endpoint_is_given() -> None:
