@@ -9,8 +9,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from functions.bucket_layout import manifest_key, stable_key, variant_key
 from functions.object_store import Bucket, ChangedError, Content
@@ -30,8 +29,7 @@ class ContentionError(Exception):
     """An object changed at every attempt to replace it."""
 
 
-@dataclass(frozen=True)
-class Avatar:
+class Avatar(NamedTuple):
     subject: str
     upload_id: str
     version: str
@@ -39,8 +37,7 @@ class Avatar:
     manifest: Manifest
 
 
-@dataclass(frozen=True)
-class Current:
+class Current(NamedTuple):
     """The manifest in the bucket, and the ETag by which to replace it."""
 
     manifest: Manifest
