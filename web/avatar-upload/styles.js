@@ -61,7 +61,7 @@ styles.replaceSync(`
 .crop { z-index: 1; cursor: grab; touch-action: none; user-select: none; -webkit-user-select: none; }
 .crop:active { cursor: grabbing; }
 .cropping .picture { inline-size: min(var(--crop-size), 100%); }
-.picture:has(.crop:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; } /* its own would be cut off */
+.picture:has(.crop:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; } /* its own is cut off */
 .working::after {
   content: "";
   position: absolute;

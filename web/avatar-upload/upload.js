@@ -40,7 +40,8 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @returns {Promise<Manifest>} of the new avatar, or of a newer one that has overtaken it
  * @throws {UploadError}
  */
-export async function uploadAvatar(file, { apiUrl, getToken, crop, signal = new AbortController().signal, onProgress }) {
+export async function uploadAvatar(file, options) {
+  const { apiUrl, getToken, crop, signal = new AbortController().signal, onProgress } = options;
   /** @type {Journey} */
   const journey = {
     file,
@@ -102,7 +103,8 @@ function failureOf(posted, form) {
  */
 async function newForm({ api, file, crop, signal }) {
   const content_type = contentType(file);
-  const answer = await api.call("POST", "/avatars/key_upload", { content_type, size: file.size, ...(crop && { crop }) });
+  const asked = { content_type, size: file.size, ...(crop && { crop }) };
+  const answer = await api.call("POST", "/avatars/key_upload", asked);
   if (answer.status === 200 && answer.body?.fields) return answer.body;
   if (answer.status === 413) throw new UploadError("file_too_large", { maxBytes: await limit(api, content_type, signal) });
   if (answer.status === 415) throw new UploadError("unsupported_type");
