@@ -141,7 +141,7 @@ def _answer(
     try:
         rendition = _render(original)
     except image.Rejected as rejected:
-        _reject(subject, upload_id, rejected.reason, may_be_repeated)
+        _reject(subject, upload_id, original.etag, rejected.reason, may_be_repeated)
         return
 
     avatar = publishing.new_avatar(
@@ -174,9 +174,11 @@ def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool)
     _delete_original(manifest["subject"], upload_id)
 
 
-def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated: bool) -> None:
+def _reject(subject: str, upload_id: str, etag: str, reason: image.Reason, may_be_repeated: bool) -> None:
+    """`etag` is the original's."""
     at = _now()
-    record = json.dumps({"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id}).encode()
+    content = {"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id, "etag": etag}
+    record = json.dumps(content).encode()
     key = bucket_layout.rejection_key(subject, upload_id)
     try:
         UPLOADS.replace(key, None, Content(record, "application/json", "no-store"))
@@ -187,7 +189,10 @@ def _reject(subject: str, upload_id: str, reason: image.Reason, may_be_repeated:
         # The record may be ours: a write whose answer was lost is repeated, and the repetition finds the first.
         if not may_be_repeated and found.data != record:
             logger.info("duplicate event of a rejected upload", extra={"key": key})
-            _delete_original(subject, upload_id)
+            # Who recorded it still has to announce it, maybe when its message comes back, and needs the photo for that:
+            # unless this is another one, posted again with the same form.
+            if json.loads(found.data)["etag"] != etag:
+                _delete_original(subject, upload_id)
             return
     _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
     # Last: until everybody has been told, a redelivery must find the photo.

@@ -1,5 +1,6 @@
 """The handler against S3, SNS and SQS of a moto server: what is in the buckets, and what subscribers hear."""
 
+import hashlib
 import json
 import re
 import threading
@@ -608,7 +609,8 @@ def test_a_bad_picture_is_recorded_and_announced_and_not_tried_again(stack: Stac
     assert stored["ContentType"] == "application/json"
     record = json.load(stored["Body"])
     at = record.pop("at")
-    assert record == {"status": "rejected", "reason": "not_an_image", "upload_id": new}
+    etag = f'"{hashlib.md5(b"this is no picture").hexdigest()}"'  # noqa: S324 - S3's
+    assert record == {"status": "rejected", "reason": "not_an_image", "upload_id": new, "etag": etag}
     assert stack.heard() == [
         {"event": "avatar.rejected", "subject": SUBJECT, "upload_id": new, "at": at, "reason": "not_an_image"}
     ]
@@ -634,6 +636,20 @@ def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_n
     stack.deliver(new, receive_count=2)
     stack.deliver(new, receive_count=3)
     assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_duplicate_event_does_not_take_the_photo_from_a_rejection_that_is_still_to_be_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, b"this is no picture")
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == []
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+    assert bucket_layout.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
 def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
