@@ -35,11 +35,13 @@ class Quality:
 class Reference:
     """The centre square of an upright picture, as Lanczos over every pixel of it gives it."""
 
-    def __init__(self, data: bytes, edge: int) -> None:
+    def __init__(self, data: bytes, edge: int, cut_at: int | None = None) -> None:
+        """`edge` pixels wide. `cut_at` is the edge of the square that an engine shrinks this one from, if it does."""
         with Image.open(BytesIO(data)) as picture:
             upright = ImageOps.exif_transpose(picture)
         self._upright = _on_white(upright)
         self._edge = edge
+        self._cut_at = cut_at or edge
         self._squares = [self._square(geometry) for geometry in self._geometries()]
 
     def quality(self, output: bytes) -> Quality:
@@ -55,11 +57,12 @@ class Reference:
         width, height = self._upright.size
         side = min(width, height)
         yield (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
-        scaled = round(max(width, height) * self._edge / side)
-        per_pixel = max(width, height) / scaled
-        for cut in {(scaled - self._edge) // 2, -(-(scaled - self._edge) // 2)}:
-            start, end = cut * per_pixel, (cut + self._edge) * per_pixel
-            yield (0, start, side, end) if height > width else (start, 0, end, side)
+        for edge in {self._edge, self._cut_at}:
+            scaled = round(max(width, height) * edge / side)
+            per_pixel = max(width, height) / scaled
+            for cut in {(scaled - edge) // 2, -(-(scaled - edge) // 2)}:
+                start, end = cut * per_pixel, (cut + edge) * per_pixel
+                yield (0, start, side, end) if height > width else (start, 0, end, side)
 
     def _square(self, box: _Box) -> _Channels:
         edge = (self._edge, self._edge)

@@ -60,7 +60,8 @@ class WarmBench:
 
     def rows(self, picture: Input) -> Iterator[Row]:
         """Against the way of sharp's that takes least, and against its default effort."""
-        references = {edge: Reference(picture.data, edge) for edge in set(self._edges.values())}
+        edges = set(self._edges.values())
+        references = {edge: Reference(picture.data, edge, cut_at=max(edges)) for edge in edges}
         with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
             self._render(picture, here)
             ours = self._outputs(references, Path(here))

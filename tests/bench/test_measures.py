@@ -68,7 +68,11 @@ def test_a_picture_cut_by_whole_pixels_is_not_blamed_for_it() -> None:
     """683 pixels scaled from 1,000 have no middle 512: who rounds is half a pixel off."""
     picture = scene(1000, 750).filter(ImageFilter.GaussianBlur(1))
     scaled = picture.resize((683, 512), Image.Resampling.LANCZOS)
-    assert Reference(png(picture), 512).quality(png(scaled.crop((85, 0, 597, 512)))).psnr > 50
+    cut = scaled.crop((85, 0, 597, 512))
+    assert Reference(png(picture), 512).quality(png(cut)).psnr > 50
+    half = png(cut.resize((256, 256), Image.Resampling.LANCZOS))
+    knowing, unknowing = Reference(png(picture), 256, cut_at=512), Reference(png(picture), 256)
+    assert knowing.quality(half).psnr > unknowing.quality(half).psnr + 3
 
 
 def test_transparency_is_seen_on_white() -> None:

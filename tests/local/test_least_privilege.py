@@ -67,7 +67,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     assert stack.functions.named("migrate_database").invoke({"target": "head"}).error is None
     send(stack, retirement.of(dict(former)).message())
     wait_until(lambda: not pictures(stack, former), "the former avatar's pictures are taken away", seconds)
-    assert len(pictures(stack, upload.avatar)) == 2
+    assert len(pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSource(mapping, stack.graph, stack.functions, stack.aws)
 
