@@ -4,8 +4,12 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageCms
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 from functions.process_avatar.pictures.still import MAX_PROFILE_BYTES, Cicp
 
@@ -33,8 +37,10 @@ def in_srgb(picture: Image.Image, profile: bytes | None, cicp: Cicp | None) -> I
 
 
 @lru_cache(maxsize=8)  # building one takes as long as applying it, and most phones have the same profile
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _to_srgb(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform | None":
     """None if the profile is broken or made for other kinds of pixels: browsers show such a picture as sRGB too."""
+    from PIL import ImageCms  # when the first profile arrives
+
     if len(profile) > MAX_PROFILE_BYTES or _PIPELINE in profile:
         return None
     try:

@@ -15,7 +15,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image
 
@@ -86,7 +85,8 @@ def _limit(what: int, value: int) -> None:
 
 
 def _mapped_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with open("/proc/self/statm") as file:  # noqa: PTH123 - to import pathlib is 1.4 ms of every cold start
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _answer(work: Callable[[], Square]) -> bytes:
