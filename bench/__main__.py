@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import deployed, inputs, report, runs, sizes
+from bench import deployed, inputs, report, runs, sizes, warm
 from bench.cold import ColdBench
 from bench.rows import Row
 from bench.sides import Ours, Peers
@@ -17,7 +17,7 @@ from functions.packaging import REPOSITORY
 
 _FOLDER = REPOSITORY / ".build" / "bench"
 _PARTS = ("warm", "cold", "sizes")
-_COLD_PICTURE = "12 MP JPEG"  # what a phone sends
+_PHOTO = "12 MP JPEG"  # what a phone sends
 _CALLS = 60  # of a warm function, for its processor time
 
 
@@ -35,13 +35,16 @@ class Bench:
         return {"warm": self._warm, "cold": self._cold, "sizes": self._sizes}[part]()
 
     def _warm(self) -> Iterator[Row]:
-        bench = WarmBench(self.ours, self.peers, self.deployed["process_avatar"].environment, self.rounds)
+        default = self.deployed["process_avatar"].environment
+        full_set = WarmBench(self.ours, self.peers, {**default, **warm.FULL_SET}, self.rounds)
         for picture in self.pictures.values():
-            yield from bench.rows(picture)
+            yield from full_set.rows(picture, picture.name, warm.AIMS.get(picture.name))
+        default_set = WarmBench(self.ours, self.peers, default, self.rounds)
+        yield from default_set.rows(self.pictures[_PHOTO], f"{_PHOTO}, default outputs", None)
 
     def _cold(self) -> Iterator[Row]:
         bench = ColdBench(self.ours, self.peers, self.deployed, _FOLDER)
-        picture = self.pictures[_COLD_PICTURE]
+        picture = self.pictures[_PHOTO]
         with bench.contests(picture) as contests:
             for contest in contests:
                 yield from bench.rows(contest, picture, 2 * self.rounds + 1)

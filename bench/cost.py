@@ -177,10 +177,11 @@ def total(items: Sequence[Item]) -> float:
 def rivals() -> list[tuple[str, float, str]]:
     """Name, dollars for a million uploads, and how that was reckoned."""
     entries: dict[str, dict[str, Any]] = tomllib.loads(PRICES.read_text())["rivals"]
+    outputs = len(deployed.default_sizes()) + 1
     return [
         (
             f"[{entry['name']}]({entry['source']})",
-            _price(entry).of(UPLOADS * entry["units_per_upload"]),
+            _price(entry).of(UPLOADS * (outputs if entry["per_output"] else 1)),
             f"${entry['usd']:g} per {entry['per']:,} {entry['unit']}" + "; second-hand" * entry["second_hand"],
         )
         for entry in entries.values()
@@ -226,7 +227,7 @@ def _functions(work: Sequence[Work]) -> str:
 
 
 def _rivals(mine: float) -> str:
-    lines = ["| hosted, for the same three outputs | USD | times ours | list price |", "|---|---:|---:|---|"]
+    lines = ["| hosted, for the same outputs | USD | times ours | list price |", "|---|---:|---:|---|"]
     lines += [f"| {name} | {usd:,.0f} | {usd / mine:,.0f} | {how} |" for name, usd, how in rivals()]
     return "\n".join(lines)
 

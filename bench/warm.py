@@ -18,7 +18,9 @@ from bench.rows import Row
 from bench.sides import Ours, Peers
 from functions.process_avatar.image import STABLE_JPEG_SIZE
 
-# Ratios to stay at or below.
+FULL_SET = {"SIZES": "512,128"}  # a profile page's and a list's; by default there is one in between
+
+# Ratios to stay at or below, for the full set.
 AIMS = {
     "1 MP JPEG": 1.0,
     "12 MP JPEG": 0.85,
@@ -49,7 +51,7 @@ class _Output:
 
 
 class WarmBench:
-    """`environment` is what the program gives process_avatar: some of it may be about speed."""
+    """`environment` is what the program gives process_avatar: which outputs, and some of it may be about speed."""
 
     def __init__(self, ours: Ours, peers: Peers, environment: Mapping[str, str], rounds: int) -> None:
         self._peers = peers
@@ -58,7 +60,7 @@ class WarmBench:
         self._edges = {f"{size}.webp": int(size) for size in environment["SIZES"].split(",")}
         self._edges[_STABLE] = STABLE_JPEG_SIZE
 
-    def rows(self, picture: Input) -> Iterator[Row]:
+    def rows(self, picture: Input, name: str, aim: float | None) -> Iterator[Row]:
         """Against the way of sharp's that takes least, and against its default effort."""
         edges = set(self._edges.values())
         references = {edge: Reference(picture.data, edge, cut_at=max(edges)) for edge in edges}
@@ -67,15 +69,15 @@ class WarmBench:
             ours = self._outputs(references, Path(here))
             variant = self._best_variant(picture, there)
             if variant is None:
-                yield self._without_peer(picture, here, ours)
+                yield self._without_peer(picture, name, here, ours)
                 return
             floor = f"decoding and encoding alone {self._floor(picture):.1f} ms"
             pairs = self._pairs(picture, variant, here, there)
             peer = self._outputs(references, Path(there))
-            yield self._row(picture.name, variant, pairs, f"{_in_words(ours, peer)}; {floor}", AIMS.get(picture.name))
+            yield self._row(name, variant, pairs, f"{_in_words(ours, peer)}; {floor}", aim)
             pairs = self._pairs(picture, _DEFAULTS, here, there)
             peer = self._outputs(references, Path(there))
-            yield self._row(f"{picture.name}, default effort", _DEFAULTS, pairs, _in_words(ours, peer), None)
+            yield self._row(f"{name}, default effort", _DEFAULTS, pairs, _in_words(ours, peer), None)
 
     def _pairs(self, picture: Input, variant: str, here: str, there: str) -> runs.Pairs[Times]:
         return runs.in_pairs(
@@ -102,10 +104,10 @@ class WarmBench:
             return None
         return min(times, key=lambda variant: times[variant])
 
-    def _without_peer(self, picture: Input, folder: str, ours: Mapping[str, _Output]) -> Row:
+    def _without_peer(self, picture: Input, name: str, folder: str, ours: Mapping[str, _Output]) -> Row:
         times = [self._render(picture, folder) for _ in range(self._rounds)]
         return Row(
-            name=f"warm, {picture.name}",
+            name=f"warm, {name}",
             ours=median(its.wall_ms for its in times),
             peer=None,
             peer_name="sharp, which cannot read it",
