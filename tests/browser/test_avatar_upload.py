@@ -160,7 +160,11 @@ def foreign_site(stack: LocalStack) -> Generator[Site]:
 
 @pytest.fixture(scope="module")
 def stack(site: Site) -> Generator[LocalStack]:
-    own = {"avatars:allowedOrigins": json.dumps([site.origin]), "avatars:maxUploadBytes": str(LIMIT)}
+    own = {
+        "avatars:allowedOrigins": json.dumps([site.origin]),
+        "avatars:maxUploadBytes": str(LIMIT),
+        "avatars:sizes": "[512, 128]",
+    }
     with ThreadPoolExecutor() as thread:  # Playwright has a loop in this one, and the program needs its own
         stack = thread.submit(LocalStack, read_config("dev")[0] | own).result()
     with stack:

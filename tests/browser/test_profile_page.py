@@ -137,7 +137,8 @@ def save(page: Page) -> None:
 @pytest.fixture(scope="module")
 def stack() -> Generator[LocalStack]:
     with ThreadPoolExecutor() as thread:  # Playwright has a loop in this one, and the program needs its own
-        stack = thread.submit(LocalStack, read_config("dev")[0]).result()
+        two_sizes = {"avatars:sizes": "[512, 128]"}  # for large screens and small ones
+        stack = thread.submit(LocalStack, read_config("dev")[0] | two_sizes).result()
     with stack:
         yield stack
 
@@ -191,9 +192,9 @@ def test_everybody_sees_a_profile(visitor: Visitor, alice: Person) -> None:
     assert page.locator(".bio").inner_text() == "Makes small things that last.\n\nBerlin"
     image = page.get_by_role("img", name="Profile picture of Alice Ackermann")
     urls = {each["size"]: each["url"] for each in upload.avatar["images"]}
-    expect(image).to_have_attribute("srcset", f"{urls[256]} 256w")
+    expect(image).to_have_attribute("srcset", f"{urls[512]} 512w, {urls[128]} 128w")
     expect(image).to_have_attribute("width", "160")
-    assert image.evaluate("image => [image.currentSrc, image.naturalWidth > 0]") == [urls[256], True]
+    assert image.evaluate("image => [image.currentSrc, image.naturalWidth > 0]") == [urls[512], True]
     expect(edit_button(page)).to_be_hidden()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert visitor.asked("GET profile") == []

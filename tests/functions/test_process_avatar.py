@@ -626,13 +626,18 @@ def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_no_more(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def rejected_and_not_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
     new = stack.upload(1, b"this is no picture")
     with monkeypatch.context() as patch:
         patch.setattr(stack.handler.TOPIC, "publish", refuse)
         assert stack.deliver(new) == [new]
+    return new
+
+
+def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_no_more(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = rejected_and_not_announced(stack, monkeypatch)
     stack.deliver(new, receive_count=2)
     stack.deliver(new, receive_count=3)
     assert stack.heard_events() == [("avatar.rejected", new)]
@@ -641,10 +646,7 @@ def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_n
 def test_a_duplicate_event_does_not_take_the_photo_from_a_rejection_that_is_still_to_be_announced(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = stack.upload(1, b"this is no picture")
-    with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.TOPIC, "publish", refuse)
-        assert stack.deliver(new) == [new]
+    new = rejected_and_not_announced(stack, monkeypatch)
     assert stack.deliver(new) == []
     assert stack.heard_events() == []
     assert stack.deliver(new, receive_count=2) == []
