@@ -20,10 +20,10 @@ from pathlib import Path
 from PIL import Image
 
 from functions.process_avatar import image
+from functions.process_avatar.pictures import encoding
 
 SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
-QUALITY, WEBP_METHOD = 80, 2  # the engine's own, for the floor
 
 
 def main(path: str, folder: str, seconds: str, *options: str) -> None:
@@ -48,8 +48,8 @@ def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], object]:
     def work() -> None:
         _decoded(data)
         for picture in variants:
-            picture.save(BytesIO(), "WEBP", quality=QUALITY, method=WEBP_METHOD)
-        stable.save(BytesIO(), "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0")
+            encoding.webp(picture)
+        encoding.jpeg(stable)
 
     return work
 
