@@ -44,7 +44,7 @@ format: .venv/installed
 	$(VENV)/ruff check --fix .
 
 packages: .venv/installed
-	@$(VENV)/python -m functions.packaging
+	@$(VENV)/python -m lambda_packages.build
 
 bench: .venv/installed
 	@$(VENV)/python -m bench $(ARGS)

@@ -4,20 +4,20 @@ import pulumi
 import pulumi_aws as aws
 
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
-from components.aurora import AuroraDatabase, AuroraDatabaseArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from components.blocks.custom_domain import zone_of
 from components.config import StackConfig
-from components.custom_domain import zone_of
-from components.database import GivenDatabase, GivenDatabaseArgs
+from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
+from components.database.external import GivenDatabase, GivenDatabaseArgs
 from components.identity import Identity, IdentityArgs
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
 from components.upload_api import UploadApi, UploadApiArgs
-from components.web_modules import WebModules, WebModulesArgs
-from functions import packaging
+from components.web_assets import WebModules, WebModulesArgs
+from lambda_packages import build
 
 config = StackConfig.load()
-packages = packaging.build()
+packages = build.build()
 
 provider = aws.Provider(
     "aws",

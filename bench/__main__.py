@@ -13,7 +13,7 @@ from bench.cold import ColdBench
 from bench.rows import Row
 from bench.sides import Ours, Peers
 from bench.warm import WarmBench
-from functions.packaging import REPOSITORY
+from lambda_packages.build import REPOSITORY
 
 _FOLDER = REPOSITORY / ".build" / "bench"
 _PARTS = ("warm", "cold", "sizes")

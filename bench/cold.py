@@ -20,7 +20,7 @@ from bench.deployed import Function
 from bench.inputs import Input
 from bench.rows import Row
 from bench.sides import PLATFORM, Ours, Peers, write_event
-from functions import upload_id
+from functions.shared import upload_id
 
 _SUBJECT = "5f0c7a52-9d1e-4c0b-8a3f-6f2d1b7e4c90"
 _POOL, _CLIENT = "us-east-1_AbCdEfGhI", "1example23456789"

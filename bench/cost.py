@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import deployed
-from functions.packaging import REPOSITORY
+from lambda_packages.build import REPOSITORY
 
 UPLOADS = 1_000_000
 PRICES = Path(__file__).with_name("prices.toml")

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from functions.packaging import REPOSITORY
-from local.recorder import Resource, run_program
+from lambda_packages.build import REPOSITORY
+from local.recording.recorder import Resource, run_program
 
 REGION = "us-east-1"  # whose prices are used
 

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from functions.process_avatar import image
-from functions.process_avatar.pictures import encoding
+from functions.process_avatar.imaging import encoding, renderer
 
 SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
@@ -37,11 +36,11 @@ def main(path: str, folder: str, seconds: str, *options: str) -> None:
     print(json.dumps(_times(work, float(seconds))))
 
 
-def _render(data: bytes) -> image.Rendition:
-    return image.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
+def _render(data: bytes) -> renderer.Rendition:
+    return renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
-def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], object]:
+def _floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
     variants = [_decoded(variant.data) for variant in rendition.variants]
     stable = _decoded(rendition.stable_jpeg)
 
@@ -56,7 +55,7 @@ def _floor(data: bytes, rendition: image.Rendition) -> Callable[[], object]:
 
 def _decoded(data: bytes) -> Image.Image:
     picture = Image.open(BytesIO(data))
-    edge = max(*SIZES, image.STABLE_JPEG_SIZE)
+    edge = max(*SIZES, renderer.STABLE_JPEG_SIZE)
     shrink = max((by for by in (8, 4, 2, 1) if min(picture.size) >= edge * by * 1.25), default=1)
     picture.draft(None, (picture.width // shrink, picture.height // shrink))
     picture.load()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functions import packaging
+from lambda_packages import build
 
 _HERE = Path(__file__).parent
 BUNDLED = {"process": ["sharp"], "presign": [], "authorize": []}
@@ -31,12 +31,12 @@ PLATFORM = {
 class Ours:
     """The packages, unpacked."""
 
-    packages: Mapping[str, packaging.Package]
+    packages: Mapping[str, build.Package]
     folder: Path  # absolute, as in Peers
 
     @classmethod
     def unpacked(cls, folder: Path) -> Ours:
-        packages = packaging.build(packaging.Platform.host())
+        packages = build.build(build.Platform.host())
         shutil.rmtree(folder, ignore_errors=True)
         archives = {package.archive for package in packages.values()}
         for archive in archives | {layer for package in packages.values() for layer in package.layers.values()}:

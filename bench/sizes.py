@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.rows import Row
 from bench.sides import Peers
-from functions import packaging
+from lambda_packages import build
 
 _HEIF_LAYER = "heif"  # sharp reads no HEIC, so what reads it is not compared
 # Not needed to run: people who care take it out, and so do we.
@@ -21,7 +21,7 @@ _ARM64 = ("--cpu=arm64", "--os=linux", "--libc=glibc")
 
 
 def rows(peers: Peers, folder: Path) -> list[Row]:
-    packages = packaging.build()
+    packages = build.build()
     process = packages["process_avatar"]
     layers = {name: archive.stat().st_size for name, archive in process.layers.items()}
     heif = sum(size for name, size in layers.items() if _HEIF_LAYER in name)
@@ -50,7 +50,7 @@ def _mb(size: int) -> float:
     return size / 1_000_000
 
 
-def _with_layers(package: packaging.Package) -> int:
+def _with_layers(package: build.Package) -> int:
     return sum(archive.stat().st_size for archive in (package.archive, *package.layers.values()))
 
 

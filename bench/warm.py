@@ -16,7 +16,7 @@ from bench.inputs import Input
 from bench.quality import Quality, Reference
 from bench.rows import Row
 from bench.sides import Ours, Peers
-from functions.process_avatar.image import STABLE_JPEG_SIZE
+from functions.process_avatar.imaging.renderer import STABLE_JPEG_SIZE
 
 FULL_SET = {"SIZES": "512,128"}  # a profile page's and a list's; by default there is one in between
 

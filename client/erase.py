@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 
 from client.session import ClientError
-from functions import bucket_layout
+from functions.shared import storage_keys
 
 
 def erase(outputs: Mapping[str, Any], subject: str) -> int:
@@ -21,9 +21,9 @@ def erase(outputs: Mapping[str, Any], subject: str) -> int:
     return sum(
         _delete(s3, outputs[bucket], prefix)
         for bucket, prefixes in (
-            ("uploadsBucket", (f"{bucket_layout.INCOMING}{subject}/", f"{bucket_layout.REJECTED}{subject}/")),
+            ("uploadsBucket", (f"{storage_keys.INCOMING}{subject}/", f"{storage_keys.REJECTED}{subject}/")),
             # The folder of versions; then the stable picture and the manifest, which differ in their extension only.
-            ("assetsBucket", (f"{bucket_layout.AVATARS}{subject}/", f"{bucket_layout.AVATARS}{subject}.")),
+            ("assetsBucket", (f"{storage_keys.AVATARS}{subject}/", f"{storage_keys.AVATARS}{subject}.")),
         )
         for prefix in prefixes
     )

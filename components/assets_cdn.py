@@ -10,10 +10,10 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_aws import cloudfront, cloudwatch
 
-from components import iam, rules
-from components.bucket_file import BucketFile, put_file
-from components.custom_domain import CustomDomain, ValidatedCertificate, alias_records
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.blocks import iam, validation
+from components.blocks.bucket_object import BucketFile, put_file
+from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, alias_records
+from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 
 # Where CloudFront looks for certificates and is itself managed, whatever region the stack is in:
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
@@ -67,18 +67,18 @@ class AssetsCdnArgs:
     banner: Path = _SHIPPED / "banners" / "banner.jpg"
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            allowed_origins=rules.each(rules.ORIGIN),
-            bucket_name=rules.optional(rules.BUCKET_NAME),
-            web_acl_arn=rules.optional(rules.WEB_ACL_ARN),
-            access_log_days=rules.whole_number(1, 3653),
+            allowed_origins=validation.each(validation.ORIGIN),
+            bucket_name=validation.optional(validation.BUCKET_NAME),
+            web_acl_arn=validation.optional(validation.WEB_ACL_ARN),
+            access_log_days=validation.whole_number(1, 3653),
             default_avatar=_JPEG_FILE,
             banner=_JPEG_FILE,
         )
 
 
-_JPEG_FILE = rules.Rule("the path of a JPEG file", lambda path: path.suffix == ".jpg" and path.is_file())
+_JPEG_FILE = validation.Rule("the path of a JPEG file", lambda path: path.suffix == ".jpg" and path.is_file())
 
 
 class AssetsCdn(pulumi.ComponentResource):

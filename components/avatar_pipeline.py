@@ -10,10 +10,10 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_aws import cloudwatch, lambda_, s3, sns, sqs
 
-from components import iam, rules
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from components.python_function import PythonFunction, PythonFunctionArgs, publish_layers
-from functions.packaging import Package
+from components.blocks import iam, validation
+from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from lambda_packages.build import Package
 
 _DAY_SECONDS = 24 * 60 * 60
 _TIMEOUT_SECONDS = 60
@@ -39,7 +39,7 @@ _WEBHOOK_RETRIES = {
 @dataclass(frozen=True, kw_only=True)
 class AvatarPipelineArgs:
     packages: Mapping[str, Package]
-    """As `functions.packaging.build()` gives them."""
+    """As `lambda_packages.build.build()` gives them."""
     assets_bucket_name: pulumi.Input[str]
     assets_bucket_arn: pulumi.Input[str]
     cdn_url: pulumi.Input[str]
@@ -62,20 +62,20 @@ class AvatarPipelineArgs:
     log_retention_days: int = 30
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            packages=rules.having("process_avatar"),
-            cdn_url=rules.HTTPS_URL,
-            allowed_origins=rules.each(rules.ORIGIN),
-            bucket_name=rules.optional(rules.BUCKET_NAME),
-            sizes=rules.SIZES,
-            max_upload_bytes=rules.MAX_UPLOAD_BYTES,
-            max_pixels=rules.MAX_PIXELS,
-            originals_days=rules.ORIGINALS_DAYS,
-            webhook_url=rules.optional(rules.HTTPS_URL),
-            max_concurrency=rules.MAX_CONCURRENCY,
-            alarm_topic_arn=rules.optional(rules.TOPIC_ARN),
-            log_retention_days=rules.LOG_RETENTION_DAYS,
+            packages=validation.having("process_avatar"),
+            cdn_url=validation.HTTPS_URL,
+            allowed_origins=validation.each(validation.ORIGIN),
+            bucket_name=validation.optional(validation.BUCKET_NAME),
+            sizes=validation.SIZES,
+            max_upload_bytes=validation.MAX_UPLOAD_BYTES,
+            max_pixels=validation.MAX_PIXELS,
+            originals_days=validation.ORIGINALS_DAYS,
+            webhook_url=validation.optional(validation.HTTPS_URL),
+            max_concurrency=validation.MAX_CONCURRENCY,
+            alarm_topic_arn=validation.optional(validation.TOPIC_ARN),
+            log_retention_days=validation.LOG_RETENTION_DAYS,
         )
 
 
@@ -267,7 +267,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 description="Turns an upload into the pictures the CDN serves",
                 # As little as the worst file needs, for most of the time is spent waiting for S3 (bench/results.md has
                 # the curve): a decoder that is confined may take 700 MB and has to end in its time
-                # (functions/process_avatar/pictures/confinement.py).
+                # (functions/process_avatar/imaging/subprocess_decoder.py).
                 memory=1024,
                 timeout=_TIMEOUT_SECONDS,
                 environment={

@@ -12,8 +12,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as engine_config
 
-from components import rules
-from components.rules import Rule
+from components.blocks import validation
+from components.blocks.validation import Rule
 
 _KEYS = (
     *("allowedOrigins", "domain", "hostedZoneId", "userPoolId", "userPoolClientId", "selfSignUp"),
@@ -75,7 +75,7 @@ class StackConfig:
         aws = _Namespace("aws", _AWS_KEYS, mistakes)
         own = _Namespace(pulumi.get_project(), _KEYS, mistakes)
         config = cls(
-            region=aws.text("region", rules.REGION, required=True) or "",
+            region=aws.text("region", validation.REGION, required=True) or "",
             profile=aws.text("profile", _ANY_TEXT),
             allowed_account_ids=tuple(aws.json("allowedAccountIds", _ACCOUNT_IDS, unset=[])),
             tags={
@@ -83,31 +83,31 @@ class StackConfig:
                 "Stack": pulumi.get_stack(),
                 **aws.json("defaultTags", _TAGS, unset={"tags": {}})["tags"],
             },
-            allowed_origins=tuple(own.json("allowedOrigins", rules.each(rules.ORIGIN))),
-            domain=own.text("domain", rules.DOMAIN),
-            hosted_zone_id=own.text("hostedZoneId", rules.HOSTED_ZONE_ID),
-            user_pool_id=own.text("userPoolId", rules.USER_POOL_ID),
-            user_pool_client_id=own.text("userPoolClientId", rules.USER_POOL_CLIENT_ID),
-            uploads_bucket_name=own.text("uploadsBucketName", rules.BUCKET_NAME),
-            assets_bucket_name=own.text("assetsBucketName", rules.BUCKET_NAME),
-            sizes=tuple(own.json("sizes", rules.SIZES)),
-            max_upload_bytes=own.number("maxUploadBytes", rules.MAX_UPLOAD_BYTES),
-            max_pixels=own.number("maxPixels", rules.MAX_PIXELS),
-            originals_days=own.number("originalsDays", rules.ORIGINALS_DAYS),
-            webhook_url=own.perhaps_secret_text("webhookUrl", rules.HTTPS_URL),
+            allowed_origins=tuple(own.json("allowedOrigins", validation.each(validation.ORIGIN))),
+            domain=own.text("domain", validation.DOMAIN),
+            hosted_zone_id=own.text("hostedZoneId", validation.HOSTED_ZONE_ID),
+            user_pool_id=own.text("userPoolId", validation.USER_POOL_ID),
+            user_pool_client_id=own.text("userPoolClientId", validation.USER_POOL_CLIENT_ID),
+            uploads_bucket_name=own.text("uploadsBucketName", validation.BUCKET_NAME),
+            assets_bucket_name=own.text("assetsBucketName", validation.BUCKET_NAME),
+            sizes=tuple(own.json("sizes", validation.SIZES)),
+            max_upload_bytes=own.number("maxUploadBytes", validation.MAX_UPLOAD_BYTES),
+            max_pixels=own.number("maxPixels", validation.MAX_PIXELS),
+            originals_days=own.number("originalsDays", validation.ORIGINALS_DAYS),
+            webhook_url=own.perhaps_secret_text("webhookUrl", validation.HTTPS_URL),
             self_sign_up=own.flag("selfSignUp"),
             protect_data=own.flag("protectData"),
-            log_retention_days=own.number("logRetentionDays", rules.LOG_RETENTION_DAYS),
-            authorizer_cache_seconds=own.number("authorizerCacheSeconds", rules.AUTHORIZER_CACHE_SECONDS),
-            throttle_rate=own.number("throttleRate", rules.THROTTLE_RATE),
-            throttle_burst=own.number("throttleBurst", rules.THROTTLE_BURST),
-            max_concurrency=own.number("maxConcurrency", rules.MAX_CONCURRENCY),
-            web_acl_arn=own.text("webAclArn", rules.WEB_ACL_ARN),
-            alarm_topic_arn=own.text("alarmTopicArn", rules.TOPIC_ARN),
-            database_url=own.secret_text("databaseUrl", rules.DATABASE_URL),
-            database=own.text("database", rules.DATABASE),
-            database_subnet_ids=tuple(own.json("databaseSubnetIds", rules.SUBNET_IDS)),
-            database_security_group_ids=tuple(own.json("databaseSecurityGroupIds", rules.SECURITY_GROUP_IDS)),
+            log_retention_days=own.number("logRetentionDays", validation.LOG_RETENTION_DAYS),
+            authorizer_cache_seconds=own.number("authorizerCacheSeconds", validation.AUTHORIZER_CACHE_SECONDS),
+            throttle_rate=own.number("throttleRate", validation.THROTTLE_RATE),
+            throttle_burst=own.number("throttleBurst", validation.THROTTLE_BURST),
+            max_concurrency=own.number("maxConcurrency", validation.MAX_CONCURRENCY),
+            web_acl_arn=own.text("webAclArn", validation.WEB_ACL_ARN),
+            alarm_topic_arn=own.text("alarmTopicArn", validation.TOPIC_ARN),
+            database_url=own.secret_text("databaseUrl", validation.DATABASE_URL),
+            database=own.text("database", validation.DATABASE),
+            database_subnet_ids=tuple(own.json("databaseSubnetIds", validation.SUBNET_IDS)),
+            database_security_group_ids=tuple(own.json("databaseSecurityGroupIds", validation.SECURITY_GROUP_IDS)),
         )
         config._judge_together(own)
         if mistakes:
@@ -204,7 +204,7 @@ class _Namespace:
         value = self._raw(key) or ""
         if self._is_secret(key):
             return "set (and secret)"
-        return rules.NOT_SHOWN if confidential or _CREDENTIALS.search(value) else repr(value)
+        return validation.NOT_SHOWN if confidential or _CREDENTIALS.search(value) else repr(value)
 
     def _is_secret(self, key: str) -> bool:
         return engine_config.is_config_secret(self._full(key))
@@ -258,5 +258,5 @@ def _is_text_map(value: object) -> bool:
 
 _ANY_TEXT = Rule("a text", lambda value: isinstance(value, str))
 _FLAG = Rule("true or false", lambda value: isinstance(value, bool))
-_ACCOUNT_IDS = rules.each(rules.ACCOUNT_ID)
+_ACCOUNT_IDS = validation.each(validation.ACCOUNT_ID)
 _TAGS = Rule('tags such as {"tags": {"Team": "profiles"}}', _is_tags)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import cognito
 
-from components import rules
+from components.blocks import validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class IdentityArgs:
     """Whether Pulumi and Cognito refuse to delete the pool that is made, with all its users."""
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            user_pool_id=rules.optional(rules.USER_POOL_ID),
-            client_id=rules.optional(rules.USER_POOL_CLIENT_ID),
+            user_pool_id=validation.optional(validation.USER_POOL_ID),
+            client_id=validation.optional(validation.USER_POOL_CLIENT_ID),
         )
         if (self.user_pool_id is None) != (self.client_id is None):
             raise ValueError("IdentityArgs needs both of user_pool_id and client_id, or neither")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import lambda_
 
-from components import iam, rules
-from components.database import DatabaseAccess
-from components.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from components.blocks import iam, validation
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from components.database.external import DatabaseAccess
 from components.upload_api import UploadApi
-from functions.packaging import Package
+from lambda_packages.build import Package
 
 _FUNCTIONS = ("profile", "migrate_database")
 
@@ -22,7 +22,7 @@ _FUNCTIONS = ("profile", "migrate_database")
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
     packages: Mapping[str, Package]
-    """As `functions.packaging.build()` gives them."""
+    """As `lambda_packages.build.build()` gives them."""
     api: UploadApi
     """Gets the routes."""
     assets_bucket_name: pulumi.Input[str]
@@ -38,11 +38,11 @@ class ProfileApiArgs:
     log_retention_days: int = 30
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            packages=rules.having(*_FUNCTIONS),
-            issuer=rules.HTTPS_URL,
-            log_retention_days=rules.LOG_RETENTION_DAYS,
+            packages=validation.having(*_FUNCTIONS),
+            issuer=validation.HTTPS_URL,
+            log_retention_days=validation.LOG_RETENTION_DAYS,
         )
 
 

@@ -10,10 +10,10 @@ from string import Template
 
 import pulumi
 
-from components import rules
 from components.assets_cdn import PAGE_KEY
-from components.bucket_file import BucketFile, put_file
-from components.web_modules import PAGE_TEMPLATE, WEB
+from components.blocks import validation
+from components.blocks.bucket_object import BucketFile, put_file
+from components.web_assets import PAGE_TEMPLATE, WEB
 
 _PLACEHOLDERS = ("base", "api_url", "uploads_url", "sign_in_url", "client_id")
 
@@ -35,19 +35,19 @@ class ProfilePageArgs:
     folder: Path = WEB
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            cdn_url=rules.HTTPS_URL,
-            api_url=rules.HTTPS_URL,
-            uploads_url=rules.HTTPS_URL,
-            sign_in_url=rules.HTTPS_URL,
-            client_id=rules.USER_POOL_CLIENT_ID,
+            cdn_url=validation.HTTPS_URL,
+            api_url=validation.HTTPS_URL,
+            uploads_url=validation.HTTPS_URL,
+            sign_in_url=validation.HTTPS_URL,
+            client_id=validation.USER_POOL_CLIENT_ID,
             folder=_FOLDER,
         )
         _refuse_other_placeholders(self.folder / PAGE_TEMPLATE)
 
 
-_FOLDER = rules.Rule(
+_FOLDER = validation.Rule(
     f"the path of a folder with {PAGE_TEMPLATE}",
     lambda folder: isinstance(folder, Path) and (folder / PAGE_TEMPLATE).is_file(),
 )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import apigatewayv2, cloudwatch, lambda_
 
-from components import iam, rules
-from components.custom_domain import CustomDomain, ValidatedCertificate, alias_records
-from components.python_function import PythonFunction, PythonFunctionArgs, publish_layers
-from functions.packaging import Package
+from components.blocks import iam, validation
+from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, alias_records
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from lambda_packages.build import Package
 
 METHODS = ("DELETE", "GET", "POST", "PUT")
 """What browsers of the allowed origins may send; a route of another method could not be called from a page."""
@@ -45,7 +45,7 @@ _ACCESS_LOG = json.dumps(
 @dataclass(frozen=True, kw_only=True)
 class UploadApiArgs:
     packages: Mapping[str, Package]
-    """As `functions.packaging.build()` gives them."""
+    """As `lambda_packages.build.build()` gives them."""
     uploads_bucket_name: pulumi.Input[str]
     uploads_bucket_arn: pulumi.Input[str]
     assets_bucket_name: pulumi.Input[str]
@@ -67,17 +67,17 @@ class UploadApiArgs:
     log_retention_days: int = 30
 
     def __post_init__(self) -> None:
-        rules.require(
+        validation.require(
             self,
-            packages=rules.having(*_FUNCTIONS),
-            issuer=rules.HTTPS_URL,
-            client_id=rules.USER_POOL_CLIENT_ID,
-            allowed_origins=rules.each(rules.ORIGIN),
-            max_upload_bytes=rules.MAX_UPLOAD_BYTES,
-            authorizer_cache_seconds=rules.AUTHORIZER_CACHE_SECONDS,
-            throttle_rate=rules.THROTTLE_RATE,
-            throttle_burst=rules.THROTTLE_BURST,
-            log_retention_days=rules.LOG_RETENTION_DAYS,
+            packages=validation.having(*_FUNCTIONS),
+            issuer=validation.HTTPS_URL,
+            client_id=validation.USER_POOL_CLIENT_ID,
+            allowed_origins=validation.each(validation.ORIGIN),
+            max_upload_bytes=validation.MAX_UPLOAD_BYTES,
+            authorizer_cache_seconds=validation.AUTHORIZER_CACHE_SECONDS,
+            throttle_rate=validation.THROTTLE_RATE,
+            throttle_burst=validation.THROTTLE_BURST,
+            log_retention_days=validation.LOG_RETENTION_DAYS,
         )
 
 

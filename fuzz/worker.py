@@ -14,10 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from functions.process_avatar import image
-from functions.square_crop import SquareCrop
+from functions.process_avatar.imaging import renderer
+from functions.shared.square_crop import SquareCrop
 from fuzz.inputs import MUTATED, mutated, structured
-from tests.functions.output_files import JPEG_SEGMENTS, WEBP_CHUNKS, jpeg_segments, webp_chunks
+from tests.functions.process_avatar.imaging.output_files import JPEG_SEGMENTS, WEBP_CHUNKS, jpeg_segments, webp_chunks
 
 MAX_PIXELS = 1_000_000
 MEMORY_BYTES = 700_000_000  # beside what is mapped already: plenty for a million pixels
@@ -30,7 +30,7 @@ def main(kind: str, campaign_seed: int, start: int, stop: int, current: Path) ->
     in hex if the outcome is an error: by the time that line is read, the next input may have been written.
     """
     crashes = _Crashes()
-    logging.getLogger("functions.process_avatar.pictures.confinement").addHandler(crashes)
+    logging.getLogger("functions.process_avatar.imaging.subprocess_decoder").addHandler(crashes)
     inputs = list(_inputs(kind, campaign_seed, start, stop))
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES, mapped + MEMORY_BYTES))
@@ -61,9 +61,9 @@ class _Crashes(logging.Handler):
 def _outcome(data: bytes, number: int, crashes: _Crashes) -> tuple[str, str]:
     crashed_before = crashes.count
     try:
-        rendition = image.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
+        rendition = renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
         _check(rendition)
-    except image.Rejected as rejected:
+    except renderer.Rejected as rejected:
         reason = "crash, confined" if crashes.count > crashed_before else rejected.reason
         return _format(data), reason
     except BaseException:
@@ -73,16 +73,16 @@ def _outcome(data: bytes, number: int, crashes: _Crashes) -> tuple[str, str]:
 
 def _format(data: bytes) -> str:
     try:
-        return image.format_of(data)
-    except image.Rejected:
+        return renderer.format_of(data)
+    except renderer.Rejected:
         return "-"
 
 
-def _check(rendition: image.Rendition) -> None:
+def _check(rendition: renderer.Rendition) -> None:
     assert jpeg_segments(rendition.stable_jpeg) == JPEG_SEGMENTS
-    edge = min(image.STABLE_JPEG_SIZE, rendition.source.width, rendition.source.height)
+    edge = min(renderer.STABLE_JPEG_SIZE, rendition.source.width, rendition.source.height)
     for size, data in (
-        (image.STABLE_JPEG_SIZE, rendition.stable_jpeg),
+        (renderer.STABLE_JPEG_SIZE, rendition.stable_jpeg),
         *((it.size, it.data) for it in rendition.variants),
     ):
         with Image.open(BytesIO(data)) as picture:

@@ -19,10 +19,10 @@ import requests
 
 from client.photo import Photo, read_photo
 from client.session import ClientError, Session, Upload
-from functions import packaging
-from functions.packaging import PackagingError
-from local.recorder import ProgramError
-from local.serving import PortTakenError
+from lambda_packages import build
+from lambda_packages.build import PackagingError
+from local.emulators.http_server import PortTakenError
+from local.recording.recorder import ProgramError
 from local.stack import ROOT, LocalStack, Ports, read_config
 
 DEMO_PHOTO = Path(__file__).with_name("photo.jpg")
@@ -91,11 +91,11 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
 
 def _build_packages() -> None:
     """The program would build Lambda's packages and the stack this machine's; here it is told what takes so long."""
-    progress = logging.getLogger(packaging.__name__)
+    progress = logging.getLogger(build.__name__)
     progress.setLevel(logging.INFO)
     progress.addHandler(logging.StreamHandler(sys.stdout))
-    for platform in (packaging.LAMBDA, packaging.Platform.host()):
-        packaging.build(platform)
+    for platform in (build.LAMBDA, build.Platform.host()):
+        build.build(platform)
 
 
 def _make_user(stack: LocalStack, username: str, name: str) -> dict[str, str]:

@@ -14,18 +14,18 @@ from typing import Any, Self
 
 import yaml
 
-from functions import packaging
-from local.aws import ACCOUNT_ID, Aws
-from local.cdn import Cdn
-from local.event_source import EventSource
-from local.functions import Deployment, Functions
-from local.http_api import HttpApi
-from local.postgres import Postgres
-from local.recorder import PROJECT, Graph, ProgramError, Resource, run_program
+from lambda_packages import build
+from local.emulators.api_gateway import HttpApi
+from local.emulators.cloudfront import Cdn
+from local.emulators.http_server import Server
+from local.emulators.lambda_functions import Deployment, Functions
+from local.emulators.moto import ACCOUNT_ID, Aws
+from local.emulators.postgres import Postgres
+from local.emulators.sns_webhooks import Receiver, Subscription
+from local.emulators.sqs_poller import EventSource
+from local.recording.recorder import PROJECT, Graph, ProgramError, Resource, run_program
 from local.resources import compute, edge, identity, messaging, settings, storage
-from local.resources.maker import Cloud, Maker, make, recorded
-from local.serving import Server
-from local.webhooks import Receiver, Subscription
+from local.resources.handlers import Cloud, Maker, make, recorded
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-1"
@@ -227,7 +227,7 @@ class LocalStack:
     def _deployment(self) -> Deployment:
         return Deployment(
             folder=self._folder,
-            packages=packaging.build(packaging.Platform.host()),
+            packages=build.build(build.Platform.host()),
             environment={
                 "AWS_ENDPOINT_URL_S3": self.aws_url,
                 "AWS_ENDPOINT_URL_SNS": self.aws_url,

@@ -14,7 +14,7 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, pool, text
 
-from functions import postgres
+from functions.shared.db import postgres
 
 SCHEMA = "avatars"
 LOCAL_OUTPUTS = Path(__file__).parents[1] / ".local" / "outputs.json"

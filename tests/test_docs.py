@@ -26,8 +26,8 @@ from cryptography.x509.oid import NameOID
 
 from bench import cost
 from components.config import ConfigurationError, StackConfig
-from functions.process_avatar import image
-from local.recorder import Resource, run_program
+from functions.process_avatar.imaging import renderer
+from local.recording.recorder import Resource, run_program
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -152,7 +152,7 @@ def test_the_api_document_has_every_error_code_and_no_other() -> None:
 
 def test_the_api_document_has_every_reason_for_a_rejection() -> None:
     (rows,) = tables(section(API, "## Rejections"))
-    assert [row[0].strip("`") for row in rows] == list(get_args(image.Reason))
+    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.Reason))
 
 
 # --- What it costs ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
-from functions.amazon_roots import trusting_amazon, trusting_the_system
+from functions.shared.aws.amazon_roots import trusting_amazon, trusting_the_system
 
 log = logging.getLogger()
 

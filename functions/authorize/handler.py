@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from functions.authorize.access_tokens import AccessTokens, RefusedError, keys_url
-from functions.http_api import Event
+from functions.shared.http_api import Event
 
 log = logging.getLogger()
 

@@ -2,14 +2,15 @@
 
 import os
 
-from functions import bucket_layout, http_api, stored_json
-from functions.object_store import Bucket
+from functions.shared import http_api, storage_keys
+from functions.shared.aws import stored_json
+from functions.shared.aws.object_store import Bucket
 
 ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:
-    manifest = stored_json.read(ASSETS, bucket_layout.manifest_key(http_api.subject(event)))
+    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(http_api.subject(event)))
     if manifest is None:
         return http_api.failure(404, "not_found", "there is no avatar yet")
     return http_api.reply(200, manifest)

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBA
 
 from psycopg import sql
 
-from functions.postgres import Connection
+from functions.shared.db.postgres import Connection
 
 _GRANTS = (
     "GRANT USAGE ON SCHEMA avatars TO {}",

@@ -4,15 +4,15 @@ import logging
 import os
 from typing import TypedDict
 
-from functions import database_login
 from functions.migrate_database import app_user
 from functions.migrate_database.schema import Schema
+from functions.shared.db import login
 
 log = logging.getLogger()
 
 # An Aurora that has slept for more than a day takes half a minute to resume, or longer.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-CONNECT = database_login.from_environment(patience_seconds=120)
+CONNECT = login.from_environment(patience_seconds=120)
 SCHEMA = Schema(CONNECT)
 APP_USER = os.environ.get("APP_USER")  # only where the user is ours to make
 

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, pool
 
-from functions.postgres import Connect
+from functions.shared.db.postgres import Connect
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from functions.http_api import ClientError
+from functions.shared.http_api import ClientError
 
 ACCEPTED = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/heif")
 _ALIASES = {"image/jpg": "image/jpeg"}  # not a registered type, yet what some browsers and cameras say

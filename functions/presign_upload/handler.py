@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from functions import bucket_layout, http_api, sigv4, upload_id
-from functions.bucket_url import bucket_url
 from functions.presign_upload import content_types, upload_form
-from functions.square_crop import METADATA_KEY, SquareCrop
+from functions.shared import http_api, storage_keys, upload_id
+from functions.shared.aws import sigv4
+from functions.shared.aws.bucket_url import bucket_url
+from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 BUCKET = os.environ["UPLOADS_BUCKET"]
 MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
@@ -55,7 +56,7 @@ def _upload(subject: str, content_type: str, crop: SquareCrop | None) -> dict[st
     new_id = upload_id.new(subject, int(now.timestamp() * 1000))
     form = upload_form.sign(
         bucket=BUCKET,
-        key=bucket_layout.incoming_key(subject, new_id),
+        key=storage_keys.incoming_key(subject, new_id),
         content_type=content_type,
         metadata={METADATA_KEY: crop.text} if crop else {},
         max_bytes=MAX_BYTES,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from functions import sigv4
+from functions.shared.aws import sigv4
 
 
 class UploadForm(NamedTuple):

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sns/latest/api/CommonParameters.html
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from functions.aws_service import AwsService, error_code
+from functions.shared.aws.aws_service import AwsService, error_code
 
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict
 
-from functions import bucket_layout
-from functions.object_store import Bucket, ChangedError, Content, StoredObject
-from functions.process_avatar import image, publishing, retirement, s3_events
+from functions.process_avatar import cleanup, publishing, s3_events
+from functions.process_avatar.imaging import renderer
 from functions.process_avatar.topic import Topic
-from functions.square_crop import METADATA_KEY, SquareCrop
+from functions.shared import storage_keys
+from functions.shared.aws.object_store import Bucket, ChangedError, Content, StoredObject
+from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 # SQS brings back what does not succeed, with more patience than this one
 _PATIENCE_SECONDS = 10
@@ -23,7 +24,7 @@ _PATIENCE_SECONDS = 10
 UPLOADS = Bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 TOPIC = Topic(os.environ["TOPIC_ARN"])
-RETIREMENT = retirement.Retirement(os.environ["QUEUE_URL"])
+RETIREMENT = cleanup.Retirement(os.environ["QUEUE_URL"])
 CDN_URL = os.environ["CDN_URL"].rstrip("/")
 SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
@@ -74,7 +75,7 @@ def _is_done(message: _Message, context: Context) -> bool:
     is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
     try:
         content = json.loads(message["body"])
-        if former := retirement.read(content):
+        if former := cleanup.read(content):
             return _is_retired(former)
         objects = s3_events.created_objects(content)
     except ValueError:
@@ -85,9 +86,9 @@ def _is_done(message: _Message, context: Context) -> bool:
     return all(results)
 
 
-def _is_retired(former: retirement.Former) -> bool:
+def _is_retired(former: cleanup.Former) -> bool:
     try:
-        retirement.remove(ASSETS, former)
+        cleanup.remove(ASSETS, former)
     except Exception:  # as for an upload
         logger.exception("former avatar not removed, given back", extra=former._asdict())
         return False
@@ -112,7 +113,7 @@ def _is_processed(key: str, may_be_repeated: bool, context: Context) -> bool:
 
 def _process(key: str, may_be_repeated: bool) -> None:
     try:
-        subject, upload_id = bucket_layout.parse_incoming_key(key)
+        subject, upload_id = storage_keys.parse_incoming_key(key)
     except ValueError:
         logger.warning("not the key of an upload, dropped", extra={"key": key})
         return
@@ -140,7 +141,7 @@ def _answer(
     """Make the avatar or record why there is none, tell the topic, and delete the original."""
     try:
         rendition = _render(original)
-    except image.Rejected as rejected:
+    except renderer.Rejected as rejected:
         _reject(subject, upload_id, original.etag, rejected.reason, may_be_repeated)
         return
 
@@ -154,12 +155,12 @@ def _answer(
         _leave(manifest, upload_id, may_be_repeated)
 
 
-def _render(original: StoredObject) -> image.Rendition:
+def _render(original: StoredObject) -> renderer.Rendition:
     if original.size > MAX_UPLOAD_BYTES:
-        raise image.Rejected("too_large")
+        raise renderer.Rejected("too_large")
     # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
     crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
-    return image.render(original.data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
+    return renderer.render(original.data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
 
 
 def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
@@ -174,12 +175,12 @@ def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool)
     _delete_original(manifest["subject"], upload_id)
 
 
-def _reject(subject: str, upload_id: str, etag: str, reason: image.Reason, may_be_repeated: bool) -> None:
+def _reject(subject: str, upload_id: str, etag: str, reason: renderer.Reason, may_be_repeated: bool) -> None:
     """`etag` is the original's."""
     at = _now()
     content = {"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id, "etag": etag}
     record = json.dumps(content).encode()
-    key = bucket_layout.rejection_key(subject, upload_id)
+    key = storage_keys.rejection_key(subject, upload_id)
     try:
         UPLOADS.replace(key, None, Content(record, "application/json", "no-store"))
     except ChangedError:
@@ -210,7 +211,7 @@ def _finish(manifest: publishing.Manifest) -> None:
 
 def _delete_original(subject: str, upload_id: str) -> None:
     """Nobody needs it any more, and it says where it was taken."""
-    UPLOADS.delete(bucket_layout.incoming_key(subject, upload_id))
+    UPLOADS.delete(storage_keys.incoming_key(subject, upload_id))
 
 
 def _announce(event: str, subject: str, upload_id: str, **details: Any) -> None:

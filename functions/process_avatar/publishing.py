@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from functions.bucket_layout import manifest_key, stable_key, variant_key
-from functions.object_store import Bucket, ChangedError, Content
-from functions.process_avatar.image import Rendition, Variant
+from functions.process_avatar.imaging.renderer import Rendition, Variant
+from functions.shared.aws.object_store import Bucket, ChangedError, Content
+from functions.shared.storage_keys import manifest_key, stable_key, variant_key
 
 Manifest: TypeAlias = dict[str, Any]
 

@@ -3,18 +3,20 @@
 import logging
 import os
 
-from functions import bucket_layout, database_login, http_api, postgres, stored_json
-from functions.object_store import Bucket
-from functions.profile import changes, naming
+from functions.profile import handle_generator, profile_validation
 from functions.profile.user_pool import UserPool
 from functions.profile.users import HandleTakenError, User, Users
+from functions.shared import http_api, storage_keys
+from functions.shared.aws import stored_json
+from functions.shared.aws.object_store import Bucket
+from functions.shared.db import login, postgres
 
 log = logging.getLogger()
 
 ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 # Aurora Serverless takes some 15 seconds to resume after a pause, and API Gateway waits for 30.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-USERS = Users(postgres.Database(database_login.from_environment(patience_seconds=20)))
+USERS = Users(postgres.Database(login.from_environment(patience_seconds=20)))
 USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
 
 # What is not there within the 20 seconds of a connection is, as a rule, waking up and needs a few more.
@@ -35,7 +37,7 @@ def handle(event: http_api.Event, _context: object) -> http_api.Reply:
 
 def _public(event: http_api.Event) -> User:
     handle: str = event["pathParameters"]["handle"]
-    user = USERS.with_handle(handle) if changes.is_handle(handle) else None
+    user = USERS.with_handle(handle) if profile_validation.is_handle(handle) else None
     if user is None:
         raise http_api.ClientError(404, "not_found", "there is no such profile")
     return user
@@ -47,13 +49,13 @@ def _own(event: http_api.Event) -> User:
 
 def _changed(event: http_api.Event) -> User:
     try:
-        wanted = changes.requested(http_api.json_object(event))
+        wanted = profile_validation.requested(http_api.json_object(event))
         while (user := USERS.update(http_api.subject(event), wanted)) is None:
             _first(event)
-    except changes.InvalidError as error:
+    except profile_validation.InvalidError as error:
         raise _invalid(error) from error
     except HandleTakenError as error:
-        raise _invalid(changes.InvalidError({"handle": "This handle is taken."})) from error
+        raise _invalid(profile_validation.InvalidError({"handle": "This handle is taken."})) from error
     return user
 
 
@@ -61,16 +63,16 @@ def _first(event: http_api.Event) -> User:
     """The profile of a caller who has none: two first requests at once come to the same."""
     subject = http_api.subject(event)
     name = USER_POOL.name(http_api.access_token(event))
-    users = (USERS.create(subject, handle, name or handle) for handle in naming.handles(name))
+    users = (USERS.create(subject, handle, name or handle) for handle in handle_generator.handles(name))
     return next(filter(None, users))
 
 
-def _invalid(error: changes.InvalidError) -> http_api.ClientError:
+def _invalid(error: profile_validation.InvalidError) -> http_api.ClientError:
     return http_api.ClientError(422, "invalid_profile", str(error), error.fields)
 
 
 def _avatar(subject: str) -> dict[str, object] | None:
-    manifest = stored_json.read(ASSETS, bucket_layout.manifest_key(subject))
+    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(subject))
     return {name: manifest[name] for name in ("url", "updated_at", "images")} if manifest else None
 
 

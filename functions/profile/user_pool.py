@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from functions.kept_connection import KeptConnection
-from functions.profile.changes import name_of
+from functions.profile.profile_validation import name_of
+from functions.shared.aws.kept_connection import KeptConnection
 
 log = logging.getLogger()
 

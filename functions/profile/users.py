@@ -4,8 +4,8 @@ from typing import LiteralString, NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from functions.postgres import Database
-from functions.profile.changes import Changes
+from functions.profile.profile_validation import Changes
+from functions.shared.db.postgres import Database
 
 
 class User(NamedTuple):

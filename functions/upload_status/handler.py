@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from functions import bucket_layout, http_api, stored_json, upload_id
-from functions.object_store import Bucket
+from functions.shared import http_api, storage_keys, upload_id
+from functions.shared.aws import stored_json
+from functions.shared.aws.object_store import Bucket
 
 _PATIENCE_SECONDS = 4  # a browser is waiting, and asks again anyhow
 
@@ -28,11 +29,11 @@ def handle(event: http_api.Event, _context: object) -> http_api.Reply:
 
 def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
     """None if nothing is known of the upload and nothing can come of it any more."""
-    manifest = stored_json.read(ASSETS, bucket_layout.manifest_key(subject))
+    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(subject))
     if manifest and manifest["upload_id"] == asked:
         return {"status": "ready", "avatar": manifest}
 
-    rejection = stored_json.read(UPLOADS, bucket_layout.rejection_key(subject, asked))
+    rejection = stored_json.read(UPLOADS, storage_keys.rejection_key(subject, asked))
     if rejection:
         return {"status": "rejected", "reason": rejection["reason"]}
 
@@ -40,7 +41,7 @@ def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
     if manifest and manifest["upload_id"] > asked:
         return {"status": "ready", "avatar": manifest}
 
-    if _is_young(asked) or UPLOADS.head(bucket_layout.incoming_key(subject, asked)) is not None:
+    if _is_young(asked) or UPLOADS.head(storage_keys.incoming_key(subject, asked)) is not None:
         return {"status": "pending"}
     return None
 

@@ -1,9 +1,9 @@
-"""Lambda functions, their layers, permissions and event sources: run by local/functions.py from the record."""
+"""Lambda functions, layers, permissions and event sources: run by local/emulators/lambda_functions.py."""
 
 from __future__ import annotations
 
-from local.recorder import Resource
-from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
+from local.recording.recorder import Resource
+from local.resources.handlers import Cloud, Made, Maker, physical_name, recorded
 
 
 def _function(resource: Resource, cloud: Cloud) -> Made:

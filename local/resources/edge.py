@@ -1,12 +1,12 @@
-"""API Gateway and CloudFront: served by local/http_api.py and local/cdn.py from the record."""
+"""API Gateway and CloudFront, which local/emulators serves from the record."""
 
 from __future__ import annotations
 
 import secrets
 
-from local.aws import ACCOUNT_ID
-from local.recorder import Resource
-from local.resources.maker import Cloud, Made, Maker, recorded
+from local.emulators.moto import ACCOUNT_ID
+from local.recording.recorder import Resource
+from local.resources.handlers import Cloud, Made, Maker, recorded
 
 
 def _api(_resource: Resource, cloud: Cloud) -> Made:

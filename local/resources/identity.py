@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from local.aws import ACCOUNT_ID
-from local.recorder import Resource
-from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
+from local.emulators.moto import ACCOUNT_ID
+from local.recording.recorder import Resource
+from local.resources.handlers import Cloud, Made, Maker, physical_name, recorded
 
 
 def _user_pool(resource: Resource, cloud: Cloud) -> Made:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from local.recorder import ProgramError, Resource
-from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
+from local.recording.recorder import ProgramError, Resource
+from local.resources.handlers import Cloud, Made, Maker, physical_name, recorded
 
 _QUEUE_ATTRIBUTES = {
     "visibilityTimeoutSeconds": "VisibilityTimeout",

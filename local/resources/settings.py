@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from local.recorder import Resource
-from local.resources.maker import Cloud, Made, Maker, physical_name
+from local.recording.recorder import Resource
+from local.resources.handlers import Cloud, Made, Maker, physical_name
 
 
 def _parameter(resource: Resource, cloud: Cloud) -> Made:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pulumi
 
-from local.queue_policies import may_send
-from local.recorder import ProgramError, Resource
-from local.resources.maker import Cloud, Made, Maker, physical_name, recorded
+from local.emulators.queue_policies import may_send
+from local.recording.recorder import ProgramError, Resource
+from local.resources.handlers import Cloud, Made, Maker, physical_name, recorded
 
 
 def _bucket(resource: Resource, cloud: Cloud) -> Made:

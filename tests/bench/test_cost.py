@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import cost, curve, deployed
-from functions.packaging import REPOSITORY
+from lambda_packages.build import REPOSITORY
 
 CPU_MS = {
     "authorize": 0.1,

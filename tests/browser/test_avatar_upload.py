@@ -32,7 +32,7 @@ from playwright.sync_api import (
 )
 
 from client.session import Session
-from functions.process_avatar.image import render
+from functions.process_avatar.imaging.renderer import render
 from local.stack import LocalStack, read_config
 from tests.fixtures import pictures
 from tests.fixtures.gallery import FIXTURES

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from functions import amazon_roots
+from functions.shared.aws import amazon_roots
 from tests.functions.servers import HttpStub
 
 

@@ -17,9 +17,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 from psycopg import sql
 
-from functions import amazon_roots, kept_connection, postgres
 from functions.migrate_database.schema import Schema
-from local.postgres import Postgres
+from functions.shared.aws import amazon_roots, kept_connection
+from functions.shared.db import postgres
+from local.emulators.postgres import Postgres
 
 LoadHandler: TypeAlias = Callable[[str, Mapping[str, str]], ModuleType]
 

@@ -12,13 +12,13 @@ import pytest
 import requests
 
 from client.session import ClientError
-from functions import bucket_layout, upload_id
-from functions.process_avatar import retirement
-from local.event_source import EventSource
-from local.functions import Function
-from local.guard.iam import Statement, evaluate
-from local.recorder import ProgramError, Resource
-from local.sandbox import Sandbox
+from functions.process_avatar import cleanup
+from functions.shared import storage_keys, upload_id
+from local.aws_checks.iam import Statement, evaluate
+from local.emulators.lambda_functions import Function
+from local.emulators.lambda_sandbox import Sandbox
+from local.emulators.sqs_poller import EventSource
+from local.recording.recorder import ProgramError, Resource
 from local.stack import LocalStack
 from tests.local.conftest import event_of, send, sign_in, wait_until
 
@@ -47,14 +47,14 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     assert requests.get(status + form["upload_id"], headers=headers, timeout=10).json()["status"] == "pending"
     long_ago = upload_id.new(session.subject, int((time.time() - 3600) * 1000))
     assert requests.get(status + long_ago, headers=headers, timeout=10).status_code == 404
-    gone = bucket_layout.incoming_key(session.subject, long_ago)
+    gone = storage_keys.incoming_key(session.subject, long_ago)
     send(stack, event_of(gone))
     wait_until(lambda: says(stack, gone, "original is gone"), "an original that is gone is dropped", seconds)
     with pytest.raises(ClientError, match="rejected: not_an_image"):
         session.upload(b"no picture", "image/png", seconds)
     wait_until(lambda: rejections(stack, session.subject), "the webhook tells of the rejection", seconds)
     (rejected,) = rejections(stack, session.subject)
-    posted_again = bucket_layout.incoming_key(session.subject, rejected)
+    posted_again = storage_keys.incoming_key(session.subject, rejected)
     stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=posted_again, Body=b"nor is this")
     wait_until(lambda: says(stack, rejected, "duplicate event of a rejected"), "the rejection is known", seconds)
     wait_until(lambda: not originals(stack, session.subject), "originals that were answered are deleted", seconds)
@@ -65,7 +65,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
     assert stack.functions.named("migrate_database").invoke({"target": "head"}).error is None
-    send(stack, retirement.of(dict(former)).message())
+    send(stack, cleanup.of(dict(former)).message())
     wait_until(lambda: not pictures(stack, former), "the former avatar's pictures are taken away", seconds)
     assert len(pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
@@ -79,7 +79,7 @@ def rejections(stack: LocalStack, subject: str) -> list[str]:
 
 def originals(stack: LocalStack, subject: str) -> list[str]:
     listing = stack.aws.client("s3").list_objects_v2(
-        Bucket=stack.exports["uploadsBucket"], Prefix=f"{bucket_layout.INCOMING}{subject}/"
+        Bucket=stack.exports["uploadsBucket"], Prefix=f"{storage_keys.INCOMING}{subject}/"
     )
     return [stored["Key"] for stored in listing.get("Contents", [])]
 

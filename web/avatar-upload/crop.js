@@ -1,6 +1,6 @@
 /**
  * The square that is kept of a picture: where it is, and where it comes to when the user moves or zooms. Pure geometry;
- * functions/square_crop.py is the server's side of it.
+ * functions/shared/square_crop.py is the server's side of it.
  *
  * @typedef {object} Crop on the upright picture
  * @property {number} x left edge, as a fraction of the picture's width

@@ -1,5 +1,5 @@
 /**
- * What a profile may say, as functions/profile/changes.py has it: told before it is sent. The server has the last word.
+ * What a profile may say, as functions/profile/profile_validation.py has it: told before it is sent. The server has the last word.
  *
  * @module
  */

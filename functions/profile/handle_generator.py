@@ -1,0 +1,35 @@
+"""A first handle for a user, out of their name."""
+
+import re
+import secrets
+import string
+import unicodedata
+from collections.abc import Iterator
+
+from functions.profile.profile_validation import is_handle
+
+MAX_LENGTH = 30
+_ALPHABET = string.ascii_lowercase + string.digits
+_SUFFIX_LENGTH = 4
+
+
+def handles(name: str | None) -> Iterator[str]:
+    """Handles to try one after another, without end: the name's own, then the same with something random behind it."""
+    first = _of(name or "")
+    if not is_handle(first):
+        first = f"user_{_random(6)}"
+    yield first
+    stem = first[: MAX_LENGTH - 1 - _SUFFIX_LENGTH].rstrip("_")
+    while True:
+        yield f"{stem}_{_random(_SUFFIX_LENGTH)}"
+
+
+def _of(name: str) -> str:
+    """The letters and digits of ASCII in a name, accents taken off them, with underscores for all else."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:MAX_LENGTH].rstrip("_")
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))

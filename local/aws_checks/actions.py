@@ -1,0 +1,111 @@
+"""Which permission a request needs: the IAM action and the resource it is asked for.
+
+Action names and resources are those of
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from local.aws_checks.signature import SignedRequest
+
+
+class UnknownActionError(Exception):
+    """A request whose permission is not known here; a role may not send it in a local run."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class S3Target:
+    bucket: str
+    key: str
+
+
+def s3_target(path: str) -> S3Target:
+    """Bucket and key of a path-style request."""
+    bucket, _, key = unquote(path).lstrip("/").partition("/")
+    return S3Target(bucket, key)
+
+
+def required_permissions(request: SignedRequest, service: str) -> list[Permission]:
+    """Every permission the request needs. Raises UnknownActionError."""
+    try:
+        return _SERVICES[service](request)
+    except KeyError:
+        raise UnknownActionError(f"{service}: {request.method} {request.path}") from None
+
+
+def list_permission(bucket: str) -> Permission:
+    """What decides whether a missing key is answered with 404 (allowed) or 403 (not allowed).
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
+    """
+    return Permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+
+
+def _s3(request: SignedRequest) -> list[Permission]:
+    target = s3_target(request.path)
+    query = parse_qs(request.query, keep_blank_values=True)
+    if request.method == "POST" and "delete" in query:
+        return [Permission("s3:DeleteObject", f"arn:aws:s3:::{target.bucket}/{key}") for key in _deleted_keys(request)]
+    subresources = set(query) - {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "x-id"}
+    if subresources & {"tagging", "acl", "policy", "uploads", "uploadId", "versions", "delete", "cors", "lifecycle"}:
+        raise UnknownActionError(f"s3: {request.method} with {sorted(subresources)}")
+    if not target.key:
+        return [{"GET": list_permission, "HEAD": list_permission}[request.method](target.bucket)]
+    resource = f"arn:aws:s3:::{target.bucket}/{target.key}"
+    needed = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
+                          "DELETE": "s3:DeleteObject"}[request.method], resource)]  # fmt: skip
+    if "x-amz-tagging" in request.headers:
+        needed.append(Permission("s3:PutObjectTagging", resource))
+    if "x-amz-copy-source" in request.headers:
+        needed.append(Permission("s3:GetObject", f"arn:aws:s3:::{unquote(request.headers['x-amz-copy-source'])}"))
+    return needed
+
+
+def _deleted_keys(request: SignedRequest) -> list[str]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+    document = ElementTree.fromstring(request.body)  # noqa: S314 - signed by one of the program's own functions
+    return [key.text or "" for key in document.iterfind("{*}Object/{*}Key")]
+
+
+def _sqs(request: SignedRequest) -> list[Permission]:
+    """Both protocols of SQS: JSON, which the SDKs speak, and forms."""
+    if "x-amz-target" in request.headers:
+        operation = request.headers["x-amz-target"].removeprefix("AmazonSQS.").removesuffix("Batch")
+        queue_url = json.loads(request.body)["QueueUrl"]
+    else:
+        form = parse_qs(request.body.decode())
+        operation, queue_url = form["Action"][0], form["QueueUrl"][0]
+    account, name = queue_url.rsplit("/", 2)[1:]
+    return [Permission(f"sqs:{operation}", f"arn:aws:sqs:{_region(request)}:{account}:{name}")]
+
+
+def _sns(request: SignedRequest) -> list[Permission]:
+    form = parse_qs(request.body.decode())
+    return [Permission(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
+
+
+def _ssm(request: SignedRequest) -> list[Permission]:
+    operation = request.headers["x-amz-target"].removeprefix("AmazonSSM.")
+    name = json.loads(request.body)["Name"].removeprefix("/")
+    return [Permission(f"ssm:{operation}", f"arn:aws:ssm:{_region(request)}:{DEFAULT_ACCOUNT_ID}:parameter/{name}")]
+
+
+def _region(request: SignedRequest) -> str:
+    return request.headers["authorization"].split("/")[2]
+
+
+_SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {"s3": _s3, "sqs": _sqs, "sns": _sns, "ssm": _ssm}

@@ -1,0 +1,63 @@
+"""Who may call: access keys, and the policies each key's holder has."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.aws_checks.iam import Statement, evaluate, parse_policy
+
+
+@dataclass
+class Principal:
+    """The holder of one access key: a function's role, or the operator (`policies` None: may do anything)."""
+
+    name: str
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+    statements: Sequence[Statement] | None
+    used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def may(self, action: str, resource: str, context: Mapping[str, str]) -> bool:
+        """Whether the policies allow it. What they allow and is asked for is kept in `used`, for audits."""
+        if self.statements is None:
+            return True
+        allowed = evaluate(self.statements, action, resource, context)
+        if allowed:
+            self.used.add((action, resource))
+        return allowed
+
+    def environment(self) -> dict[str, str]:
+        """The variables in which Lambda hands a function its role's credentials."""
+        credentials = {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        if self.session_token:
+            credentials["AWS_SESSION_TOKEN"] = self.session_token
+        return credentials
+
+
+class Principals:
+    """The access keys of one run."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Principal] = {}
+        self.operator = self._add("operator", "AKIA", None, None)
+
+    def add_role(self, name: str, policies: Sequence[Mapping[str, Any]]) -> Principal:
+        """Temporary credentials of a role. Raises UnsupportedPolicyError for a policy that cannot be judged here."""
+        statements = [statement for policy in policies for statement in parse_policy(policy)]
+        return self._add(name, "ASIA", secrets.token_urlsafe(48), statements)
+
+    def find(self, access_key_id: str) -> Principal | None:
+        return self._by_key.get(access_key_id)
+
+    def _add(self, name: str, prefix: str, token: str | None, statements: Sequence[Statement] | None) -> Principal:
+        key = prefix + secrets.token_hex(8).upper()
+        principal = Principal(name, key, secrets.token_urlsafe(30), token, statements)
+        self._by_key[key] = principal
+        return principal

@@ -1,0 +1,321 @@
+"""API Gateway's HTTP API, served from the recorded routes, authorizers, integrations, CORS settings and stage.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html; events and answers are payload format 2.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request, Response
+
+from local.aws_checks.iam import matches
+from local.emulators.lambda_functions import Function, Functions
+from local.emulators.moto import ACCOUNT_ID
+from local.recording.recorder import Graph, ProgramError, Resource
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_MAX_BODY = 10 * 2**20  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+
+
+class HttpApi:
+    """A WSGI application for the one HTTP API of the program."""
+
+    def __init__(self, graph: Graph, functions: Functions, access_log: Path) -> None:
+        """Raises ProgramError for a route or authorizer that API Gateway could not call."""
+        self._api = graph.one("aws:apigatewayv2/api:Api")
+        stage = graph.one("aws:apigatewayv2/stage:Stage")
+        self._stage = stage.inputs["name"]
+        self._log_format = stage.inputs.get("accessLogSettings", {}).get("format")
+        self._access_log = access_log
+        self._throttle = _TokenBucket(stage.inputs.get("defaultRouteSettings", {}))
+        permissions = _Permissions(graph)
+        self._routes = [self._route(route, graph, functions, permissions) for route in _routes(graph)]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        call = _Call(str(uuid.uuid4()), request)
+        response = self._answer(call)
+        for name, value in self._cors_headers(request).items():
+            response.headers[name] = value
+        self._log(call, response)
+        return response(environ, start_response)
+
+    def _answer(self, call: _Call) -> Response:
+        request = call.request
+        if request.method == "OPTIONS" and request.headers.get("Origin"):
+            return self._preflight(request)
+        if not self._throttle.take():
+            return _message(429, "Too Many Requests")
+        if (request.content_length or 0) > _MAX_BODY:
+            return _message(413, "Request Entity Too Large")
+        for route in self._routes:
+            parameters = route.match(request)
+            if parameters is not None:
+                call.route = route
+                call.parameters = parameters
+                return self._run(call, route)
+        return _message(404, "Not Found")
+
+    def _run(self, call: _Call, route: _Route) -> Response:
+        context: Mapping[str, Any] | None = None
+        if route.authorizer is not None:
+            verdict = route.authorizer.judge(self._event(call, None))
+            if isinstance(verdict, Response):
+                return verdict
+            context = call.authorized = verdict
+        answer = route.function.invoke(self._event(call, context))
+        if answer.error is not None:
+            return _message(500, "Internal Server Error")
+        return _response(answer.payload)
+
+    def _event(self, call: _Call, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html"""
+        request, route = call.request, call.route
+        body = request.get_data()
+        is_text = request.mimetype.startswith("text/") or request.mimetype in ("application/json", "")
+        now = datetime.datetime.now(datetime.UTC)
+        event: dict[str, Any] = {
+            "version": "2.0",
+            "routeKey": route.key if route else "$default",
+            "rawPath": request.path,
+            "rawQueryString": request.query_string.decode(),
+            "headers": {name.lower(): value for name, value in request.headers.items()},
+            "requestContext": {
+                "accountId": ACCOUNT_ID,
+                "apiId": self._api.id,
+                "domainName": request.host,
+                "http": {
+                    "method": request.method,
+                    "path": request.path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": request.remote_addr,
+                    "userAgent": request.headers.get("User-Agent", ""),
+                },
+                "requestId": call.id,
+                "routeKey": route.key if route else "$default",
+                "stage": self._stage,
+                "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+                "timeEpoch": int(now.timestamp() * 1000),
+            },
+            "isBase64Encoded": not is_text,
+        }
+        if call.parameters:
+            event["pathParameters"] = call.parameters
+        if body:
+            event["body"] = body.decode() if is_text else base64.b64encode(body).decode()
+        if authorized is not None:
+            event["requestContext"]["authorizer"] = {"lambda": dict(authorized)}
+        return event
+
+    def _preflight(self, request: Request) -> Response:
+        cors = self._api.inputs.get("corsConfiguration")
+        if cors is None:
+            return _message(404, "Not Found")
+        response = Response(status=204)
+        if self._cors_headers(request):
+            response.headers["Access-Control-Allow-Methods"] = ",".join(cors.get("allowMethods", []))
+            response.headers["Access-Control-Allow-Headers"] = ",".join(cors.get("allowHeaders", []))
+            response.headers["Access-Control-Max-Age"] = str(cors.get("maxAge", 0))
+        return response
+
+    def _cors_headers(self, request: Request) -> dict[str, str]:
+        cors = self._api.inputs.get("corsConfiguration")
+        origin = request.headers.get("Origin")
+        if cors is None or origin is None:
+            return {}
+        allowed = cors.get("allowOrigins", [])
+        if "*" in allowed:
+            return {"Access-Control-Allow-Origin": "*"}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin in allowed else {}
+
+    def _log(self, call: _Call, response: Response) -> None:
+        if self._log_format is None:
+            return
+        context = {
+            "requestId": call.id,
+            "httpMethod": call.request.method,
+            "path": call.request.path,
+            "routeKey": call.route.key if call.route else "$default",
+            "status": str(response.status_code),
+            "protocol": "HTTP/1.1",
+            "identity.sourceIp": call.request.remote_addr or "",
+            "requestTime": datetime.datetime.now(datetime.UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "responseLength": str(response.calculate_content_length() or 0),
+            "responseLatency": str(int((time.monotonic() - call.started) * 1000)),
+            **{f"authorizer.{name}": str(value) for name, value in (call.authorized or {}).items()},
+        }
+        line = re.sub(r"\$context\.([\w.]+)", lambda match: context.get(match[1], "-"), self._log_format)
+        with self._access_log.open("a") as log:
+            log.write(line + "\n")
+
+    def _route(self, route: Resource, graph: Graph, functions: Functions, permissions: _Permissions) -> _Route:
+        key = route.inputs["routeKey"]
+        method, _, path = key.partition(" ")
+        integration_id = route.inputs["target"].removeprefix("integrations/")
+        integration = next(
+            r for r in graph.of_type("aws:apigatewayv2/integration:Integration") if r.id == integration_id
+        )
+        function = _function(integration.inputs["integrationUri"], functions)
+        execution_arn = self._api.outputs["executionArn"]
+        permissions.require(function, f"{execution_arn}/{self._stage}/{method}{path}", f"route {key}")
+        return _Route(key, method, _pattern(path), function, self._authorizer(route, graph, functions, permissions))
+
+    def _authorizer(
+        self, route: Resource, graph: Graph, functions: Functions, permissions: _Permissions
+    ) -> _Authorizer | None:
+        if route.inputs.get("authorizationType", "NONE") == "NONE":
+            return None
+        id_ = route.inputs["authorizerId"]
+        authorizer = next(r for r in graph.of_type("aws:apigatewayv2/authorizer:Authorizer") if r.id == id_)
+        function = _function(authorizer.inputs["authorizerUri"], functions)
+        permissions.require(
+            function, f"{self._api.outputs['executionArn']}/authorizers/{id_}", f"authorizer {authorizer.name}"
+        )
+        return _Authorizer(authorizer.inputs, function, self._api.outputs["executionArn"])
+
+
+@dataclass
+class _Call:
+    id: str
+    request: Request
+    started: float = field(default_factory=time.monotonic)
+    route: _Route | None = None
+    parameters: Mapping[str, str] | None = None
+    authorized: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Route:
+    key: str
+    method: str
+    path: re.Pattern[str]
+    function: Function
+    authorizer: _Authorizer | None
+
+    def match(self, request: Request) -> dict[str, str] | None:
+        match = self.path.fullmatch(request.path)
+        return match.groupdict() if match and self.method in ("ANY", request.method) else None
+
+
+class _Authorizer:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html"""
+
+    def __init__(self, inputs: Mapping[str, Any], function: Function, execution_arn: str) -> None:
+        if not inputs.get("enableSimpleResponses") or inputs.get("authorizerPayloadFormatVersion") != "2.0":
+            raise ProgramError("a local run knows Lambda authorizers with payload 2.0 and simple responses only")
+        self._sources = [source.removeprefix("$request.header.").lower() for source in inputs["identitySources"]]
+        self._ttl = inputs.get("authorizerResultTtlInSeconds", 300)
+        self._function = function
+        self._execution_arn = execution_arn
+        self._cache: dict[tuple[str, ...], tuple[float, Any]] = {}
+
+    def judge(self, event: dict[str, Any]) -> Mapping[str, Any] | Response:
+        """The authorizer's context, or the answer to give instead."""
+        identity = tuple(event["headers"].get(source, "") for source in self._sources)
+        if not all(identity):
+            return _message(401, "Unauthorized")
+        expires, verdict = self._cache.get(identity, (0.0, None))
+        if time.monotonic() >= expires:
+            method, path = event["requestContext"]["http"]["method"], event["rawPath"]
+            answer = self._function.invoke(
+                {
+                    **event,
+                    "type": "REQUEST",
+                    "routeArn": f"{self._execution_arn}/$default/{method}{path}",
+                    "identitySource": list(identity),
+                }
+            )
+            if answer.error is not None or not isinstance(answer.payload, dict):
+                return _message(500, "Internal Server Error")
+            verdict = answer.payload
+            self._cache[identity] = (time.monotonic() + self._ttl, verdict)
+        if verdict.get("isAuthorized") is not True:
+            return _message(403, "Forbidden")
+        return verdict.get("context") or {}
+
+
+class _Permissions:
+    """The functions' resource policies: who may invoke them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._permissions = graph.of_type("aws:lambda/permission:Permission")
+
+    def require(self, function: Function, source_arn: str, caller: str) -> None:
+        names = (function.arn, function.arn.rsplit(":", 1)[-1])
+        for inputs in (permission.inputs for permission in self._permissions):
+            if (
+                inputs["function"] in names
+                and inputs["action"] == "lambda:InvokeFunction"
+                and inputs["principal"] == "apigateway.amazonaws.com"
+                and matches(inputs.get("sourceArn", "*"), source_arn)
+            ):
+                return
+        raise ProgramError(f"{caller} may not invoke {function.name}: no permission admits {source_arn}")
+
+
+class _TokenBucket:
+    """A stage's throttling: `throttlingRateLimit` requests a second, bursts of `throttlingBurstLimit`."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._rate = settings.get("throttlingRateLimit", 10_000)
+        self._burst = settings.get("throttlingBurstLimit", 5_000)
+        self._tokens = float(self._burst)
+        self._filled = time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+            self._filled = now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
+def _routes(graph: Graph) -> list[Resource]:
+    """Most specific first: API Gateway prefers a full match over one with parameters."""
+    return sorted(graph.of_type("aws:apigatewayv2/route:Route"), key=lambda route: route.inputs["routeKey"].count("{"))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{\w+\+?\})", path)
+    return re.compile("".join(_part_pattern(part) if part.startswith("{") else re.escape(part) for part in parts))
+
+
+def _part_pattern(part: str) -> str:
+    name = part.strip("{}")
+    return f"(?P<{name[:-1]}>.+)" if name.endswith("+") else f"(?P<{name}>[^/]+)"
+
+
+def _function(invoke_uri: str, functions: Functions) -> Function:
+    for arn, function in functions.by_arn.items():
+        if arn in invoke_uri:
+            return function
+    raise ProgramError(f"no function has the invocation URI {invoke_uri}")
+
+
+def _response(payload: Any) -> Response:
+    if not isinstance(payload, dict) or "statusCode" not in payload:
+        return Response(json.dumps(payload), content_type="application/json")
+    body = payload.get("body") or ""
+    data = base64.b64decode(body) if payload.get("isBase64Encoded") else body.encode()
+    return Response(data, status=payload["statusCode"], headers=payload.get("headers") or {})
+
+
+def _message(status: int, message: str) -> Response:
+    return Response(json.dumps({"message": message}), status=status, content_type="application/json")

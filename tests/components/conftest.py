@@ -1,0 +1,314 @@
+"""Runs the program and single components under the recorder.
+
+What this proves: which resources are registered, with which inputs, parents and dependencies. What it cannot prove:
+that AWS takes the inputs, that a policy is enough at run time, what a change of an input replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from lambda_packages import build
+from lambda_packages.build import Package
+from local.recording.recorder import Create, Graph, Resource, run_program
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+LAYERS = {
+    "authorize": ["jwt"],
+    "presign_upload": [],
+    "upload_status": [],
+    "current_avatar": [],
+    "process_avatar": ["heif", "imaging"],
+    "profile": ["postgres"],
+    "migrate_database": ["alembic", "postgres"],
+}
+SECRET_KEYS = ("avatars:databaseUrl",)
+"""What is kept secret in the tests' configuration, as it has to be in a stack's."""
+
+Computed = Mapping[str, Any]
+
+
+def arn(service: str, rest: str, region: str = REGION) -> str:
+    return f"arn:aws:{service}:{region}:{ACCOUNT}:{rest}"
+
+
+def physical(resource: Resource) -> str:
+    """The name given, or one as Pulumi makes up."""
+    return resource.inputs.get("name") or f"{resource.name}-abc1234"
+
+
+def _bucket(r: Resource) -> Computed:
+    name = r.inputs.get("bucket") or physical(r)
+    return {
+        "id": name,
+        "bucket": name,
+        "arn": f"arn:aws:s3:::{name}",
+        "bucketRegionalDomainName": f"{name}.s3.{REGION}.amazonaws.com",
+    }
+
+
+def _queue(r: Resource) -> Computed:
+    name = physical(r)
+    url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+    return {"id": url, "url": url, "name": name, "arn": arn("sqs", name)}
+
+
+def _function(r: Resource) -> Computed:
+    function_arn = arn("lambda", f"function:{physical(r)}")
+    path = f"lambda:path/2015-03-31/functions/{function_arn}/invocations"
+    invoke_arn = f"arn:aws:apigateway:{REGION}:{path}"
+    return {"name": physical(r), "arn": function_arn, "invokeArn": invoke_arn}
+
+
+def _certificate(r: Resource) -> Computed:
+    domain = r.inputs["domainName"]
+    proof = {
+        "domainName": domain,
+        "resourceRecordName": f"_proof.{domain}.",
+        "resourceRecordType": "CNAME",
+        "resourceRecordValue": "_value.acm-validations.aws.",
+    }
+    certificate_arn = arn("acm", f"certificate/{r.name}", r.inputs.get("region", REGION))
+    return {"arn": certificate_arn, "domainValidationOptions": [proof]}
+
+
+def _domain_name(r: Resource) -> Computed:
+    target = {"targetDomainName": f"d-abc.execute-api.{REGION}.amazonaws.com", "hostedZoneId": "ZAPIGATEWAY"}
+    return {
+        "id": r.inputs["domainName"],
+        "domainNameConfiguration": {**r.inputs["domainNameConfiguration"], **target},
+    }
+
+
+def _named(service: str, resource: str) -> Callable[[Resource], Computed]:
+    return lambda r: {"name": physical(r), "arn": arn(service, f"{resource}{physical(r)}")}
+
+
+def _cloud_control(r: Resource) -> Computed:
+    """What RDS says of a cluster that CloudFormation named."""
+    assert r.inputs["typeName"] == "AWS::RDS::DBCluster"
+    facts = {
+        "DBClusterIdentifier": f"rds-{r.name}",
+        "DBClusterArn": arn("rds", f"cluster:rds-{r.name}"),
+        "DBClusterResourceId": "cluster-ABCDEFGHIJKL01234",
+        "Endpoint": {"Address": f"rds-{r.name}.cluster-abc.{REGION}.rds.amazonaws.com", "Port": "5432"},
+    }
+    return {"properties": json.dumps({**json.loads(r.inputs["desiredState"]), **facts})}
+
+
+# What AWS would compute, for each type the program makes. Reading any other output of these types is an error, and so
+# is a type that is not here.
+COMPUTED: dict[str, Callable[[Resource], Computed]] = {
+    "pulumi:providers:aws": lambda r: {},
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": lambda r: {},
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": lambda r: {},
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": lambda r: {},
+    "aws:s3/bucketVersioning:BucketVersioning": lambda r: {},
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": lambda r: {},
+    "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": lambda r: {},
+    "aws:s3/bucketPolicy:BucketPolicy": lambda r: {},
+    "aws:s3/bucketNotification:BucketNotification": lambda r: {},
+    "aws:s3/bucketObjectv2:BucketObjectv2": lambda r: {},
+    "aws:cloudfront/originAccessControl:OriginAccessControl": lambda r: {},
+    "aws:cloudfront/cachePolicy:CachePolicy": lambda r: {},
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": lambda r: {},
+    "aws:cloudfront/distribution:Distribution": lambda r: {
+        "arn": f"arn:aws:cloudfront::{ACCOUNT}:distribution/{r.name}",
+        "domainName": "d111111abcdef8.cloudfront.net",
+        "hostedZoneId": "ZCLOUDFRONT",
+    },
+    "aws:cloudwatch/logDeliverySource:LogDeliverySource": lambda r: {
+        "name": physical(r),
+        "arn": arn("logs", f"delivery-source:{physical(r)}", "us-east-1"),
+    },
+    "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": lambda r: {
+        "arn": arn("logs", f"delivery-destination:{physical(r)}", "us-east-1")
+    },
+    "aws:cloudwatch/logDelivery:LogDelivery": lambda r: {},
+    "aws:cloudwatch/logGroup:LogGroup": lambda r: {
+        "name": physical(r),
+        "arn": arn("logs", f"log-group:{physical(r)}"),
+    },
+    "aws:cloudwatch/metricAlarm:MetricAlarm": lambda r: {},
+    "aws:acm/certificate:Certificate": _certificate,
+    "aws:acm/certificateValidation:CertificateValidation": lambda r: {},
+    "aws:route53/record:Record": lambda r: {"fqdn": r.inputs["name"].rstrip(".")},
+    "aws:sqs/queue:Queue": _queue,
+    "aws:sqs/queuePolicy:QueuePolicy": lambda r: {},
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": lambda r: {},
+    "aws:sns/topic:Topic": lambda r: {"arn": arn("sns", physical(r))},
+    "aws:sns/topicPolicy:TopicPolicy": lambda r: {},
+    "aws:sns/topicSubscription:TopicSubscription": lambda r: {},
+    "aws:iam/role:Role": lambda r: {"name": physical(r), "arn": f"arn:aws:iam::{ACCOUNT}:role/{physical(r)}"},
+    "aws:iam/rolePolicy:RolePolicy": lambda r: {},
+    "aws:lambda/function:Function": _function,
+    "aws:lambda/layerVersion:LayerVersion": lambda r: {"arn": arn("lambda", f"layer:{r.inputs['layerName']}:1")},
+    "aws:lambda/permission:Permission": lambda r: {},
+    "aws:lambda/eventSourceMapping:EventSourceMapping": lambda r: {},
+    "aws:lambda/invocation:Invocation": lambda r: {},
+    "aws:ssm/parameter:Parameter": lambda r: {**_named("ssm", "parameter/")(r), "version": 1},
+    "aws:ec2/vpc:Vpc": lambda r: {"region": REGION},
+    "aws:ec2/subnet:Subnet": lambda r: {},
+    "aws:ec2/routeTable:RouteTable": lambda r: {},
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": lambda r: {},
+    "aws:ec2/vpcEndpoint:VpcEndpoint": lambda r: {"prefixListId": "pl-6da54004"},
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": lambda r: {},
+    "aws:ec2/securityGroup:SecurityGroup": lambda r: {},
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": lambda r: {},
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": lambda r: {},
+    "aws:rds/subnetGroup:SubnetGroup": _named("rds", "subgrp:"),
+    "aws:rds/clusterParameterGroup:ClusterParameterGroup": _named("rds", "cluster-pg:"),
+    "aws:rds/clusterInstance:ClusterInstance": lambda r: {},
+    "aws:cloudcontrol/resource:Resource": _cloud_control,
+    "aws:cognito/userPool:UserPool": lambda r: {
+        "id": f"{REGION}_AbCdEfGhI",
+        "endpoint": f"cognito-idp.{REGION}.amazonaws.com/{REGION}_AbCdEfGhI",
+    },
+    "aws:cognito/userPoolClient:UserPoolClient": lambda r: {"id": "1example23456789"},
+    "aws:apigatewayv2/api:Api": lambda r: {
+        "id": "a1b2c3d4e5",
+        "apiEndpoint": f"https://a1b2c3d4e5.execute-api.{REGION}.amazonaws.com",
+        "executionArn": arn("execute-api", "a1b2c3d4e5"),
+    },
+    "aws:apigatewayv2/authorizer:Authorizer": lambda r: {"id": "auth01"},
+    "aws:apigatewayv2/integration:Integration": lambda r: {},
+    "aws:apigatewayv2/route:Route": lambda r: {},
+    "aws:apigatewayv2/stage:Stage": lambda r: {},
+    "aws:apigatewayv2/domainName:DomainName": _domain_name,
+    "aws:apigatewayv2/apiMapping:ApiMapping": lambda r: {},
+}
+
+
+def create(resource: Resource) -> tuple[str, Computed]:
+    computed = {**COMPUTED[resource.type](resource)}
+    return computed.pop("id", f"{resource.name}-id"), computed
+
+
+def invoke(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    if token == "aws:index/getCallerIdentity:getCallerIdentity":
+        return {"accountId": ACCOUNT, "arn": "", "userId": "", "id": ACCOUNT}
+    if token == "aws:route53/getZone:getZone":
+        assert args == {"name": "example.com", "privateZone": False}
+        return {"zoneId": "ZLOOKEDUP", "name": "example.com", "id": "ZLOOKEDUP"}
+    if token == "aws:index/getAvailabilityZones:getAvailabilityZones":
+        filters = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+        assert args == {"state": "available", "filters": filters}
+        return {"names": [f"{REGION}{letter}" for letter in "abc"], "id": REGION, "zoneIds": [], "groupNames": []}
+    raise AssertionError(f"{token} is not answered in these tests")
+
+
+def project_config() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+
+
+def as_pulumi_stores(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def stack_config(settings: Mapping[str, object]) -> dict[str, str]:
+    """The project's defaults and what a stack sets, as the engine hands them to a program. None takes a key away."""
+    defaults = {f"avatars:{key}": schema["default"] for key, schema in project_config().items()}
+    named = {key if ":" in key else f"avatars:{key}": value for key, value in settings.items()}
+    merged = {**defaults, "aws:region": REGION, **named}
+    return {key: as_pulumi_stores(value) for key, value in merged.items() if value is not None}
+
+
+def run_main(
+    config: Mapping[str, str],
+    *,
+    preview: bool = False,
+    secret_keys: tuple[str, ...] = SECRET_KEYS,
+    create: Create = create,
+) -> Graph:
+    return run_program(
+        ROOT / "__main__.py", config=config, secret_keys=secret_keys, create=create, invoke=invoke, preview=preview
+    )
+
+
+class RunStack(Protocol):
+    def __call__(
+        self, settings: Mapping[str, object] = ..., *, preview: bool = ..., secret_keys: tuple[str, ...] = ...
+    ) -> Graph: ...
+
+
+RunAlone = Callable[[Callable[[], object]], Graph]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _outputs_in_texts_are_errors() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_ERROR_OUTPUT_STRING", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
+    """Packages with next to nothing in them: what is in a package is tested with the packages."""
+    folder = tmp_path_factory.mktemp("packages")
+
+    def archive(name: str) -> Path:
+        path = folder / f"{name}.zip"
+        with zipfile.ZipFile(path, "w") as content:
+            content.writestr("empty", "")
+        return path
+
+    return {
+        name: Package(
+            name=name,
+            archive=archive(name),
+            handler=f"functions.{name}.handler.handle",
+            layers={layer: archive(layer) for layer in layers},
+        )
+        for name, layers in LAYERS.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def recorded() -> dict[str, Graph]:
+    """What has been run already: a run takes half a second, and many tests look at the same one."""
+    return {}
+
+
+@pytest.fixture
+def run_stack(packages: dict[str, Package], recorded: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
+    """Runs the real __main__.py with the project's defaults and the given settings, once for each."""
+    monkeypatch.setattr(build, "build", lambda: packages)
+
+    def run(
+        settings: Mapping[str, object] | None = None,
+        *,
+        preview: bool = False,
+        secret_keys: tuple[str, ...] = SECRET_KEYS,
+    ) -> Graph:
+        config = stack_config(settings or {})
+        key = repr((sorted(config.items()), preview, secret_keys))
+        if key not in recorded:
+            recorded[key] = run_main(config, preview=preview, secret_keys=secret_keys)
+        return recorded[key]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_alone() -> RunAlone:
+    """Runs a program of the test's own, with no configuration at all."""
+
+    def run(program: Callable[[], object]) -> Graph:
+        return run_program(program, config={}, create=create, invoke=invoke)
+
+    return run
+
+
+def document(policy: str) -> list[dict[str, Any]]:
+    """The statements of a policy document."""
+    return json.loads(policy)["Statement"]

@@ -1,0 +1,102 @@
+"""Identity, used alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.identity import Identity, IdentityArgs
+from local.recording.recorder import Graph
+from tests.components.conftest import RunAlone
+
+POOL = "aws:cognito/userPool:UserPool"
+CLIENT = "aws:cognito/userPoolClient:UserPoolClient"
+
+
+@pytest.fixture(scope="module")
+def own(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: Identity("identity", IdentityArgs()))
+
+
+def test_a_pool_of_its_own_signs_in_by_email_with_good_passwords_and_a_second_factor_for_who_wants_it(
+    own: Graph,
+) -> None:
+    pool = own.one(POOL)
+    assert pool.inputs == {
+        "usernameAttributes": ["email"],
+        "autoVerifiedAttributes": ["email"],
+        "adminCreateUserConfig": {"allowAdminCreateUserOnly": True},
+        "usernameConfiguration": {"caseSensitive": False},
+        "passwordPolicy": {
+            "minimumLength": 12,
+            "requireLowercase": True,
+            "requireUppercase": True,
+            "requireNumbers": True,
+            "requireSymbols": True,
+            "temporaryPasswordValidityDays": 7,
+        },
+        "mfaConfiguration": "OPTIONAL",
+        "softwareTokenMfaConfiguration": {"enabled": True},
+        "accountRecoverySetting": {"recoveryMechanisms": [{"name": "verified_email", "priority": 1}]},
+        "deletionProtection": "ACTIVE",
+    }
+    assert (pool.protect, pool.retain_on_delete) == (True, True)
+
+
+def test_its_client_has_no_secret_and_short_lived_tokens_that_can_be_revoked(own: Graph) -> None:
+    assert own.one(CLIENT).inputs == {
+        "userPoolId": "eu-west-1_AbCdEfGhI",
+        "generateSecret": False,
+        "explicitAuthFlows": [
+            "ALLOW_USER_SRP_AUTH",
+            "ALLOW_USER_PASSWORD_AUTH",
+            "ALLOW_REFRESH_TOKEN_AUTH",
+        ],
+        "preventUserExistenceErrors": "ENABLED",
+        "enableTokenRevocation": True,
+        "accessTokenValidity": 1,
+        "idTokenValidity": 1,
+        "refreshTokenValidity": 30,
+        "tokenValidityUnits": {"accessToken": "hours", "idToken": "hours", "refreshToken": "days"},
+    }
+
+
+def test_without_protection_the_pool_can_be_deleted(run_alone: RunAlone) -> None:
+    pool = run_alone(lambda: Identity("identity", IdentityArgs(protect=False))).one(POOL)
+    assert pool.inputs["deletionProtection"] == "INACTIVE"
+    assert (pool.protect, pool.retain_on_delete) == (False, False)
+
+
+def test_a_given_pool_is_only_referred_to_also_in_another_region(run_alone: RunAlone) -> None:
+    given = IdentityArgs(user_pool_id="us-east-1_Given", client_id="given")
+    graph = run_alone(lambda: Identity("identity", given))
+    assert graph.of_type(POOL) == graph.of_type(CLIENT) == []
+    assert graph.one("avatars:index:Identity").component_outputs == {
+        "user_pool_id": "us-east-1_Given",
+        "client_id": "given",
+        "issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Given",
+        "sign_in_url": "https://cognito-idp.us-east-1.amazonaws.com",
+    }
+
+
+def test_what_it_gives(own: Graph) -> None:
+    assert own.one("avatars:index:Identity").component_outputs == {
+        "user_pool_id": "eu-west-1_AbCdEfGhI",
+        "client_id": "1example23456789",
+        "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI",
+        "sign_in_url": "https://cognito-idp.eu-west-1.amazonaws.com",
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ({"user_pool_id": "us-east-1_Given"}, "both of user_pool_id and client_id, or neither"),
+        ({"client_id": "given"}, "both of user_pool_id and client_id, or neither"),
+        ({"user_pool_id": "pool", "client_id": "given"}, "user_pool_id is 'pool'; allowed is the id of a Cognito"),
+    ],
+)
+def test_wrong_arguments_are_refused(args: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        IdentityArgs(**args)

@@ -1,0 +1,109 @@
+"""ProfilePage, used alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.profile_page import ProfilePage, ProfilePageArgs
+from tests.components.conftest import RunAlone
+
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+PAGE = """<!doctype html>
+<meta http-equiv="Content-Security-Policy" content="connect-src 'self' ${api_url} ${uploads_url} ${sign_in_url}">
+<script type="module" src="${base}profile/page.js" data-client="${client_id}"></script>
+<p>Costs $$1.</p>
+"""
+
+
+def folder_with(tmp_path: Path, page: str) -> Path:
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "profile.html").write_text(page)
+    return tmp_path
+
+
+def args(page_folder: Path, **settings: Any) -> ProfilePageArgs:
+    given: dict[str, Any] = {
+        "bucket_name": "assets",
+        "cdn_url": "https://cdn.example.com",
+        "base_path": "/web/0123456789abcdef/",
+        "api_url": "https://api.example.com",
+        "uploads_url": "https://uploads.s3.eu-west-1.amazonaws.com",
+        "sign_in_url": "https://cognito-idp.eu-west-1.amazonaws.com",
+        "client_id": "client1",
+        "folder": page_folder,
+    }
+    return ProfilePageArgs(**{**given, **settings})
+
+
+def test_the_page_knows_where_everything_is(run_alone: RunAlone, tmp_path: Path) -> None:
+    graph = run_alone(lambda: ProfilePage("page", args(folder_with(tmp_path, PAGE))))
+    hosts = (
+        "https://api.example.com https://uploads.s3.eu-west-1.amazonaws.com https://cognito-idp.eu-west-1.amazonaws.com"
+    )
+    assert graph.one(OBJECT).inputs == {
+        "bucket": "assets",
+        "key": "profile",
+        "content": (
+            "<!doctype html>\n"
+            f'<meta http-equiv="Content-Security-Policy" content="connect-src \'self\' {hosts}">\n'
+            '<script type="module" src="/web/0123456789abcdef/profile/page.js" data-client="client1"></script>\n'
+            "<p>Costs $1.</p>\n"
+        ),
+        "contentType": "text/html; charset=utf-8",
+        "cacheControl": "public, max-age=60",
+        "overrideProvider": {"defaultTags": {"tags": {}}},
+    }
+
+
+def test_what_it_gives(run_alone: RunAlone, tmp_path: Path) -> None:
+    graph = run_alone(lambda: ProfilePage("page", args(folder_with(tmp_path, PAGE))))
+    assert graph.one("avatars:index:ProfilePage").component_outputs == {"url": "https://cdn.example.com/profile"}
+
+
+def test_no_value_can_write_html(run_alone: RunAlone, tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, PAGE)
+
+    def program() -> None:
+        ProfilePage("page", args(folder, client_id=pulumi.Output.from_input('"><script>&')))
+
+    graph = run_alone(program)
+    assert 'data-client="&quot;&gt;&lt;script&gt;&amp;"' in graph.one(OBJECT).inputs["content"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("${client_id}", "${client}"), r"has the unknown placeholders \['client'\] and lacks \['client_id'\]"),
+        (("${base}", "/web/"), r"has the unknown placeholders \[\] and lacks \['base'\]"),
+        (("<p>", "<p>${name} $title: "), r"has the unknown placeholders \['name', 'title'\] and lacks \[\]"),
+        (("$$1", "$1"), r"has a \$ that begins no placeholder; one that is meant is written \$\$"),
+    ],
+)
+def test_a_page_that_asks_for_something_else_is_refused(
+    tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    folder = folder_with(tmp_path, PAGE.replace(*change))
+    with pytest.raises(ValueError, match=rf"profile\.html {complaint}"):
+        args(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"folder": Path("nowhere")},
+            r"folder is PosixPath\('nowhere'\); allowed is the path of a folder with profile/pro",
+        ),
+        ({"api_url": "api.example.com"}, "api_url is 'api.example.com'; allowed is an https:// URL"),
+        ({"sign_in_url": "http://a.example"}, "sign_in_url is 'http://a.example'; allowed is an https:// URL"),
+        ({"client_id": ""}, "client_id is ''; allowed is the id of an app client"),
+    ],
+)
+def test_wrong_arguments_are_refused(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:
+    folder = folder_with(tmp_path, PAGE)
+    with pytest.raises(ValueError, match=complaint):
+        args(folder, **settings)

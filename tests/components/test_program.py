@@ -1,0 +1,433 @@
+"""The whole program, as `pulumi up` would run it."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections import Counter
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from lambda_packages import build
+from local.recording.recorder import Graph, Recorder, Resource
+from tests.components.conftest import ROOT, RunStack, document, run_main, stack_config
+from tests.components.invariants import INVARIANTS, Invariant, component_classes, data_is_protected
+
+DOMAIN = {"domain": "example.com", "hostedZoneId": "Z0123456789"}
+GIVEN_POOL = {"userPoolId": "us-east-1_GivenPool", "userPoolClientId": "givenclient"}
+DATABASE_URL = "postgresql://app:s3cret@db.example.com/app"
+GIVEN_DATABASE = {"databaseUrl": DATABASE_URL}
+GIVEN_DATABASE_IN_A_VPC = {
+    **GIVEN_DATABASE,
+    "databaseSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    "databaseSecurityGroupIds": ["sg-0123456789abcdef0"],
+}
+AURORA = {"database": "aurora"}
+EVERYTHING = {
+    **DOMAIN,
+    **AURORA,
+    "allowedOrigins": ["https://app.example.com", "http://localhost:3000"],
+    "webhookUrl": "https://hooks.example.com/avatars",
+    "alarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:on-call",
+    "webAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/cdn/1b2c",
+    "uploadsBucketName": "our-uploads",
+    "assetsBucketName": "our-assets",
+}
+STACKS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "a domain": DOMAIN,
+    "a pool": GIVEN_POOL,
+    "a database": GIVEN_DATABASE,
+    "a database in a VPC": GIVEN_DATABASE_IN_A_VPC,
+    "aurora": AURORA,
+    "everything": EVERYTHING,
+}
+WEB_FILES = [path for path in (ROOT / "web").rglob("*") if path.is_file() and path.name != "profile.html"]
+
+in_each_stack = pytest.mark.parametrize("settings", STACKS.values(), ids=STACKS.keys())
+
+
+@in_each_stack
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.__name__)
+def test_every_stack_keeps_the_rule(run_stack: RunStack, settings: dict[str, Any], invariant: Invariant) -> None:
+    assert invariant(run_stack(settings)) == []
+
+
+@in_each_stack
+def test_a_preview_shows_exactly_what_an_update_makes(run_stack: RunStack, settings: dict[str, Any]) -> None:
+    assert set(run_stack(settings, preview=True).resources) == set(run_stack(settings).resources)
+
+
+def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
+    assert types(run_stack()) == {
+        "pulumi:providers:aws": 1,
+        "avatars:index:AssetsCdn": 1,
+        "avatars:index:AvatarPipeline": 1,
+        "avatars:index:Identity": 1,
+        "avatars:index:PrivateBucket": 3,
+        "avatars:index:PythonFunction": 5,
+        "avatars:index:UploadApi": 1,
+        "avatars:index:WebModules": 1,
+        "aws:apigatewayv2/api:Api": 1,
+        "aws:apigatewayv2/authorizer:Authorizer": 1,
+        "aws:apigatewayv2/integration:Integration": 3,
+        "aws:apigatewayv2/route:Route": 3,
+        "aws:apigatewayv2/stage:Stage": 1,
+        "aws:cloudfront/cachePolicy:CachePolicy": 1,
+        "aws:cloudfront/distribution:Distribution": 1,
+        "aws:cloudfront/originAccessControl:OriginAccessControl": 1,
+        "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": 2,
+        "aws:cloudwatch/logDelivery:LogDelivery": 1,
+        "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": 1,
+        "aws:cloudwatch/logDeliverySource:LogDeliverySource": 1,
+        "aws:cloudwatch/logGroup:LogGroup": 6,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": 2,
+        "aws:cognito/userPool:UserPool": 1,
+        "aws:cognito/userPoolClient:UserPoolClient": 1,
+        "aws:iam/role:Role": 5,
+        "aws:iam/rolePolicy:RolePolicy": 5,
+        "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
+        "aws:lambda/function:Function": 5,
+        "aws:lambda/layerVersion:LayerVersion": 3,
+        "aws:lambda/permission:Permission": 4,
+        "aws:s3/bucket:Bucket": 3,
+        "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": 1,
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 3,
+        "aws:s3/bucketNotification:BucketNotification": 1,
+        "aws:s3/bucketObjectv2:BucketObjectv2": 2 + len(WEB_FILES) + 1,
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls": 3,
+        "aws:s3/bucketPolicy:BucketPolicy": 3,
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 3,
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 3,
+        "aws:s3/bucketVersioning:BucketVersioning": 1,
+        "aws:sns/topic:Topic": 1,
+        "aws:sns/topicPolicy:TopicPolicy": 1,
+        "aws:sqs/queue:Queue": 2,
+        "aws:sqs/queuePolicy:QueuePolicy": 2,
+        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": 1,
+    }
+
+
+def test_a_domain_adds_hosts_certificates_and_records_and_nothing_else(run_stack: RunStack) -> None:
+    assert types(run_stack(DOMAIN)) - types(run_stack()) == {
+        "avatars:index:ValidatedCertificate": 2,
+        "aws:acm/certificate:Certificate": 2,
+        "aws:acm/certificateValidation:CertificateValidation": 2,
+        "aws:apigatewayv2/apiMapping:ApiMapping": 1,
+        "aws:apigatewayv2/domainName:DomainName": 1,
+        "aws:route53/record:Record": 6,
+    }
+
+
+def test_a_given_user_pool_takes_the_place_of_the_stacks_own(run_stack: RunStack) -> None:
+    own, given = run_stack(), run_stack(GIVEN_POOL)
+    assert types(own) - types(given) == {
+        "aws:cognito/userPool:UserPool": 1,
+        "aws:cognito/userPoolClient:UserPoolClient": 1,
+    }
+    assert environment(given, "avatars-api-authorize") == {
+        "ISSUER": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_GivenPool",
+        "CLIENT_ID": "givenclient",
+    }
+    assert given.exports["userPoolId"] == "us-east-1_GivenPool"
+    assert given.exports["userPoolClientId"] == "givenclient"
+
+
+def test_a_webhook_adds_its_subscription_and_a_queue_with_an_alarm_behind_it(run_stack: RunStack) -> None:
+    with_webhook = run_stack({"webhookUrl": "https://hooks.example.com/avatars"})
+    assert types(with_webhook) - types(run_stack()) == {
+        "aws:sns/topicSubscription:TopicSubscription": 1,
+        "aws:sqs/queue:Queue": 1,
+        "aws:sqs/queuePolicy:QueuePolicy": 1,
+        "aws:cloudwatch/metricAlarm:MetricAlarm": 1,
+    }
+
+
+PROFILES = {
+    "avatars:index:ProfileApi": 1,
+    "avatars:index:ProfilePage": 1,
+    "avatars:index:PythonFunction": 2,
+    "aws:apigatewayv2/integration:Integration": 3,
+    "aws:apigatewayv2/route:Route": 3,
+    "aws:cloudwatch/logGroup:LogGroup": 2,
+    "aws:iam/role:Role": 2,
+    "aws:iam/rolePolicy:RolePolicy": 2,
+    "aws:lambda/function:Function": 2,
+    "aws:lambda/invocation:Invocation": 1,
+    "aws:lambda/layerVersion:LayerVersion": 2,
+    "aws:lambda/permission:Permission": 3,
+    "aws:s3/bucketObjectv2:BucketObjectv2": 1,
+}
+
+
+@pytest.mark.parametrize("settings", [GIVEN_DATABASE, GIVEN_DATABASE_IN_A_VPC], ids=["outside", "in a VPC"])
+def test_a_database_adds_profiles_and_the_parameter_with_its_url(
+    run_stack: RunStack, settings: dict[str, object]
+) -> None:
+    assert types(run_stack(settings)) - types(run_stack()) == {
+        **PROFILES,
+        "avatars:index:GivenDatabase": 1,
+        "aws:ssm/parameter:Parameter": 1,
+    }
+
+
+def test_aurora_adds_profiles_and_a_cluster_in_a_network_of_its_own(run_stack: RunStack) -> None:
+    assert types(run_stack(AURORA)) - types(run_stack()) == {
+        **PROFILES,
+        "avatars:index:AuroraDatabase": 1,
+        "avatars:index:PrivateNetwork": 1,
+        "aws:cloudcontrol/resource:Resource": 1,
+        "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": 1,
+        "aws:ec2/routeTable:RouteTable": 1,
+        "aws:ec2/routeTableAssociation:RouteTableAssociation": 2,
+        "aws:ec2/securityGroup:SecurityGroup": 2,
+        "aws:ec2/subnet:Subnet": 2,
+        "aws:ec2/vpc:Vpc": 1,
+        "aws:ec2/vpcEndpoint:VpcEndpoint": 1,
+        "aws:rds/clusterInstance:ClusterInstance": 1,
+        "aws:rds/clusterParameterGroup:ClusterParameterGroup": 1,
+        "aws:rds/subnetGroup:SubnetGroup": 1,
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": 2,
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": 1,
+    }
+
+
+def test_with_a_database_of_ones_own_both_functions_read_its_address(run_stack: RunStack) -> None:
+    graph = run_stack(GIVEN_DATABASE_IN_A_VPC)
+    parameter = graph.one("aws:ssm/parameter:Parameter")
+    assert parameter.inputs["value"] == DATABASE_URL
+    for name in ("avatars-profiles-profile", "avatars-profiles-migrate-database"):
+        function = graph.one("aws:lambda/function:Function", name)
+        assert function.inputs["environment"]["variables"]["DATABASE_URL_PARAMETER"] == parameter.outputs["name"]
+        assert function.inputs["vpcConfig"] == {
+            "subnetIds": GIVEN_DATABASE_IN_A_VPC["databaseSubnetIds"],
+            "securityGroupIds": GIVEN_DATABASE_IN_A_VPC["databaseSecurityGroupIds"],
+        }
+
+
+def test_with_aurora_only_the_migrations_are_the_schemas_owner(run_stack: RunStack) -> None:
+    graph = run_stack(AURORA)
+    migrating, serving = (environment(graph, f"avatars-profiles-{name}") for name in ("migrate-database", "profile"))
+    assert (migrating["PGUSER"], migrating["APP_USER"]) == ("avatars_owner", serving["PGUSER"])
+    assert "APP_USER" not in serving
+    for name, user in (("migrate-database", "avatars_owner"), ("profile", "profiles")):
+        statements = document(graph.named(f"avatars-profiles-{name}-policy").inputs["policy"])
+        (connect,) = [s for s in statements if s["Action"] == "rds-db:connect"]
+        assert connect["Resource"].endswith(f"/{user}")
+
+
+def test_the_databases_url_is_secret_wherever_it_goes(run_stack: RunStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the wire to the engine, which encrypts in the state what is marked, and nothing else."""
+    sent: list[Any] = []
+
+    class Listening(Recorder):
+        def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
+            sent.append(MessageToDict(request.object))
+            return super().RegisterResource(request)
+
+        def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
+            sent.append(MessageToDict(request.outputs))
+            return super().RegisterResourceOutputs(request)
+
+    monkeypatch.setattr("local.recording.recorder.Recorder", Listening)
+    url = DATABASE_URL.replace("s3cret", "another-s3cret")
+    for preview in (False, True):
+        sent.clear()
+        run_stack({"databaseUrl": url}, preview=preview)
+        assert json.dumps(sent).count(url) == 1
+        assert json.dumps(without_secrets(sent)).count(url) == 0
+
+
+def without_secrets(value: Any) -> Any:
+    """What the engine is sent in the clear: https://www.pulumi.com/docs/iac/concepts/secrets/"""
+    if isinstance(value, dict):
+        if "1b47061264138c4ac30d75fd1eb44270" in value.values():
+            return "[secret]"
+        return {name: without_secrets(item) for name, item in value.items()}
+    return [without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_page_is_made_of_the_stacks_own_addresses(run_stack: RunStack) -> None:
+    graph = run_stack({**GIVEN_DATABASE, **DOMAIN, "uploadsBucketName": "our-uploads"})
+    page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page").inputs["content"]
+    base = (graph.one("avatars:index:WebModules").component_outputs or {})["base_path"]
+    hosts = "https://api.example.com https://our-uploads.s3.eu-west-1.amazonaws.com https://cognito-idp.eu-west-1.ama"
+    assert f"connect-src 'self' {hosts}zonaws.com" in page
+    served = {r.inputs["key"] for r in graph.of_type("aws:s3/bucketObjectv2:BucketObjectv2")}
+    assert re.findall(rf'"{base}([^"]+)"', page)
+    assert {f"{base.removeprefix('/')}{place}" for place in re.findall(rf'"{base}([^"]+)"', page)} <= served
+    assert "1example23456789" in page
+
+
+def test_a_page_waits_for_its_scripts(run_stack: RunStack) -> None:
+    graph = run_stack(GIVEN_DATABASE)
+    scripts = {
+        r.urn for r in graph.children(graph.one("avatars:index:WebModules").urn) if r.name != "avatars-web-element"
+    }
+    page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page")
+    assert len(scripts) == len(WEB_FILES)
+    assert scripts <= page.property_dependencies["content"]
+
+
+def test_outputs_with_a_database(run_stack: RunStack) -> None:
+    without, with_database = run_stack().exports, run_stack(GIVEN_DATABASE).exports
+    assert {name: value for name, value in with_database.items() if name not in without} == {
+        "profileUrl": "https://d111111abcdef8.cloudfront.net/profile",
+        "migrateFunction": "avatars-profiles-migrate-database-abc1234",
+    }
+
+
+def test_outputs_on_the_hosts_that_aws_gives(run_stack: RunStack) -> None:
+    sqs = "https://sqs.eu-west-1.amazonaws.com/123456789012"
+    assert run_stack().exports == {
+        "apiUrl": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+        "cdnUrl": "https://d111111abcdef8.cloudfront.net",
+        "distributionId": "avatars-cdn-distribution-id",
+        "avatarUrl": "https://d111111abcdef8.cloudfront.net/avatars/{subject}.jpg",
+        "avatarUploadUrl": "https://d111111abcdef8.cloudfront.net/web/avatar-upload.js",
+        "uploadsBucket": "avatars-pipeline-uploads-abc1234",
+        "assetsBucket": "avatars-cdn-assets-abc1234",
+        "topicArn": "arn:aws:sns:eu-west-1:123456789012:avatars-pipeline-events-abc1234",
+        "queueUrl": f"{sqs}/avatars-pipeline-queue-abc1234",
+        "deadLetterQueueUrl": f"{sqs}/avatars-pipeline-dead-letters-abc1234",
+        "userPoolId": "eu-west-1_AbCdEfGhI",
+        "userPoolClientId": "1example23456789",
+    }
+
+
+def test_outputs_on_a_domain_and_with_named_buckets(run_stack: RunStack) -> None:
+    exports = run_stack(EVERYTHING).exports
+    assert exports["apiUrl"] == "https://api.example.com"
+    assert exports["cdnUrl"] == "https://assets.example.com"
+    assert exports["avatarUrl"] == "https://assets.example.com/avatars/{subject}.jpg"
+    assert exports["avatarUploadUrl"] == "https://assets.example.com/web/avatar-upload.js"
+    assert exports["profileUrl"] == "https://assets.example.com/profile"
+    assert exports["uploadsBucket"] == "our-uploads"
+    assert exports["assetsBucket"] == "our-assets"
+
+
+def test_the_hosted_zone_of_a_domain_is_looked_up_when_it_is_not_given(run_stack: RunStack) -> None:
+    records = run_stack({"domain": "example.com"}).of_type("aws:route53/record:Record")
+    assert {record.inputs["zoneId"] for record in records} == {"ZLOOKEDUP"}
+
+
+def test_pages_of_the_configured_origins_and_of_the_cdn_itself_may_call_the_api_and_post_uploads(
+    run_stack: RunStack,
+) -> None:
+    graph = run_stack({"allowedOrigins": ["https://app.example.com"]})
+    origins = ["https://app.example.com", "https://d111111abcdef8.cloudfront.net"]
+    cors = graph.one("aws:s3/bucketCorsConfiguration:BucketCorsConfiguration").inputs["corsRules"]
+    assert graph.one("aws:apigatewayv2/api:Api").inputs["corsConfiguration"]["allowOrigins"] == origins
+    assert [rule["allowedOrigins"] for rule in cors] == [origins]
+
+
+def test_buckets_have_no_fixed_names_unless_they_are_given(run_stack: RunStack) -> None:
+    assert all("bucket" not in bucket.inputs for bucket in run_stack().of_type("aws:s3/bucket:Bucket"))
+
+
+def test_without_protection_everything_can_be_deleted(run_stack: RunStack) -> None:
+    graph = run_stack({"protectData": False, **AURORA})
+    assert not [resource.name for resource in graph if resource.protect or resource.retain_on_delete]
+    assert all(bucket.inputs["forceDestroy"] is True for bucket in graph.of_type("aws:s3/bucket:Bucket"))
+    assert graph.one("aws:cognito/userPool:UserPool").inputs["deletionProtection"] == "INACTIVE"
+    cluster = json.loads(graph.one("aws:cloudcontrol/resource:Resource").inputs["desiredState"])
+    assert cluster["DeletionProtection"] is False
+
+
+def test_with_protection_only_what_holds_data_is_protected(run_stack: RunStack) -> None:
+    graph = run_stack(AURORA)
+    assert data_is_protected(graph) == []
+    assert sorted(resource.name for resource in graph if resource.protect) == [
+        "avatars-cdn-assets",
+        "avatars-cdn-logs",
+        "avatars-database-cluster",
+        "avatars-identity-users",
+        "avatars-pipeline-uploads",
+    ]
+
+
+def test_the_provider_is_in_the_stacks_region_and_adds_a_companys_tags(run_stack: RunStack) -> None:
+    settings = {
+        "aws:region": "ap-southeast-2",
+        "aws:profile": "team",
+        "aws:allowedAccountIds": ["123456789012"],
+        "aws:defaultTags": {"tags": {"Team": "profiles"}},
+    }
+    assert run_stack(settings).one("pulumi:providers:aws").inputs == {
+        "region": "ap-southeast-2",
+        "profile": "team",
+        "allowedAccountIds": '["123456789012"]',
+        "defaultTags": '{"tags": {"Project": "avatars", "Stack": "test", "Team": "profiles"}}',
+        "skipCredentialsValidation": "false",
+        "skipRegionValidation": "true",
+    }
+
+
+def test_type_tokens_stay_what_they_are(run_stack: RunStack) -> None:
+    """A changed token makes Pulumi replace every component of that type, with all data in it."""
+    stacks = (run_stack(EVERYTHING), run_stack(GIVEN_DATABASE))
+    tokens = {resource.type for graph in stacks for resource in graph if not resource.custom}
+    assert tokens == {
+        "avatars:index:AssetsCdn",
+        "avatars:index:AuroraDatabase",
+        "avatars:index:AvatarPipeline",
+        "avatars:index:GivenDatabase",
+        "avatars:index:Identity",
+        "avatars:index:PrivateBucket",
+        "avatars:index:PrivateNetwork",
+        "avatars:index:ProfileApi",
+        "avatars:index:ProfilePage",
+        "avatars:index:PythonFunction",
+        "avatars:index:UploadApi",
+        "avatars:index:ValidatedCertificate",
+        "avatars:index:WebModules",
+    }
+    assert tokens == {f"avatars:index:{name}" for name in component_classes()}
+
+
+def test_a_failed_build_stops_the_program_before_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[str] = []
+
+    def fail() -> None:
+        raise build.PackagingError("layer imaging: pip failed")
+
+    def register(resource: Resource) -> tuple[str, dict[str, Any]]:
+        registered.append(resource.name)
+        return resource.name, {}
+
+    monkeypatch.setattr(build, "build", fail)
+    with pytest.raises(build.PackagingError, match="layer imaging"):
+        run_main(stack_config({}), create=register)
+    assert registered == []
+
+
+def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -> None:
+    """With the real packages, which are built on the first run and current on the next."""
+    graph = run_main(stack_config(GIVEN_DATABASE))
+    functions = graph.of_type("aws:lambda/function:Function")
+    assert len(functions) == 7
+    for function in functions:
+        assert function.inputs["runtime"] == "python{}.{}".format(*build.LAMBDA.python)
+        assert function.inputs["architectures"] == [{"aarch64": "arm64"}[build.LAMBDA.machine]]
+        module = function.inputs["handler"].rsplit(".", 1)[0].replace(".", "/")
+        with zipfile.ZipFile(function.inputs["code"].path) as archive:
+            assert f"{module}.py" in archive.namelist()
+    layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
+    assert len(layers) == 5
+    for layer in layers:
+        with zipfile.ZipFile(layer.inputs["code"].path) as archive:
+            libraries = [name for name in archive.namelist() if name.endswith(".so")]
+            machines = {archive.read(library)[18:20] for library in libraries}
+        # e_machine of the ELF header: 183 is AArch64 (https://www.sco.com/developers/gabi/latest/ch4.eheader.html).
+        assert machines <= {(183).to_bytes(2, "little")}
+
+
+def types(graph: Graph) -> Counter[str]:
+    return Counter(resource.type for resource in graph)
+
+
+def environment(graph: Graph, function: str) -> dict[str, str]:
+    return graph.one("aws:lambda/function:Function", function).inputs["environment"]["variables"]

@@ -1,0 +1,341 @@
+"""UploadApi, used alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from components.blocks import iam
+from components.blocks.custom_domain import CustomDomain
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs
+from components.upload_api import UploadApi, UploadApiArgs
+from lambda_packages.build import Package
+from local.recording.recorder import Graph
+from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
+
+ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Theirs"
+UPLOADS_ARN = "arn:aws:s3:::their-uploads"
+ASSETS_ARN = "arn:aws:s3:::their-assets"
+EXECUTION_ARN = arn("execute-api", "a1b2c3d4e5")
+API = "aws:apigatewayv2/api:Api"
+FUNCTION = "aws:lambda/function:Function"
+ROUTE = "aws:apigatewayv2/route:Route"
+STAGE = "aws:apigatewayv2/stage:Stage"
+
+
+def args(built: Mapping[str, Package], **settings: Any) -> UploadApiArgs:
+    given: dict[str, Any] = {
+        "packages": built,
+        "uploads_bucket_name": "their-uploads",
+        "uploads_bucket_arn": UPLOADS_ARN,
+        "assets_bucket_name": "their-assets",
+        "assets_bucket_arn": ASSETS_ARN,
+        "issuer": ISSUER,
+        "client_id": "theirclient",
+    }
+    return UploadApiArgs(**{**given, **settings})
+
+
+def somebody_elses_function(packages: Mapping[str, Package]) -> PythonFunction:
+    return PythonFunction(
+        "theirs",
+        PythonFunctionArgs(
+            package=packages["presign_upload"],
+            description="Somebody else's",
+            memory=256,
+            timeout=3,
+            environment={},
+            statements=[iam.publish("arn:aws:sns:eu-west-1:123456789012:theirs")],
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def api(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
+    return run_alone(lambda: UploadApi("api", args(packages)))
+
+
+@pytest.fixture(scope="module")
+def api_with_domain(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
+    domain = CustomDomain(host="api.example.com", zone_id="Z1")
+    return run_alone(lambda: UploadApi("api", args(packages, domain=domain)))
+
+
+def test_these_routes_and_no_others_each_behind_the_authorizer(api: Graph) -> None:
+    routes = {route.inputs["routeKey"]: route.inputs for route in api.of_type(ROUTE)}
+    assert routes == {
+        key: {
+            "apiId": "a1b2c3d4e5",
+            "routeKey": key,
+            "target": f"integrations/api-{role}-integration-id",
+            "authorizationType": "CUSTOM",
+            "authorizerId": "auth01",
+        }
+        for key, role in {
+            "POST /avatars/key_upload": "post-avatars-key-upload",
+            "GET /avatars/uploads/{upload_id}": "get-avatars-uploads-upload-id",
+            "GET /avatars/me": "get-avatars-me",
+        }.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "function", "route"),
+    [
+        ("post-avatars-key-upload", "api-presign-upload", "POST/avatars/key_upload"),
+        ("get-avatars-uploads-upload-id", "api-upload-status", "GET/avatars/uploads/*"),
+        ("get-avatars-me", "api-current-avatar", "GET/avatars/me"),
+    ],
+)
+def test_a_route_calls_its_function_and_may_call_it_from_there_only(
+    api: Graph, role: str, function: str, route: str
+) -> None:
+    invoke_arn = api.one(FUNCTION, function).outputs["invokeArn"]
+    assert api.named(f"api-{role}-integration").inputs == {
+        "apiId": "a1b2c3d4e5",
+        "integrationType": "AWS_PROXY",
+        "integrationUri": invoke_arn,
+        "payloadFormatVersion": "2.0",
+    }
+    assert api.named(f"api-{role}-permission").inputs == {
+        "action": "lambda:InvokeFunction",
+        "function": f"{function}-abc1234",
+        "principal": "apigateway.amazonaws.com",
+        "sourceArn": f"{EXECUTION_ARN}/*/{route}",
+    }
+
+
+def test_the_authorizer_is_asked_with_the_authorization_header_and_its_answer_is_kept_a_while(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=5)))
+    assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs == {
+        "apiId": "a1b2c3d4e5",
+        "authorizerType": "REQUEST",
+        "authorizerUri": graph.one(FUNCTION, "api-authorize").outputs["invokeArn"],
+        "authorizerPayloadFormatVersion": "2.0",
+        "enableSimpleResponses": True,
+        "identitySources": ["$request.header.Authorization"],
+        "authorizerResultTtlInSeconds": 5,
+    }
+    assert graph.named("api-authorizer-permission").inputs == {
+        "action": "lambda:InvokeFunction",
+        "function": "api-authorize-abc1234",
+        "principal": "apigateway.amazonaws.com",
+        "sourceArn": f"{EXECUTION_ARN}/authorizers/auth01",
+    }
+
+
+def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=0)))
+    assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs["authorizerResultTtlInSeconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "memory", "timeout", "layers", "environment"),
+    [
+        ("authorize", 1769, 5, ["jwt"], {"ISSUER": ISSUER, "CLIENT_ID": "theirclient"}),
+        ("presign_upload", 256, 3, [], {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760"}),
+        (
+            "upload_status",
+            256,
+            5,
+            [],
+            {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
+        ),
+        ("current_avatar", 256, 5, [], {"ASSETS_BUCKET": "their-assets"}),
+    ],
+)
+def test_each_function_has_its_size_its_layers_and_its_settings(
+    api: Graph, function: str, memory: int, timeout: int, layers: list[str], environment: dict[str, str]
+) -> None:
+    inputs = api.one(FUNCTION, f"api-{function.replace('_', '-')}").inputs
+    assert inputs["handler"] == f"functions.{function}.handler.handle"
+    assert (inputs["memorySize"], inputs["timeout"]) == (memory, timeout)
+    assert inputs["layers"] == [arn("lambda", f"layer:api-{layer}-test:1") for layer in layers]
+    assert inputs["environment"] == {"variables": environment}
+
+
+@pytest.mark.parametrize(
+    ("function", "statements"),
+    [
+        ("authorize", []),
+        (
+            "presign-upload",
+            [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/incoming/*"}],
+        ),
+        (
+            "upload-status",
+            [
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:GetObject",
+                    "Resource": [f"{UPLOADS_ARN}/incoming/*", f"{UPLOADS_ARN}/rejected/*"],
+                },
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+            ],
+        ),
+        (
+            "current-avatar",
+            [
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+            ],
+        ),
+    ],
+)
+def test_each_function_may_do_this_and_write_its_own_logs(
+    api: Graph, function: str, statements: list[dict[str, Any]]
+) -> None:
+    logs, *rest = document(api.named(f"api-{function}-policy").inputs["policy"])
+    assert logs == {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"{arn('logs', f'log-group:api-{function}-logs-abc1234')}:*",
+    }
+    assert rest == statements
+
+
+def test_the_stage_throttles_and_deploys_itself(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(packages, throttle_rate=5, throttle_burst=9)))
+    inputs = graph.one(STAGE).inputs
+    assert inputs["name"] == "$default"
+    assert inputs["autoDeploy"] is True
+    assert inputs["defaultRouteSettings"] == {"throttlingRateLimit": 5, "throttlingBurstLimit": 9}
+
+
+def test_requests_are_logged_as_json_and_never_with_their_token(api: Graph) -> None:
+    settings = api.one(STAGE).inputs["accessLogSettings"]
+    group = api.named("api-access-logs")
+    assert group.inputs == {"name": "/aws/vendedlogs/api-a1b2c3d4e5", "retentionInDays": 30}
+    assert settings["destinationArn"] == group.outputs["arn"]
+    line = json.loads(settings["format"])
+    assert {"requestId", "routeKey", "status", "subject"} <= set(line)
+    assert not [value for value in line.values() if "header" in value.lower() or "identitySource" in value]
+
+
+def test_browsers_of_the_allowed_origins_get_their_preflights_answered_by_the_gateway(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    origins = ["https://app.example.com"]
+    graph = run_alone(lambda: UploadApi("api", args(packages, allowed_origins=origins)))
+    assert graph.one(API).inputs == {
+        "protocolType": "HTTP",
+        "description": "Uploads of avatars",
+        "corsConfiguration": {
+            "allowOrigins": origins,
+            "allowMethods": ["DELETE", "GET", "POST", "PUT"],
+            "allowHeaders": ["authorization", "content-type"],
+            "allowCredentials": False,
+            "maxAge": 3600,
+        },
+    }
+
+
+def test_without_origins_no_page_may_call(api: Graph) -> None:
+    assert "corsConfiguration" not in api.one(API).inputs
+
+
+def test_with_a_domain_it_answers_there_over_tls_1_2_with_a_validated_certificate_of_its_region(
+    api_with_domain: Graph,
+) -> None:
+    certificate = api_with_domain.one("aws:acm/certificate:Certificate")
+    assert certificate.inputs == {"domainName": "api.example.com", "validationMethod": "DNS"}
+    domain = api_with_domain.one("aws:apigatewayv2/domainName:DomainName")
+    assert domain.inputs == {
+        "domainName": "api.example.com",
+        "domainNameConfiguration": {
+            "certificateArn": arn("acm", "certificate/api-tls"),
+            "endpointType": "REGIONAL",
+            "securityPolicy": "TLS_1_2",
+        },
+    }
+    validation = api_with_domain.named("api-tls-validation")
+    assert validation.urn in domain.property_dependencies["domainNameConfiguration"]
+    assert api_with_domain.one("aws:apigatewayv2/apiMapping:ApiMapping").inputs == {
+        "apiId": "a1b2c3d4e5",
+        "domainName": "api.example.com",
+        "stage": "api-stage-id",
+    }
+
+
+@pytest.mark.parametrize("type_", ["A", "AAAA"])
+def test_the_host_is_an_alias_of_the_gateway(api_with_domain: Graph, type_: str) -> None:
+    target = f"d-abc.execute-api.{REGION}.amazonaws.com"
+    assert api_with_domain.named(f"api-alias-{type_.lower()}").inputs == {
+        "zoneId": "Z1",
+        "name": "api.example.com",
+        "type": type_,
+        "aliases": [{"name": target, "zoneId": "ZAPIGATEWAY", "evaluateTargetHealth": False}],
+    }
+
+
+def test_what_it_gives(api: Graph, api_with_domain: Graph) -> None:
+    component = "avatars:index:UploadApi"
+    url = f"https://a1b2c3d4e5.execute-api.{REGION}.amazonaws.com"
+    assert api.one(component).component_outputs == {"url": url}
+    assert api_with_domain.one(component).component_outputs == {"url": "https://api.example.com"}
+
+
+def test_another_component_can_add_a_route_behind_the_same_authorizer(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    def program() -> None:
+        api = UploadApi("api", args(packages))
+        api.add_route("DELETE /avatars/me", somebody_elses_function(packages))
+
+    graph = run_alone(program)
+    route = graph.named("api-delete-avatars-me-route").inputs
+    assert (route["authorizationType"], route["authorizerId"]) == ("CUSTOM", "auth01")
+    assert graph.named("api-delete-avatars-me-permission").inputs["sourceArn"] == f"{EXECUTION_ARN}/*/DELETE/avatars/me"
+    assert graph.one(FUNCTION, "theirs").inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/theirs-role-abc1234"
+
+
+def test_a_route_can_be_open_to_everybody_and_has_no_caller_then(
+    run_alone: RunAlone, packages: dict[str, Package]
+) -> None:
+    def program() -> None:
+        api = UploadApi("api", args(packages))
+        api.add_route("GET /avatars/{name}", somebody_elses_function(packages), public=True)
+
+    assert run_alone(program).named("api-get-avatars-name-route").inputs == {
+        "apiId": "a1b2c3d4e5",
+        "routeKey": "GET /avatars/{name}",
+        "target": "integrations/api-get-avatars-name-integration-id",
+        "authorizationType": "NONE",
+    }
+
+
+@pytest.mark.parametrize(
+    "route_key",
+    ["$default", "ANY /avatars", "OPTIONS /{proxy+}", "GET /{proxy+}", "/avatars", "GET avatars", "GET /", "PATCH /a"],
+)
+def test_routes_for_any_method_or_any_path_are_refused(
+    run_alone: RunAlone, packages: dict[str, Package], route_key: str
+) -> None:
+    def program() -> None:
+        api = UploadApi("api", args(packages))
+        api.add_route(route_key, somebody_elses_function(packages))
+
+    with pytest.raises(ValueError, match="is not a route: one of DELETE, GET, POST, PUT"):
+        run_alone(program)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with authorize, presign_upload, upload_status"),
+        ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
+        ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
+        ({"throttle_rate": 0}, "throttle_rate is 0; allowed is a whole number from 1 to 10,000"),
+        ({"log_retention_days": 2}, "log_retention_days is 2; allowed is one of the numbers of days CloudWatch knows"),
+    ],
+)
+def test_wrong_arguments_are_refused(packages: dict[str, Package], settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        args(packages, **settings)

@@ -1,0 +1,432 @@
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from functions.authorize import access_tokens
+from functions.shared.aws import amazon_roots
+from tests.functions.certificates import let_amazon_have_issued, self_signed
+from tests.functions.conftest import LoadHandler
+from tests.functions.servers import HOST, HttpStub
+
+ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
+CLIENT_ID = "1example23456789"
+SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+REFUSED = {"isAuthorized": False}
+ALLOWED = {"isAuthorized": True, "context": {"sub": SUBJECT}}
+
+
+@dataclass(frozen=True)
+class Key:
+    kid: str
+    private: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+
+    def published(self) -> dict[str, Any]:
+        numbers = json.loads(RSAAlgorithm.to_jwk(self.private.public_key()))
+        return {**numbers, "kid": self.kid, "alg": "RS256", "use": "sig"}
+
+    def sign(self, claims: dict[str, Any], **header: str) -> str:
+        return jwt.encode(claims, self.private, algorithm="RS256", headers={"kid": self.kid, **header})
+
+
+CURRENT = Key("current")
+NEXT = Key("next")
+
+
+class Issuer:
+    """A key set over HTTP that can be changed, broken, and asked how often it was read."""
+
+    def __init__(self) -> None:
+        self.document: bytes = b""
+        self.status = 200
+        self.paths: list[str] = []
+        self.publish(CURRENT)
+
+    def publish(self, *keys: Key) -> None:
+        self.document = json.dumps({"keys": [key.published() for key in keys]}).encode()
+
+
+class Clock:
+    """What time.monotonic says to the function; moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def endpoint(issuer: Issuer) -> Iterator[str]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer.paths.append(self.path)
+            self.send_response(issuer.status)
+            self.send_header("Content-Length", str(len(issuer.document)))
+            self.end_headers()
+            self.wfile.write(issuer.document)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
+            """Keep pytest's output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    monkeypatch.setattr(time, "monotonic", moved)
+    return moved
+
+
+@pytest.fixture
+def handler(load_handler: LoadHandler, endpoint: str) -> ModuleType:
+    return load_under(load_handler, endpoint)
+
+
+def load_under(load_handler: LoadHandler, endpoint: str) -> ModuleType:
+    environment = {
+        "ISSUER": ISSUER,
+        "CLIENT_ID": CLIENT_ID,
+        "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": endpoint,
+    }
+    return load_handler("authorize", environment)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Those of an access token of Cognito; a change to None leaves the claim out."""
+    now = int(time.time())
+    good = {
+        "sub": SUBJECT,
+        "iss": ISSUER,
+        "client_id": CLIENT_ID,
+        "origin_jti": "5b9f50a3-05da-454a-8b99-b79c2349de77",
+        "token_use": "access",
+        "scope": "aws.cognito.signin.user.admin",
+        "auth_time": now,
+        "iat": now,
+        "exp": now + 3600,
+        "username": SUBJECT,
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def ask(handler: ModuleType, token: str, scheme: str = "Bearer ") -> dict[str, Any]:
+    return handler.handle({"version": "2.0", "type": "REQUEST", "identitySource": [scheme + token]}, None)
+
+
+def unsigned(header: dict[str, Any], content: dict[str, Any]) -> str:
+    return ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, content)
+    )
+
+
+def test_a_good_access_token_is_allowed_and_its_subject_passed_on(handler: ModuleType) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+
+
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer  "])
+def test_the_scheme_is_read_in_any_spelling(handler: ModuleType, scheme: str) -> None:
+    assert ask(handler, CURRENT.sign(claims()), scheme) == ALLOWED
+
+
+def test_the_token_is_found_in_the_header_when_there_is_no_identity_source(handler: ModuleType) -> None:
+    token = CURRENT.sign(claims())
+    assert handler.handle({"headers": {"authorization": f"Bearer {token}"}}, None) == ALLOWED
+
+
+@pytest.mark.parametrize("scheme", ["", "Basic ", "Token ", "Bearer", "Bearer:"])
+def test_a_token_under_no_scheme_or_another_is_refused(handler: ModuleType, scheme: str) -> None:
+    assert ask(handler, CURRENT.sign(claims()), scheme) == REFUSED
+
+
+@pytest.mark.parametrize("event", [{}, {"headers": {}}, {"identitySource": [], "headers": {}}])
+def test_a_request_without_a_token_is_refused(handler: ModuleType, event: dict[str, Any]) -> None:
+    assert handler.handle(event, None) == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"exp": int(time.time()) - 60}, "ExpiredSignatureError", id="expired"),
+        pytest.param({"nbf": int(time.time()) + 3600}, "ImmatureSignatureError", id="not valid yet"),
+        pytest.param({"iat": int(time.time()) + 3600}, "ImmatureSignatureError", id="issued in the future"),
+        pytest.param({"token_use": "id"}, "NotAnAccessToken", id="an ID token that names the client"),
+        pytest.param(
+            {"token_use": "id", "client_id": None, "aud": CLIENT_ID}, "MissingRequiredClaimError", id="an ID token"
+        ),
+        pytest.param({"client_id": "another"}, "OtherClient", id="for another client"),
+        pytest.param({"iss": ISSUER + "2"}, "InvalidIssuerError", id="of another user pool"),
+        pytest.param({"sub": 5}, "InvalidSubjectError", id="a subject that is no text"),
+        *(
+            pytest.param({name: None}, "MissingRequiredClaimError", id=f"without {name}")
+            for name in ("exp", "iss", "sub", "client_id", "token_use")
+        ),
+    ],
+)
+def test_a_signed_token_with_a_wrong_claim_is_refused(
+    handler: ModuleType, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], reason: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert ask(handler, CURRENT.sign(claims(**changes))) == REFUSED
+    assert [vars(record)["reason"] for record in caplog.records] == [reason]
+
+
+def test_a_token_issued_by_a_clock_a_little_ahead_is_allowed(handler: ModuleType) -> None:
+    now = int(time.time())
+    assert ask(handler, CURRENT.sign(claims(iat=now + 3, auth_time=now + 3))) == ALLOWED
+
+
+def test_a_token_signed_by_another_key_under_a_known_name_is_refused(handler: ModuleType) -> None:
+    assert ask(handler, Key(CURRENT.kid).sign(claims())) == REFUSED
+
+
+def test_a_token_changed_after_signing_is_refused(handler: ModuleType) -> None:
+    header, _, signature = CURRENT.sign(claims()).split(".")
+    _, content = unsigned({}, claims(sub="victim")).split(".")
+    assert ask(handler, f"{header}.{content}.{signature}") == REFUSED
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE"])
+def test_a_token_without_a_signature_is_refused(handler: ModuleType, issuer: Issuer, algorithm: str) -> None:
+    token = unsigned({"alg": algorithm, "typ": "JWT", "kid": CURRENT.kid}, claims())
+    assert ask(handler, f"{token}.") == REFUSED
+    assert issuer.paths == []
+
+
+def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(handler: ModuleType, issuer: Issuer) -> None:
+    public = CURRENT.private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    token = unsigned({"alg": "HS256", "typ": "JWT", "kid": CURRENT.kid}, claims())
+    mac = base64.urlsafe_b64encode(hmac.digest(public, token.encode(), hashlib.sha256)).rstrip(b"=").decode()
+    assert ask(handler, f"{token}.{mac}") == REFUSED
+    assert issuer.paths == []
+
+
+def test_another_rsa_algorithm_than_the_issuers_is_refused(handler: ModuleType, issuer: Issuer) -> None:
+    token = jwt.encode(claims(), CURRENT.private, algorithm="RS512", headers={"kid": CURRENT.kid})
+    assert ask(handler, token) == REFUSED
+    assert issuer.paths == []
+
+
+def test_keys_a_token_brings_along_are_never_used(handler: ModuleType, issuer: Issuer) -> None:
+    mine = Key("mine")
+    token = jwt.encode(
+        claims(),
+        mine.private,
+        algorithm="RS256",
+        headers={"kid": "mine", "jwk": mine.published(), "jku": "http://127.0.0.1:1/keys.json"},
+    )
+    assert ask(handler, token) == REFUSED
+    assert issuer.paths == ["/eu-west-1_Example/.well-known/jwks.json"]
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b", "a.b.c", "....", "\u00e9.\u00e9.\u00e9", "null"])
+def test_what_is_no_token_is_refused_without_asking_for_keys(handler: ModuleType, issuer: Issuer, token: str) -> None:
+    assert ask(handler, token) == REFUSED
+    assert issuer.paths == []
+
+
+def test_a_token_that_names_no_key_is_refused_without_asking_for_keys(handler: ModuleType, issuer: Issuer) -> None:
+    token = jwt.encode(claims(), CURRENT.private, algorithm="RS256")
+    assert ask(handler, token) == REFUSED
+    assert issuer.paths == []
+
+
+def test_the_keys_are_read_once_for_many_tokens(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    for _ in range(5):
+        assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+        clock.seconds += 600
+    assert issuer.paths == ["/eu-west-1_Example/.well-known/jwks.json"]
+
+
+def test_a_key_taken_out_of_the_set_is_refused_within_the_hour(
+    handler: ModuleType, issuer: Issuer, clock: Clock
+) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.publish(NEXT)
+    clock.seconds += 3601
+    assert ask(handler, CURRENT.sign(claims())) == REFUSED
+
+
+def test_a_key_rotated_in_is_found(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.publish(CURRENT, NEXT)
+    clock.seconds += 31
+    assert ask(handler, NEXT.sign(claims())) == ALLOWED
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    assert len(issuer.paths) == 2
+
+
+def test_unknown_keys_are_looked_for_once_in_the_cooldown(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    junk = [Key("current").sign(claims(), kid=f"junk-{n}") for n in range(5)]
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    for token in junk:
+        assert ask(handler, token) == REFUSED
+    assert len(issuer.paths) == 1
+    clock.seconds += 31
+    for token in junk:
+        assert ask(handler, token) == REFUSED
+    assert len(issuer.paths) == 2
+
+
+def test_keys_that_cannot_be_had_are_an_error_and_not_a_refusal(
+    load_handler: LoadHandler, unused_endpoint: str
+) -> None:
+    handler = load_under(load_handler, unused_endpoint)
+    with pytest.raises(access_tokens.KeysUnavailableError, match=f"{unused_endpoint}/eu-west-1_Example"):
+        ask(handler, CURRENT.sign(claims()))
+
+
+@pytest.mark.parametrize(
+    ("status", "document"), [(503, b""), (302, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}')]
+)
+def test_an_issuer_that_answers_something_else_is_an_error_and_not_a_refusal(
+    handler: ModuleType, issuer: Issuer, status: int, document: bytes
+) -> None:
+    issuer.status, issuer.document = status, document
+    with pytest.raises(access_tokens.KeysUnavailableError):
+        ask(handler, CURRENT.sign(claims()))
+
+
+def test_after_a_failed_fetch_requests_fail_at_once_until_it_is_tried_again(
+    handler: ModuleType, issuer: Issuer, clock: Clock
+) -> None:
+    issuer.status = 503
+    for _ in range(5):
+        with pytest.raises(access_tokens.KeysUnavailableError):
+            ask(handler, CURRENT.sign(claims()))
+    assert len(issuer.paths) == 1
+
+    issuer.status = 200
+    clock.seconds += 11
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+
+
+def test_while_the_issuer_is_down_known_keys_serve_and_junk_does_not_wait_for_a_fetch(
+    handler: ModuleType, issuer: Issuer, clock: Clock
+) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.status = 503
+    clock.seconds += 31
+    for number in range(5):
+        with pytest.raises(access_tokens.KeysUnavailableError):
+            ask(handler, CURRENT.sign(claims(), kid=f"junk-{number}"))
+        assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    assert len(issuer.paths) == 2
+
+
+def test_no_part_of_a_token_is_ever_logged(
+    handler: ModuleType, issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    good = CURRENT.sign(claims())
+    expired = CURRENT.sign(claims(exp=1))
+    forged = Key("secret-kid").sign(claims())
+    for token in (good, expired, forged, "not.a.token"):
+        ask(handler, token)
+    issuer.status = 503
+    clock.seconds += 31
+    with pytest.raises(access_tokens.KeysUnavailableError) as caught:
+        ask(handler, forged)
+
+    logged = str([vars(record) for record in caplog.records]) + str(caught.value)
+    assert len(caplog.records) == 3
+    for token in (good, expired, forged):
+        for part in token.split("."):
+            assert part not in logged
+    for secret in ("not.a.token", "secret-kid", SUBJECT):
+        assert secret not in logged
+
+
+@pytest.fixture
+def certified(tmp_path: Path, no_authorities_yet: None) -> Iterator[HttpStub]:
+    """An issuer with a certificate that nobody has heard of."""
+    key_set = json.dumps({"keys": [CURRENT.published()]}).encode()
+    with HttpStub(answer=key_set, tls=self_signed(tmp_path, HOST)) as stub:
+        yield stub
+
+
+def test_keys_come_from_a_host_that_amazon_vouches_for(
+    load_handler: LoadHandler, certified: HttpStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_amazon_have_issued(certified, monkeypatch)
+    assert ask(load_under(load_handler, certified.url), CURRENT.sign(claims())) == ALLOWED
+    assert amazon_roots.trusting_the_system.cache_info().currsize == 0
+
+
+def test_keys_come_from_a_host_that_only_the_system_trusts_with_a_warning(
+    load_handler: LoadHandler,
+    certified: HttpStub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handler = load_under(load_handler, certified.url)
+    assert certified.tls
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified.tls[0]))
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    (warning,) = caplog.records
+    assert warning.message == "not verified by Amazon's authorities"
+
+
+def test_no_keys_come_from_a_host_that_nobody_trusts(load_handler: LoadHandler, certified: HttpStub) -> None:
+    handler = load_under(load_handler, certified.url)
+    with pytest.raises(access_tokens.KeysUnavailableError, match="self-signed certificate"):
+        ask(handler, CURRENT.sign(claims()))
+    assert certified.requests == []
+
+
+def test_the_keys_are_those_of_the_issuer_unless_an_endpoint_is_given() -> None:
+    assert access_tokens.keys_url(ISSUER, None) == f"{ISSUER}/.well-known/jwks.json"
+    local = access_tokens.keys_url(ISSUER, "http://127.0.0.1:5000/")
+    assert local == "http://127.0.0.1:5000/eu-west-1_Example/.well-known/jwks.json"
+
+
+@pytest.mark.parametrize("variable", ["ISSUER", "CLIENT_ID"])
+def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler, variable: str) -> None:
+    environment = {"ISSUER": ISSUER, "CLIENT_ID": CLIENT_ID}
+    del environment[variable]
+    with pytest.raises(KeyError, match=variable):
+        load_handler("authorize", environment)
+
+
+def test_a_token_is_verified_without_loading_what_reads_certificates(endpoint: str) -> None:
+    script = (
+        "import json, sys\n"
+        "from functions.authorize import handler\n"
+        "answer = handler.handle({'identitySource': [sys.argv[1]]}, None)\n"
+        "print(json.dumps([answer, 'cryptography.x509.base' in sys.modules]))\n"
+    )
+    environment = {"ISSUER": ISSUER, "CLIENT_ID": CLIENT_ID, "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": endpoint}
+    token = f"Bearer {CURRENT.sign(claims())}"
+    done = subprocess.run([sys.executable, "-c", script, token], env=environment, stdout=subprocess.PIPE, check=True)
+    assert json.loads(done.stdout) == [ALLOWED, False]

@@ -1,0 +1,247 @@
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from functions.shared import upload_id
+from tests.functions.conftest import PLATFORM_ENVIRONMENT, LoadHandler
+
+SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+ENVIRONMENT = {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"}
+
+
+@pytest.fixture
+def handler(load_handler: LoadHandler) -> ModuleType:
+    return load_handler("presign_upload", ENVIRONMENT)
+
+
+def ask(handler: ModuleType, request: object) -> tuple[int, dict[str, Any]]:
+    event = {
+        "requestContext": {"authorizer": {"lambda": {"sub": SUBJECT}}},
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(request),
+        "isBase64Encoded": False,
+    }
+    answer = handler.handle(event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def policy_of(answer: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(base64.b64decode(answer["fields"]["policy"]))
+
+
+def test_the_policy_allows_exactly_one_key_type_and_size_range(handler: ModuleType) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "size": 183420})
+
+    fields = answer["fields"]
+    date = fields["x-amz-date"]
+    assert status == 200
+    assert policy_of(answer) == {
+        "expiration": answer["expires_at"],
+        "conditions": [
+            {"bucket": "uploads"},
+            ["content-length-range", 1, 5_000_000],
+            {"key": f"incoming/{SUBJECT}/{answer['upload_id']}"},
+            {"Content-Type": "image/png"},
+            {"x-amz-algorithm": "AWS4-HMAC-SHA256"},
+            {"x-amz-credential": f"ASIAEXAMPLE/{date[:8]}/eu-west-1/s3/aws4_request"},
+            {"x-amz-date": date},
+            {"x-amz-security-token": "session-token"},
+        ],
+    }
+
+
+def test_every_field_but_policy_and_signature_is_an_exact_condition(handler: ModuleType) -> None:
+    _, answer = ask(handler, {"content_type": "image/png"})
+    exact = [condition for condition in policy_of(answer)["conditions"] if isinstance(condition, dict)]
+    granted = {name: value for condition in exact for name, value in condition.items()}
+    fields = answer["fields"]
+    assert granted == {"bucket": "uploads"} | {
+        name: value for name, value in fields.items() if name not in ("policy", "x-amz-signature")
+    }
+
+
+def test_a_crop_is_an_exact_condition_of_the_policy(handler: ModuleType) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.25, "y": 0, "size": 1 / 3}})
+    assert status == 200
+    assert answer["fields"]["x-amz-meta-crop"] == "0.250000,0.000000,0.333333"
+    assert {"x-amz-meta-crop": "0.250000,0.000000,0.333333"} in policy_of(answer)["conditions"]
+
+
+@pytest.mark.parametrize("request_body", [{"content_type": "image/png"}, {"content_type": "image/png", "crop": None}])
+def test_without_a_crop_there_is_no_field_for_it(handler: ModuleType, request_body: object) -> None:
+    status, answer = ask(handler, request_body)
+    assert status == 200
+    assert not [name for name in answer["fields"] if name.startswith("x-amz-meta-")]
+
+
+def test_a_wrong_crop_is_refused_in_words(handler: ModuleType) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.5, "y": 2, "size": 0.5}})
+    assert (status, answer["error"]) == (
+        400, {"code": "invalid_crop", "message": "crop.y 2 is not a number from 0 to 1"}
+    )  # fmt: skip
+
+
+def test_the_signature_is_the_one_s3_computes_over_the_policy(handler: ModuleType) -> None:
+    _, answer = ask(handler, {"content_type": "image/jpeg"})
+    fields = answer["fields"]
+    key = b"AWS4" + PLATFORM_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"].encode()
+    for part in fields["x-amz-credential"].split("/")[1:]:
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    assert fields["x-amz-signature"] == hmac.new(key, fields["policy"].encode(), hashlib.sha256).hexdigest()
+
+
+def test_lasting_credentials_need_no_token_field(load_handler: LoadHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = load_handler("presign_upload", {**ENVIRONMENT, "AWS_SESSION_TOKEN": ""})
+    _, answer = ask(handler, {"content_type": "image/jpeg"})
+    assert "x-amz-security-token" not in answer["fields"]
+    assert not any("x-amz-security-token" in condition for condition in policy_of(answer)["conditions"])
+
+
+def test_the_form_expires_five_minutes_after_it_is_made(handler: ModuleType) -> None:
+    before = datetime.now(UTC)
+    _, answer = ask(handler, {"content_type": "image/jpeg"})
+    after = datetime.now(UTC)
+    expires_at = datetime.fromisoformat(answer["expires_at"])
+    five_minutes, rounding = timedelta(minutes=5), timedelta(milliseconds=1)
+    assert before + five_minutes - rounding <= expires_at <= after + five_minutes
+    assert answer["expires_at"].endswith("Z")
+
+
+def test_the_upload_id_is_the_subjects_own_and_new_each_time(handler: ModuleType) -> None:
+    ids = [ask(handler, {"content_type": "image/jpeg"})[1]["upload_id"] for _ in range(3)]
+    assert len(set(ids)) == 3
+    assert all(upload_id.belongs_to(made, SUBJECT) for made in ids)
+
+
+def test_the_answer_says_how_much_may_be_sent(handler: ModuleType) -> None:
+    _, answer = ask(handler, {"content_type": "image/jpeg"})
+    assert set(answer) == {"upload_id", "url", "fields", "max_bytes", "expires_at"}
+    assert answer["max_bytes"] == 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        pytest.param({}, "https://uploads.s3.eu-west-1.amazonaws.com/", id="the bucket's regional host"),
+        pytest.param(
+            {"UPLOADS_BUCKET": "up.example.com"},
+            "https://s3.eu-west-1.amazonaws.com/up.example.com",
+            id="a bucket with dots, which TLS cannot have in the host",
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000/"},
+            "http://127.0.0.1:9000/uploads",
+            id="an endpoint of a local run",
+        ),
+    ],
+)
+def test_the_form_is_posted_to(load_handler: LoadHandler, environment: dict[str, str], url: str) -> None:
+    _, answer = ask(load_handler("presign_upload", ENVIRONMENT | environment), {"content_type": "image/jpeg"})
+    assert answer["url"] == url
+
+
+@pytest.mark.parametrize(
+    ("request_body", "content_type"),
+    [
+        ({"content_type": "image/jpeg"}, "image/jpeg"),
+        ({"content_type": "image/jpg"}, "image/jpeg"),
+        ({"content_type": "IMAGE/PNG"}, "image/png"),
+        ({"content_type": "image/webp"}, "image/webp"),
+        ({"content_type": "image/gif"}, "image/gif"),
+        ({"content_type": "image/avif"}, "image/avif"),
+        ({"content_type": "image/heic"}, "image/heic"),
+        ({"content_type": "image/heif"}, "image/heif"),
+        ({"extension": "avif"}, "image/avif"),
+        ({"extension": ".HEIC"}, "image/heic"),
+        ({"extension": "heif"}, "image/heif"),
+        ({"extension": "jpg"}, "image/jpeg"),
+        ({"extension": "jpeg"}, "image/jpeg"),
+        ({"extension": ".PNG"}, "image/png"),
+        ({"extension": "WebP"}, "image/webp"),
+        ({"extension": ".gif"}, "image/gif"),
+        ({"content_type": "", "extension": "gif"}, "image/gif"),
+        ({"content_type": "image/png", "extension": "gif"}, "image/png"),
+    ],
+)
+def test_the_type_is_understood(handler: ModuleType, request_body: object, content_type: str) -> None:
+    status, answer = ask(handler, request_body)
+    assert (status, answer["fields"]["Content-Type"]) == (200, content_type)
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {"content_type": "image/svg+xml"},
+        {"content_type": "text/html"},
+        {"content_type": "image/jpeg; charset=x"},
+        {"content_type": ["image/jpeg"]},
+        {"content_type": 5},
+        {"extension": "svg"},
+        {"extension": "..jpg"},
+        {"extension": "x/victim.jpg"},
+        {"content_type": "image/svg+xml", "extension": "jpg"},
+    ],
+)
+def test_another_type_is_refused_with_the_list_of_accepted_ones(handler: ModuleType, request_body: object) -> None:
+    status, answer = ask(handler, request_body)
+    assert (status, answer["error"]["code"]) == (415, "unsupported_type")
+    assert answer["error"]["message"].endswith(
+        "accepted are image/jpeg, image/png, image/webp, image/gif, image/avif, image/heic, image/heif"
+    )
+
+
+@pytest.mark.parametrize("request_body", [{}, {"size": 5}, {"content_type": ""}, {"content_type": None}])
+def test_a_request_without_a_type_is_refused(handler: ModuleType, request_body: object) -> None:
+    status, answer = ask(handler, request_body)
+    assert (status, answer["error"]["code"]) == (400, "missing_content_type")
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.5, 100.0, "100", None, [100]])
+def test_a_size_that_is_no_positive_integer_is_refused(handler: ModuleType, size: object) -> None:
+    status, answer = ask(handler, {"content_type": "image/png", "size": size})
+    assert (status, answer["error"]["code"]) == (400, "invalid_size")
+    assert repr(size) in answer["error"]["message"]
+
+
+def test_a_size_over_the_limit_is_refused_and_the_limit_itself_is_not(handler: ModuleType) -> None:
+    assert ask(handler, {"content_type": "image/png", "size": 5_000_000})[0] == 200
+    status, answer = ask(handler, {"content_type": "image/png", "size": 5_000_001})
+    assert (status, answer["error"]["code"]) == (413, "size_too_large")
+    assert "5000001" in answer["error"]["message"]
+    assert "5000000 bytes" in answer["error"]["message"]
+
+
+def test_a_size_may_be_left_out(handler: ModuleType) -> None:
+    assert ask(handler, {"content_type": "image/png"})[0] == 200
+
+
+def test_a_body_that_is_no_json_object_is_refused(handler: ModuleType) -> None:
+    status, answer = ask(handler, ["image/png"])
+    assert (status, answer["error"]["code"]) == (400, "invalid_json")
+
+
+def test_nothing_else_a_client_sends_reaches_the_form(handler: ModuleType) -> None:
+    _, answer = ask(
+        handler,
+        {
+            "content_type": "image/png",
+            "extension": "x/marker.jpg",
+            "key": "avatars/marker.jpg",
+            "filename": "marker",
+            "sub": "marker",
+            "upload_id": "marker",
+        },
+    )
+    assert "marker" not in json.dumps([answer, policy_of(answer)])
+
+
+@pytest.mark.parametrize("variable", ["UPLOADS_BUCKET", "MAX_UPLOAD_BYTES"])
+def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler, variable: str) -> None:
+    with pytest.raises(KeyError, match=variable):
+        load_handler("presign_upload", {k: v for k, v in ENVIRONMENT.items() if k != variable})

@@ -1,0 +1,866 @@
+"""The handler against S3, SNS and SQS of a moto server: what is in the buckets, and what subscribers hear."""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from functions.process_avatar.aws_query import QueryError
+from functions.shared import storage_keys, upload_id
+from functions.shared.aws.object_store import Bucket, ChangedError
+from tests.fixtures import pictures
+from tests.functions.conftest import LoadHandler
+from tests.functions.process_avatar.upload_events import Context, batch, message, s3_event, s3_test_event
+
+SUBJECT = "5f0c2a4e-8a43-4a5e-9a3b-0d6a0c1e7b11"
+CDN_URL = "https://assets.example.com"
+MAX_UPLOAD_BYTES = 100_000
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+
+
+@dataclass(frozen=True)
+class Stack:
+    handler: ModuleType
+    s3: Any
+    sqs: Any
+    sns: Any
+    uploads: str
+    assets: str
+    topic_arn: str
+    inbox: str
+    queue: str
+
+    def upload(self, minute: int, data: bytes, subject: str = SUBJECT, **metadata: str) -> str:
+        """Store an original as posted in that minute of 2026; gives its upload id."""
+        new_id = upload_id.new(subject, 1_767_225_600_000 + 60_000 * minute)
+        self.replace(new_id, data, subject, **metadata)
+        return new_id
+
+    def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT, **metadata: str) -> None:
+        key = storage_keys.incoming_key(subject, existing_id)
+        self.s3.put_object(Bucket=self.uploads, Key=key, Body=data, Metadata=metadata)
+
+    def deliver(
+        self,
+        *upload_ids: str,
+        receive_count: int = 1,
+        age: timedelta = timedelta(0),
+        context: Context | None = None,
+    ) -> list[str]:
+        """One message per upload, in one batch; gives the uploads whose messages failed."""
+        messages = [
+            message(s3_event(storage_keys.incoming_key(SUBJECT, each), age=age), receive_count=receive_count)
+            for each in upload_ids
+        ]
+        failed = self.failures(*messages, context=context)
+        return [each for each, its in zip(upload_ids, messages, strict=True) if its["messageId"] in failed]
+
+    def failures(self, *messages: dict[str, Any], context: Context | None = None) -> list[str]:
+        result = self.handler.handle(batch(*messages), context or Context())
+        assert result.keys() == {"batchItemFailures"}
+        return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
+
+    def keys(self, bucket: str) -> list[str]:
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+    def get(self, bucket: str, key: str) -> Any:
+        return self.s3.get_object(Bucket=bucket, Key=key)
+
+    def manifest(self, subject: str = SUBJECT) -> dict[str, Any]:
+        return json.load(self.get(self.assets, storage_keys.manifest_key(subject))["Body"])
+
+    def stable_jpeg(self) -> Any:
+        return self.get(self.assets, storage_keys.stable_key(SUBJECT))
+
+    def colour(self, key: str) -> tuple[int, ...]:
+        pixel = pictures.opened(self.get(self.assets, key)["Body"].read()).getpixel((4, 4))
+        assert isinstance(pixel, tuple)
+        return tuple(round(value, -1) // 20 * 20 for value in pixel)
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What subscribers were told since the last call, in order."""
+        received: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
+            for each in messages:
+                envelope = json.loads(each["Body"])
+                body = json.loads(envelope["Message"])
+                assert envelope["MessageAttributes"] == {"event": {"Type": "String", "Value": body["event"]}}
+                received.append(body)
+                self.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=each["ReceiptHandle"])
+        return received
+
+    def heard_events(self) -> list[tuple[str, str]]:
+        return [(body["event"], body["upload_id"]) for body in self.heard()]
+
+
+@pytest.fixture
+def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
+    name = f"t{uuid4().hex[:12]}"
+    clients = {
+        service: boto3.client(
+            service,
+            endpoint_url=moto_endpoint,
+            region_name="eu-west-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        for service in ("s3", "sqs", "sns")
+    }
+    for bucket in (f"{name}-uploads", f"{name}-assets"):
+        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    topic_arn = clients["sns"].create_topic(Name=name)["TopicArn"]
+    inbox = clients["sqs"].create_queue(QueueName=name)["QueueUrl"]
+    queue = clients["sqs"].create_queue(QueueName=f"{name}-uploads")["QueueUrl"]
+    queue_arn = clients["sqs"].get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]
+    clients["sns"].subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn["QueueArn"])
+    handler = load_handler(
+        "process_avatar",
+        {
+            "AWS_ENDPOINT_URL_S3": moto_endpoint,
+            "AWS_ENDPOINT_URL_SNS": moto_endpoint,
+            "AWS_ENDPOINT_URL_SQS": moto_endpoint,
+            "UPLOADS_BUCKET": f"{name}-uploads",
+            "ASSETS_BUCKET": f"{name}-assets",
+            "CDN_URL": CDN_URL,
+            "TOPIC_ARN": topic_arn,
+            "QUEUE_URL": queue,
+            "SIZES": "64,16",
+            "MAX_PIXELS": "1000000",
+            "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+        },
+    )
+    yield Stack(
+        handler=handler,
+        uploads=f"{name}-uploads",
+        assets=f"{name}-assets",
+        topic_arn=topic_arn,
+        inbox=inbox,
+        queue=queue,
+        **clients,
+    )
+    for client in clients.values():
+        client.close()
+
+
+def jpeg_of(colour: tuple[int, int, int]) -> bytes:
+    return pictures.encoded(pictures.plain(90, 120, colour), "JPEG", exif=pictures.exif())
+
+
+# --- The way of one upload --------------------------------------------------------------------------------------------
+
+
+def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -> None:
+    data = jpeg_of(RED)
+    new = stack.upload(1, data)
+    assert stack.deliver(new) == []
+
+    manifest = stack.manifest()
+    version = manifest["version"]
+    assert re.fullmatch(rf"{new}-[0-9a-f]{{8}}", version)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", manifest.pop("updated_at"))
+    folder = f"avatars/{SUBJECT}/{version}"
+    sizes = {size: stack.get(stack.assets, f"{folder}/{size}.webp")["ContentLength"] for size in (64, 16)}
+    assert manifest == {
+        "subject": SUBJECT,
+        "upload_id": new,
+        "version": version,
+        "source": {"format": "jpeg", "width": 90, "height": 120, "bytes": len(data)},
+        "images": [
+            {"size": 64, "format": "webp", "url": f"{CDN_URL}/{folder}/64.webp", "bytes": sizes[64]},
+            {"size": 16, "format": "webp", "url": f"{CDN_URL}/{folder}/16.webp", "bytes": sizes[16]},
+        ],
+        "url": f"{CDN_URL}/avatars/{SUBJECT}.jpg",
+    }
+    assert sorted(stack.keys(stack.assets)) == sorted(
+        [f"avatars/{SUBJECT}.jpg", f"avatars/{SUBJECT}.json", f"{folder}/64.webp", f"{folder}/16.webp"]
+    )
+    assert [stack.colour(key) for key in stack.keys(stack.assets) if not key.endswith(".json")] == [RED] * 3
+
+
+def test_the_square_is_the_one_that_was_asked_for_with_the_upload(stack: Stack) -> None:
+    picture = pictures.plain(200, 100, BLUE)
+    picture.paste(RED, (150, 0, 200, 50))
+    new = stack.upload(1, pictures.encoded(picture, "PNG"), crop="0.750000,0.000000,0.500000")
+    assert stack.deliver(new) == []
+    assert_current(stack, new, RED)
+
+
+def test_a_crop_that_was_not_made_by_us_is_a_failure(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    new = stack.upload(1, jpeg_of(RED), crop="everything")
+    assert stack.deliver(new) == [new]
+    assert "'everything' is not the text of a crop" in caplog.text
+    assert stack.heard() == []
+
+
+def test_caches_are_told_what_changes_and_what_never_does(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    told = {
+        key.rsplit(".")[-1]: (stored["ContentType"], stored["CacheControl"])
+        for key in stack.keys(stack.assets)
+        if (stored := stack.get(stack.assets, key))
+    }
+    assert told == {
+        "webp": ("image/webp", "public, max-age=31536000, immutable"),
+        "jpg": ("image/jpeg", "public, max-age=60"),
+        "json": ("application/json", "public, max-age=60"),
+    }
+
+
+def test_subscribers_hear_of_a_ready_avatar_with_its_manifest(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    (heard,) = stack.heard()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", heard.pop("at"))
+    assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.manifest()}
+
+
+def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    before_each_put(monkeypatch, written.append)
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    endings = [key.rsplit(".")[-1] for key in written]
+    assert (sorted(endings[:-1]), endings[-1]) == (["jpg", "webp", "webp"], "json")
+
+
+@pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
+def test_an_original_is_deleted_when_it_has_been_answered(stack: Stack, data: bytes) -> None:
+    new = stack.upload(1, data)
+    stack.deliver(new)
+    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+
+
+def test_the_original_of_a_rejected_upload_stays_until_that_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, b"no picture")
+    monkeypatch.setattr(stack.handler.TOPIC, "publish", refuse)
+    assert stack.deliver(new) == [new]
+    assert storage_keys.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
+
+
+def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> None:
+    """Overtaken by a newer upload, or posted again after it was done."""
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    stack.replace(newer, jpeg_of(GREEN))
+    assert stack.deliver(older, newer) == []
+    assert stack.keys(stack.uploads) == []
+    assert_current(stack, newer, BLUE)
+
+
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
+def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_makes_up_for_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+) -> None:
+    new = stack.upload(1, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "delete", refuse)
+        assert stack.deliver(new) == [new]
+    assert stack.heard_events() == [(event, new)]
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.keys(stack.uploads) == ([] if event == "avatar.ready" else [storage_keys.rejection_key(SUBJECT, new)])
+
+
+@pytest.mark.parametrize("step", ["announcement", "deletion", "both"])
+def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_up_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class KilledError(BaseException):
+        """What no handler catches."""
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    new = stack.upload(1, jpeg_of(RED))
+    with monkeypatch.context() as patch:
+        if step != "deletion":
+            patch.setattr(stack.handler.TOPIC, "publish", die)
+        if step != "announcement":
+            patch.setattr(Bucket, "delete", die)
+        with pytest.raises(KilledError):
+            stack.deliver(new)
+    stack.heard_events()
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+    assert stack.keys(stack.uploads) == []
+    assert_current(stack, new, RED)
+
+
+def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    asked: list[str] = []
+    before_each(monkeypatch, ["get", "head"], asked.append)
+    stack.deliver(new)
+    assert sorted(asked) == [f"avatars/{SUBJECT}.json", storage_keys.incoming_key(SUBJECT, new)]
+
+
+def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
+    assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
+    assert (stack.keys(stack.assets), stack.heard()) == ([], [])
+
+
+# --- At once ----------------------------------------------------------------------------------------------------------
+
+
+def test_photo_and_manifest_are_fetched_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (Bucket, "get"), parties=2)
+    assert stack.deliver(new) == []
+
+
+def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    newer = stack.upload(2, jpeg_of(BLUE))
+    variants_and_jpeg_and_removal = [(Bucket, "put"), (Bucket, "head"), (stack.handler.RETIREMENT, "schedule")]
+    wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    wait_for_each_other(monkeypatch, (stack.handler.TOPIC, "publish"), (Bucket, "delete"), parties=2)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+    assert stack.keys(stack.uploads) == []
+
+
+# --- Twice, late, out of order ----------------------------------------------------------------------------------------
+
+
+def test_the_same_event_twice_changes_nothing_and_is_announced_once(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.get(stack.assets, f"avatars/{SUBJECT}.json")["LastModified"], stack.manifest()
+    assert stack.deliver(new, new) == []
+    assert (stack.get(stack.assets, f"avatars/{SUBJECT}.json")["LastModified"], stack.manifest()) == before
+    assert stack.heard_events() == [("avatar.ready", new)]
+
+
+def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.manifest()
+    stack.deliver(new, receive_count=2)
+    assert stack.manifest() == before
+    assert stack.heard_events() == [("avatar.ready", new)] * 2
+
+
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
+def test_a_message_back_from_the_dead_letter_queue_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+) -> None:
+    """A redriven message counts as received once, and what failed before may have been the announcement alone."""
+    new = stack.upload(1, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    stack.deliver(new, age=timedelta(minutes=16))
+    assert stack.heard_events() == [(event, new)]
+
+
+def test_a_ready_avatar_is_announced_again_only_when_the_event_is_late(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    (announced,) = stack.heard_events()
+    stack.deliver(new, age=timedelta(minutes=14))
+    assert stack.heard_events() == []
+    stack.deliver(new, age=timedelta(minutes=16))
+    assert stack.heard_events() == [announced]
+
+
+def test_a_newer_upload_takes_the_place_of_an_older_one(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    assert stack.deliver(older) + stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.heard_events() == [("avatar.ready", older), ("avatar.ready", newer)]
+
+
+def test_an_older_upload_that_comes_later_changes_nothing(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    before = stack.keys(stack.assets)
+    assert stack.deliver(older, receive_count=2) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.keys(stack.assets) == before
+    assert stack.heard_events() == [("avatar.ready", newer)]
+
+
+@pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
+def test_a_newer_upload_that_finishes_while_an_older_one_writes_stays_current(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    once_before_put(monkeypatch, moment, lambda: stack.deliver(newer))
+    assert stack.deliver(older) == []
+    assert_current(stack, newer, BLUE)
+    assert stack.heard_events() == [("avatar.ready", newer)]
+
+
+@pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
+def test_a_newer_upload_wins_over_an_older_one_that_finishes_while_it_writes(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    rendered = count_calls(stack, monkeypatch)
+    once_before_put(monkeypatch, moment, lambda: stack.deliver(older))
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+    assert rendered() == 2  # one for each upload: a lost race is not a reason to render again
+    assert stack.heard_events()[-1] == ("avatar.ready", newer)
+
+
+def test_an_avatar_deleted_while_a_newer_upload_is_written_is_no_obstacle(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+
+    def delete() -> None:
+        for key in (f"avatars/{SUBJECT}.json", f"avatars/{SUBJECT}.jpg"):
+            stack.s3.delete_object(Bucket=stack.assets, Key=key)
+
+    once_before_put(monkeypatch, ".jpg", delete)
+    assert stack.deliver(newer) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_a_manifest_that_never_holds_still_is_a_failure_after_bounded_attempts(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    newer = stack.upload(2, jpeg_of(BLUE))
+    manifest = stack.manifest()
+    attempts: list[int] = []
+
+    def touch(key: str) -> None:
+        if key.endswith(".json"):
+            attempts.append(1)
+            body = json.dumps({**manifest, "touched": len(attempts)})
+            stack.s3.put_object(Bucket=stack.assets, Key=key, Body=body)
+
+    before_each_put(monkeypatch, touch)
+    assert stack.deliver(newer) == [newer]
+    assert len(attempts) == 5
+
+
+def test_a_form_posted_again_with_other_bytes_does_not_change_a_finished_avatar(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    before = stack.manifest()
+    stack.replace(new, jpeg_of(GREEN))
+    assert stack.deliver(new) == []
+    assert stack.manifest() == before
+    assert_current(stack, new, RED)
+
+
+def test_a_form_posted_again_with_other_bytes_gets_addresses_of_its_own(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+
+    def die(_key: str) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        before_each_put(patch, die, ending=".json")
+        assert stack.deliver(new) == [new]
+    stack.replace(new, jpeg_of(GREEN))
+    assert stack.deliver(new) == []
+    folders = {key.split("/")[2] for key in stack.keys(stack.assets) if key.endswith(".webp")}
+    assert len(folders) == 2
+    assert {stack.colour(f"avatars/{SUBJECT}/{folder}/64.webp") for folder in folders} == {RED, GREEN}
+    assert stack.colour(f"avatars/{SUBJECT}/{stack.manifest()['version']}/64.webp") == GREEN
+
+
+def test_the_stable_jpeg_says_whose_it_is_and_is_not_replaced_by_an_older_upload(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(newer)
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    # The newer one's manifest is lost, so nothing but the JPEG itself knows of it.
+    stack.s3.delete_object(Bucket=stack.assets, Key=f"avatars/{SUBJECT}.json")
+    stack.deliver(older)
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    assert stack.colour(f"avatars/{SUBJECT}.jpg") == BLUE
+
+
+@pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
+def test_a_write_whose_answer_was_lost_is_still_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+) -> None:
+    new = stack.upload(1, data)
+    real_replace = Bucket.replace
+
+    def replace(bucket: Bucket, key: str, *arguments: Any) -> None:
+        real_replace(bucket, key, *arguments)
+        if key.endswith(".json"):
+            raise ChangedError("what a repeated conditional write answers")
+
+    monkeypatch.setattr(Bucket, "replace", replace)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [(event, new)]
+
+
+# --- Former avatars ---------------------------------------------------------------------------------------------------
+
+
+def pictures_of(stack: Stack, its_id: str) -> list[str]:
+    return sorted(key for key in stack.keys(stack.assets) if f"/{its_id}-" in key)
+
+
+def delayed(stack: Stack) -> int:
+    names = ["ApproximateNumberOfMessagesDelayed"]
+    attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.queue, AttributeNames=names)["Attributes"]
+    return int(attributes[names[0]])
+
+
+def retirement_of(stack: Stack, manifest: dict[str, Any]) -> dict[str, Any]:
+    return message(stack.handler.retirement.of(manifest).message())
+
+
+def test_a_first_avatar_retires_nothing(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    assert delayed(stack) == 0
+
+
+def test_the_pictures_of_a_replaced_avatar_stay_for_now_and_their_removal_is_scheduled(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+    former = stack.manifest()
+    stack.deliver(newer)
+    assert (len(pictures_of(stack, older)), delayed(stack)) == (2, 1)
+    monkeypatch.setattr(stack.handler.retirement, "DELAY_SECONDS", 0)
+    stack.handler.RETIREMENT.schedule(former)
+    (arrived,) = stack.sqs.receive_message(QueueUrl=stack.queue)["Messages"]
+    assert arrived["Body"] == retirement_of(stack, former)["body"]
+
+
+def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+    former = stack.manifest()
+    stack.deliver(newer)
+    assert stack.failures(retirement_of(stack, former), retirement_of(stack, former)) == []
+    assert pictures_of(stack, older) == []
+    assert len(stack.keys(stack.assets)) == 4
+    assert_current(stack, newer, BLUE)
+
+
+def test_what_is_current_still_is_not_removed(stack: Stack) -> None:
+    """The upload that was to replace it has failed since."""
+    new = stack.upload(1, jpeg_of(RED))
+    stack.deliver(new)
+    assert stack.failures(retirement_of(stack, stack.manifest())) == []
+    assert_current(stack, new, RED)
+
+
+def test_an_upload_that_is_overtaken_while_it_writes_leaves_no_pictures(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    once_before_put(monkeypatch, ".json", lambda: stack.deliver(newer))
+    assert stack.deliver(older) == []
+    assert pictures_of(stack, older) == []
+    assert_current(stack, newer, BLUE)
+
+
+def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    stack.deliver(older)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.RETIREMENT, "schedule", refuse)
+        assert stack.deliver(newer) == [newer]
+    assert stack.manifest()["upload_id"] == older
+    assert stack.deliver(newer, receive_count=2) == []
+    assert_current(stack, newer, BLUE)
+
+
+@pytest.mark.parametrize("retire", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
+def test_a_broken_removal_fails_alone(stack: Stack, retire: str) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    broken, ours = message(f'{{"retire": {retire}}}'), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
+    assert stack.failures(broken, ours) == [broken["messageId"]]
+    assert_current(stack, new, RED)
+
+
+# --- Rejection --------------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_picture_is_recorded_and_announced_and_not_tried_again(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    assert stack.deliver(new) == []
+    stored = stack.get(stack.uploads, storage_keys.rejection_key(SUBJECT, new))
+    assert stored["ContentType"] == "application/json"
+    record = json.load(stored["Body"])
+    at = record.pop("at")
+    etag = f'"{hashlib.md5(b"this is no picture").hexdigest()}"'  # noqa: S324 - S3's
+    assert record == {"status": "rejected", "reason": "not_an_image", "upload_id": new, "etag": etag}
+    assert stack.heard() == [
+        {"event": "avatar.rejected", "subject": SUBJECT, "upload_id": new, "at": at, "reason": "not_an_image"}
+    ]
+    assert stack.keys(stack.assets) == []
+
+
+def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    stack.deliver(new)
+    record = stack.get(stack.uploads, storage_keys.rejection_key(SUBJECT, new))["Body"].read()
+    assert stack.deliver(new) == []
+    assert stack.get(stack.uploads, storage_keys.rejection_key(SUBJECT, new))["Body"].read() == record
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def rejected_and_not_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
+    new = stack.upload(1, b"this is no picture")
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    return new
+
+
+def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_no_more(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = rejected_and_not_announced(stack, monkeypatch)
+    stack.deliver(new, receive_count=2)
+    stack.deliver(new, receive_count=3)
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_duplicate_event_does_not_take_the_photo_from_a_rejection_that_is_still_to_be_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = rejected_and_not_announced(stack, monkeypatch)
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == []
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+
+
+def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 answers 409 while it is being written: nothing can be known of it yet."""
+    new = stack.upload(1, b"this is no picture")
+
+    def conflict(*_: object) -> None:
+        raise ChangedError("409 ConditionalRequestConflict")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "replace", conflict)
+        assert stack.deliver(new) == [new]
+    assert stack.heard_events() == []
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+
+
+def test_a_form_posted_again_after_its_rejection_is_announced_once(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    stack.deliver(new)
+    stack.replace(new, b"nor is this")
+    assert stack.deliver(new) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+
+
+def test_a_rejected_upload_leaves_the_avatar_there_was(stack: Stack) -> None:
+    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE)[:400])
+    stack.deliver(older, newer)
+    assert_current(stack, older, RED)
+    assert [heard.get("reason") for heard in stack.heard()] == [None, "truncated"]
+
+
+def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = stack.upload(1, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES, b"\0"))
+    too_large = stack.upload(2, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES + 1, b"\0"))
+    bodies_read = record_reads(monkeypatch)
+    assert stack.deliver(fits, too_large) == []
+    originals = [storage_keys.incoming_key(SUBJECT, each) for each in (fits, too_large)]
+    assert [key for key in bodies_read if key in originals] == originals[:1]
+    assert [heard.get("reason") for heard in stack.heard()] == [None, "too_large"]
+
+
+def test_a_picture_over_the_pixel_limit_is_refused(stack: Stack) -> None:
+    stack.deliver(stack.upload(1, pictures.png_claiming(1001, 1000)))
+    assert [heard["reason"] for heard in stack.heard()] == ["too_many_pixels"]
+
+
+# --- Batches and failures ---------------------------------------------------------------------------------------------
+
+
+def test_one_failing_message_does_not_fail_the_others(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = stack.upload(2, jpeg_of(RED)), stack.upload(3, jpeg_of(BLUE))
+
+    def die(key: str) -> None:
+        if f"/{bad}-" in key:
+            raise ConnectionError
+
+    before_each_put(monkeypatch, die)
+    assert stack.deliver(bad, good) == [bad]
+    assert_current(stack, good, BLUE)
+
+
+def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = {subject: stack.upload(1, jpeg_of(RED), subject) for subject in ("one", "two", "three")}
+
+    def die(_key: str) -> None:
+        raise ConnectionError
+
+    before_each_put(monkeypatch, die, ending="two.json")
+    body = s3_event(*(storage_keys.incoming_key(subject, its) for subject, its in ids.items()))
+    its_message = message(body)
+    assert stack.failures(its_message) == [its_message["messageId"]]
+    assert [stack.manifest(subject)["upload_id"] for subject in ("one", "three")] == [ids["one"], ids["three"]]
+    assert "avatars/two.json" not in stack.keys(stack.assets)
+
+
+def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        assert stack.deliver(new) == [new]
+    assert_current(stack, new, RED)
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.ready", new)]
+
+
+def test_a_topic_that_is_gone_is_a_failure(stack: Stack) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    stack.sns.delete_topic(TopicArn=stack.topic_arn)
+    assert stack.deliver(new) == [new]
+
+
+def test_the_test_event_of_a_new_notification_is_no_failure(stack: Stack) -> None:
+    assert stack.failures(message(s3_test_event())) == []
+
+
+@pytest.mark.parametrize("body", ['{"hello": 1}', "", "not json", "null", "[]"])
+def test_a_message_that_is_no_s3_event_fails_alone(stack: Stack, body: str) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    foreign, ours = message(body), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
+    assert stack.failures(foreign, ours) == [foreign["messageId"]]
+    assert_current(stack, new, RED)
+
+
+def test_a_key_that_is_no_uploads_is_dropped(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    assert stack.failures(message(s3_event("incoming/../secret/x", "elsewhere/a b"))) == []
+    assert stack.keys(stack.assets) == []
+    dropped = [record.__dict__["key"] for record in caplog.records if "not the key of an upload" in record.message]
+    assert dropped == ["incoming/../secret/x", "elsewhere/a b"]
+
+
+def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
+    first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
+    assert stack.deliver(first, second, context=Context(25_000, 24_999)) == [second]
+    assert_current(stack, first, RED)
+
+
+def test_a_missing_setting_stops_the_function_at_import(load_handler: LoadHandler) -> None:
+    with pytest.raises(KeyError, match="UPLOADS_BUCKET"):
+        load_handler("process_avatar", {})
+
+
+# --- Seams ------------------------------------------------------------------------------------------------------------
+
+
+def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> None:
+    """Manifest, stable JPEG and the pictures the manifest names are all of that upload."""
+    manifest = stack.manifest()
+    assert manifest["upload_id"] == its_id
+    assert stack.stable_jpeg()["Metadata"] == {"upload-id": its_id}
+    keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix(f"{CDN_URL}/") for image in manifest["images"])]
+    assert [stack.colour(key) for key in keys] == [colour] * len(keys)
+
+
+def refuse(*_: object) -> None:
+    raise QueryError("the service answered 503")
+
+
+def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:
+    """Call `act` with the key before each write of an object whose key ends so."""
+    before_each(monkeypatch, ["put", "replace"], lambda key: act(key) if key.endswith(ending) else None)
+
+
+def before_each(monkeypatch: pytest.MonkeyPatch, methods: list[str], act: Callable[[str], object]) -> None:
+    """Call `act` with the key before each of these methods of a bucket."""
+
+    def patch(name: str) -> None:
+        real = getattr(Bucket, name)
+
+        def method(bucket: Bucket, key: str, *arguments: Any, **options: Any) -> Any:
+            act(key)
+            return real(bucket, key, *arguments, **options)
+
+        monkeypatch.setattr(Bucket, name, method)
+
+    for each in methods:
+        patch(each)
+
+
+def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, str], parties: int) -> None:
+    """Let none of the methods begin before so many calls of them have been made: BrokenBarrierError if they are not."""
+    barrier = threading.Barrier(parties, timeout=5)
+
+    def patch(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def method(*arguments: Any, **options: Any) -> Any:
+            barrier.wait()
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, method)
+
+    for owner, name in methods:
+        patch(owner, name)
+
+
+def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
+    """Let something else happen between an upload's reading and the first write of a key that ends so."""
+    pending = [act]
+    before_each_put(monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
+
+
+def count_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many pictures were rendered since."""
+    real_render, calls = stack.handler.image.render, []
+
+    def render(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return real_render(*arguments, **options)
+
+    monkeypatch.setattr(stack.handler.image, "render", render)
+    return lambda: len(calls)
+
+
+def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys whose bodies, not only headers, are read from now on."""
+    real_get, read = Bucket.get, list[str]()
+
+    def get(bucket: Bucket, key: str, **options: Any) -> Any:
+        stored = real_get(bucket, key, **options)
+        if stored and stored.data:
+            read.append(key)
+        return stored
+
+    monkeypatch.setattr(Bucket, "get", get)
+    return read

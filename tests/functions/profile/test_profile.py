@@ -1,0 +1,424 @@
+"""The three routes against a real PostgreSQL, an S3 and an SSM of moto, and a Cognito of the test's own."""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from functions.profile import handle_generator
+from functions.shared.db import postgres
+from tests.functions.conftest import LoadHandler
+from tests.functions.servers import Gate, HttpStub
+
+ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
+TOKEN = "eyJ.access.token"
+ADA = "0a1b2c3d-0000-4000-8000-00000000ada1"
+BOB = "0a1b2c3d-0000-4000-8000-000000000b0b"
+
+
+@dataclass
+class Api:
+    """The function behind the API, and what it stands on."""
+
+    handler: ModuleType
+    cognito: HttpStub
+    s3: Any
+    assets: str
+
+    def public(self, handle: str) -> tuple[int, Any]:
+        event = {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": handle}, "headers": {}}
+        return self._ask(event)
+
+    def get(self, subject: str, name: str | None = None) -> tuple[int, Any]:
+        return self._ask(self.event("GET /profile", subject, name))
+
+    def put(self, subject: str, name: str | None = None, **profile: Any) -> tuple[int, Any]:
+        return self.put_body(subject, json.dumps(profile), name)
+
+    def put_body(self, subject: str, body: str, name: str | None = None) -> tuple[int, Any]:
+        return self._ask({**self.event("PUT /profile", subject, name), "body": body})
+
+    def event(self, route: str, subject: str, name: str | None = None) -> dict[str, Any]:
+        """Of a user whose name Cognito knows, or has none for."""
+        attributes = [{"Name": "name", "Value": name}] if name else []
+        self.cognito.answer = json.dumps({"Username": subject, "UserAttributes": attributes}).encode()
+        return {
+            "routeKey": route,
+            "headers": {"authorization": f"Bearer {TOKEN}"},
+            "requestContext": {"authorizer": {"lambda": {"sub": subject}}},
+        }
+
+    def _ask(self, event: dict[str, Any]) -> tuple[int, Any]:
+        answer = self.handler.handle(event, None)
+        assert answer["headers"] == {"content-type": "application/json", "cache-control": "no-store"}
+        return answer["statusCode"], json.loads(answer["body"])
+
+
+@pytest.fixture
+def cognito() -> Iterator[HttpStub]:
+    with HttpStub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def load(
+    load_handler: LoadHandler,
+    s3_environment: dict[str, str],
+    moto_endpoint: str,
+    s3: Any,
+    new_bucket: Callable[[], str],
+    url_parameter: Callable[[str], str],
+    cognito: HttpStub,
+    opened: list[postgres.Connection],
+) -> Callable[[str], Api]:
+    """A new sandbox with the database of that URL."""
+    assert opened == []  # what the sandbox opens is closed with it
+
+    def load(url: str) -> Api:
+        assets = new_bucket()
+        settings = {
+            "ASSETS_BUCKET": assets,
+            "ISSUER": ISSUER,
+            "DATABASE_URL_PARAMETER": url_parameter(url),
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito.url,
+            "AWS_ENDPOINT_URL_SSM": moto_endpoint,
+            **s3_environment,
+        }
+        return Api(load_handler("profile", settings), cognito, s3, assets)
+
+    return load
+
+
+@pytest.fixture
+def api(load: Callable[[str], Api], migrated_url: str) -> Api:
+    return load(migrated_url)
+
+
+@pytest.fixture
+def owner(migrated_url: str) -> Iterator[postgres.Connection]:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        yield connection
+
+
+def rows(owner: postgres.Connection) -> list[tuple[Any, ...]]:
+    return owner.execute("SELECT subject, handle, display_name, bio FROM avatars.users ORDER BY subject").fetchall()
+
+
+def refusal(fields: dict[str, str]) -> tuple[int, Any]:
+    message = " ".join(f"{name}: {sentence}" for name, sentence in fields.items())
+    return 422, {"error": {"code": "invalid_profile", "message": message, "fields": fields}}
+
+
+# --- GET /profile -----------------------------------------------------------------------------------------------------
+
+
+def test_a_user_seen_for_the_first_time_is_given_a_profile_by_their_name(api: Api, owner: postgres.Connection) -> None:
+    profile = {"subject": ADA, "handle": "ada_king", "display_name": "Ada King", "bio": "", "avatar": None}
+    assert api.get(ADA, name="Ada King") == (200, profile)
+    assert rows(owner) == [(ADA, "ada_king", "Ada King", "")]
+    ((_, body),) = api.cognito.requests
+    assert json.loads(body) == {"AccessToken": TOKEN}
+
+
+def test_afterwards_the_profile_is_theirs_whatever_cognito_says(api: Api) -> None:
+    first = api.get(ADA, name="Ada")
+    assert api.get(ADA, name="Another Name") == first
+    assert len(api.cognito.requests) == 1
+
+
+def test_a_user_without_a_name_is_given_a_handle_to_go_by(api: Api) -> None:
+    status, profile = api.get(ADA)
+    assert status == 200
+    assert re.fullmatch("user_[a-z0-9]{6}", profile["handle"])
+    assert profile["display_name"] == profile["handle"]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_user_whose_name_is_not_to_be_had_is_not_refused(api: Api, status: int) -> None:
+    api.cognito.status = status
+    answered, profile = api.get(ADA, name="Ada")
+    assert (answered, profile["handle"][:5]) == (200, "user_")
+
+
+def test_an_address_that_a_user_signs_in_with_is_never_published(api: Api, owner: postgres.Connection) -> None:
+    for attribute in ("email", "name", "preferred_username"):
+        event = api.event("GET /profile", f"s-{attribute}")
+        attributes = [{"Name": attribute, "Value": "ada@example.com"}, {"Name": "email", "Value": "ada@example.com"}]
+        api.cognito.answer = json.dumps({"Username": "ada@example.com", "UserAttributes": attributes}).encode()
+        answer = api.handler.handle(event, None)
+        assert answer["statusCode"] == 200
+        assert "ada" not in answer["body"]
+    assert "ada" not in str(rows(owner))
+
+
+def test_a_handle_somebody_has_gets_something_random_behind_it(api: Api) -> None:
+    assert api.get(ADA, name="Same Name")[1]["handle"] == "same_name"
+    status, profile = api.get(BOB, name="Same Name")
+    assert (status, profile["subject"], profile["display_name"]) == (200, BOB, "Same Name")
+    assert re.fullmatch("same_name_[a-z0-9]{4}", profile["handle"])
+
+
+def test_handles_are_tried_until_one_is_free(
+    api: Api, owner: postgres.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for taken in range(4):
+        owner.execute("INSERT INTO avatars.users VALUES (%s, %s, 'A')", (f"s-{taken}", f"ada_{taken:04}"))
+    owner.execute("INSERT INTO avatars.users VALUES ('s', 'ada', 'A')")
+    numbers = count()
+    monkeypatch.setattr(handle_generator, "_random", lambda length: f"{next(numbers):0{length}}")
+    assert api.get(ADA, name="Ada")[1]["handle"] == "ada_0004"
+
+
+def test_two_first_requests_at_once_make_one_profile(
+    load: Callable[[str], Api], migrated_url: str, owner: postgres.Connection
+) -> None:
+    sandboxes = [load(migrated_url) for _ in range(2)]
+    events = [api.event("GET /profile", ADA, "Ada") for api in sandboxes]
+    answers: list[Any] = []
+    with owner.transaction():
+        owner.execute("LOCK TABLE avatars.users IN SHARE ROW EXCLUSIVE MODE")  # reads go on, the first write waits
+        threads = [
+            threading.Thread(target=lambda api=api, event=event: answers.append(api.handler.handle(event, None)))
+            for api, event in zip(sandboxes, events, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'avatars.users'::regclass AND NOT granted"
+        while owner.execute(waiting).fetchone() != (2,):
+            assert all(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join(10)
+    assert [answer["statusCode"] for answer in answers] == [200, 200]
+    assert answers[0]["body"] == answers[1]["body"]
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+
+
+# --- PUT /profile -----------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_replaced_and_the_handle_stays_when_it_is_left_out(api: Api, owner: postgres.Connection) -> None:
+    api.get(ADA, name="Ada")
+    changed = {"subject": ADA, "handle": "ada_l", "display_name": "Ada L.", "bio": "One.\nTwo.", "avatar": None}
+    assert api.put(ADA, display_name=" Ada L. ", bio="One.\r\nTwo.\n", handle="ada_l") == (200, changed)
+    assert api.get(ADA) == (200, changed)
+    assert api.put(ADA, display_name="Ada") == (200, {**changed, "display_name": "Ada", "bio": ""})
+    assert rows(owner) == [(ADA, "ada_l", "Ada", "")]
+
+
+def test_a_change_has_its_time(api: Api, owner: postgres.Connection) -> None:
+    api.get(ADA, name="Ada")
+    owner.execute("UPDATE avatars.users SET created_at = '2020-01-01', updated_at = '2020-01-01'")
+    api.put(ADA, display_name="Ada")
+    ages = "SELECT now() - created_at > '1 year', now() - updated_at < '1 minute' FROM avatars.users"
+    assert owner.execute(ages).fetchone() == (True, True)
+
+
+def test_a_change_may_be_the_first_request_ever(api: Api, owner: postgres.Connection) -> None:
+    assert api.put(ADA, name="Ada King", display_name="The Countess", bio="Hi")[0] == 200
+    assert api.put(BOB, name="Ada King", display_name="Bob", handle="bob")[0] == 200
+    assert rows(owner) == [(BOB, "bob", "Bob", ""), (ADA, "ada_king", "The Countess", "Hi")]
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f600" * 50, "'; DROP TABLE avatars.users; --", "%s %(x)s {}", "\\x00", "é" * 50]
+)
+def test_text_of_any_script_goes_in_and_comes_out(api: Api, text: str) -> None:
+    assert api.put(ADA, display_name=text, bio=text * 10)[0] == 200
+    _, profile = api.get(ADA)
+    assert (profile["display_name"], profile["bio"]) == (text, text * 10)
+
+
+def test_a_taken_handle_is_told_and_nothing_is_changed(api: Api, owner: postgres.Connection) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    api.put(BOB, display_name="Bob", bio="mine", handle="bob")
+    taken = refusal({"handle": "This handle is taken."})
+    assert api.put(BOB, display_name="Robert", bio="", handle="ada") == taken
+    assert rows(owner) == [(BOB, "bob", "Bob", "mine"), (ADA, "ada", "Ada", "")]
+    assert api.put(BOB, display_name="Bob", handle="bob")[0] == 200
+    assert api.put(ADA, display_name="Ada", handle="countess")[0] == 200
+    assert api.put(BOB, display_name="Bob", handle="ada")[0] == 200
+
+
+def test_what_is_wrong_is_told_field_by_field_and_nothing_is_changed(api: Api, owner: postgres.Connection) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    fields = {
+        "email": "A profile has no such field.",
+        "display_name": "Enter a name.",
+        "handle": "Use 3 to 30 small letters (a to z), digits and underscores.",
+        "bio": "Use at most 500 characters. These are 501.",
+    }
+    assert api.put(ADA, display_name=" ", bio="x" * 501, handle="No!", email="a@b.c") == refusal(fields)
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+
+
+def test_a_request_that_is_wrong_makes_no_profile(api: Api, owner: postgres.Connection) -> None:
+    assert api.put(ADA, name="Ada", display_name="")[0] == 422
+    assert rows(owner) == []
+    assert api.cognito.requests == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"display_name": "\ud800"}',
+        r'{"display_name": "\u0000"}',
+        r'{"display_name": "Ada", "bio": "\udc00"}',
+        r'{"display_name": "Ada", "bio": "\u0000"}',
+        r'{"display_name": "Ada", "handle": "ab\u0000"}',
+        r'{"display_name": "Ada", "\ud800": 1}',
+        '{"display_name": NaN}',
+        '{"display_name": {"$ne": null}}',
+        '{"display_name": "Ada", "handle": null}',
+        "{}",
+    ],
+)
+def test_what_no_database_could_keep_is_the_clients_error(api: Api, body: str) -> None:
+    assert api.put_body(ADA, body)[0] == 422
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '"Ada"', "null"])
+def test_a_body_that_is_no_object_is_the_clients_error(api: Api, body: str) -> None:
+    status, answer = api.put_body(ADA, body)
+    assert (status, answer["error"]["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("field", ["subject", "id", "created_at", "avatar", "email"])
+def test_nobody_changes_what_is_not_theirs(api: Api, owner: postgres.Connection, field: str) -> None:
+    api.put(ADA, display_name="Ada", bio="mine", handle="ada")
+    before = rows(owner)
+    body = json.dumps({"display_name": "Mallory", field: ADA})
+    assert api.put_body(BOB, body) == refusal({field: "A profile has no such field."})
+    assert rows(owner) == before
+    assert api.put(BOB, display_name="Mallory", bio="also mine", handle="mallory")[0] == 200
+    assert rows(owner) == [(BOB, "mallory", "Mallory", "also mine"), *before]
+
+
+@pytest.mark.parametrize("route", ["GET /profile", "PUT /profile"])
+def test_without_an_authorizer_nobody_is_anybody(api: Api, owner: postgres.Connection, route: str) -> None:
+    event = {"routeKey": route, "headers": {}, "requestContext": {}, "body": '{"display_name": "Ada"}'}
+    with pytest.raises(KeyError, match="authorizer"):
+        api.handler.handle(event, None)
+    assert rows(owner) == []
+
+
+# --- GET /profiles/{handle} -------------------------------------------------------------------------------------------
+
+
+def test_everybody_sees_a_profile_by_its_handle(api: Api) -> None:
+    own = api.put(ADA, display_name="Ada", bio="Hi", handle="ada")
+    assert api.public("ada") == own
+    api.put(ADA, display_name="Ada", handle="countess")
+    assert api.public("ada")[0] == 404
+    assert api.public("countess")[0] == 200
+
+
+@pytest.mark.parametrize("handle", ["nobody", "ADA", "ad", "", "a" * 31, "ada\0", "ad\ud800", "' OR true --", "%", ADA])
+def test_a_handle_that_nobody_has_or_can_have_is_not_found(api: Api, handle: str) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    assert api.public(handle) == (404, {"error": {"code": "not_found", "message": "there is no such profile"}})
+
+
+# --- Avatars ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_has_the_pictures_of_the_users_manifest(api: Api) -> None:
+    images = [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}]
+    avatar = {
+        "url": f"https://cdn.example.com/avatars/{ADA}.jpg",
+        "updated_at": "2026-11-20T12:00:01.234Z",
+        "images": images,
+    }
+    manifest = {"subject": ADA, "upload_id": "01", "version": "01-ab", "source": {"format": "jpeg"}, **avatar}
+    api.s3.put_object(Bucket=api.assets, Key=f"avatars/{ADA}.json", Body=json.dumps(manifest))
+    assert api.put(ADA, display_name="Ada", handle="ada")[1]["avatar"] == avatar
+    assert api.get(ADA)[1]["avatar"] == avatar
+    assert api.public("ada")[1]["avatar"] == avatar
+    assert api.get(BOB)[1]["avatar"] is None
+
+
+# --- Faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_while_the_database_is_away_the_client_is_asked_to_come_back_and_then_served(
+    load: Callable[[str], Api], migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = urlsplit(migrated_url)
+    assert place.port
+    with Gate(place.port) as gate:
+        api = load(migrated_url.replace(f":{place.port}/", f":{gate.port}/"))
+        assert api.get(ADA, name="Ada")[0] == 200
+        gate.shut()
+        events = [
+            api.event("GET /profile", ADA),
+            {**api.event("PUT /profile", ADA), "body": '{"display_name": "Ada"}'},
+            {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": "ada"}},
+        ]
+        for event in events:
+            answer = api.handler.handle(event, None)
+            assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "5")
+            error = {"code": "unavailable", "message": "profiles cannot be reached; try again"}
+            assert json.loads(answer["body"]) == {"error": error}
+        gate.open()
+        assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 200]
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage() for record in said] == ["database unavailable"] * 3
+    assert all("Connection refused" in vars(record)["reason"] for record in said)
+
+
+def test_neither_log_nor_answer_has_the_password_or_the_token(
+    load: Callable[[str], Api], migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    place = urlsplit(migrated_url)
+    for password in ("correct-horse", "correct/horse", "correct%zzhorse"):
+        api = load(f"postgresql://avatars:{password}@{place.hostname}:{place.port}/avatars")
+        answer = api.handler.handle(api.event("GET /profile", ADA, "Ada"), None)
+        assert answer["statusCode"] == 503
+        assert "horse" not in answer["body"]
+    errors = [vars(record) for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 3
+    ours = [
+        vars(record) for record in caplog.records if not record.name.startswith(("botocore", "urllib3", "werkzeug"))
+    ]
+    assert "horse" not in str(ours)
+    assert TOKEN not in str(ours)
+
+
+def test_a_connection_the_server_ended_in_between_goes_unnoticed(
+    api: Api, opened: list[postgres.Connection], administrator: postgres.Connection
+) -> None:
+    first = api.get(ADA, name="Ada")
+    before = len(opened)
+    administrator.execute("SELECT pg_terminate_backend(%s, 10000)", (opened[-1].info.backend_pid,))
+    assert api.get(ADA) == first
+    assert len(opened) == before + 1
+
+
+def test_requests_share_one_connection(api: Api, opened: list[postgres.Connection]) -> None:
+    before = len(opened)
+    for subject in (ADA, BOB, ADA):
+        api.put(subject, display_name="A")
+        api.get(subject)
+    assert len(opened) == before + 1
+
+
+def test_a_schema_that_is_not_there_is_a_failure_and_not_a_pause(load: Callable[[str], Api], database_url: str) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        load(database_url).public("ada")
+
+
+@pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "ISSUER", "DATABASE_URL_PARAMETER"])
+def test_without_one_of_its_settings_the_function_does_not_start(load_handler: LoadHandler, missing: str) -> None:
+    settings = {"ASSETS_BUCKET": "assets", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
+    del settings[missing]
+    with pytest.raises(KeyError, match=missing):
+        load_handler("profile", settings)

@@ -1,0 +1,58 @@
+import pytest
+
+from functions.shared import storage_keys
+
+SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+UPLOAD = "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"
+
+
+def test_every_key_has_its_documented_place() -> None:
+    assert storage_keys.incoming_key("s-1", UPLOAD) == f"incoming/s-1/{UPLOAD}"
+    assert storage_keys.rejection_key("s-1", UPLOAD) == f"rejected/s-1/{UPLOAD}.json"
+    assert storage_keys.manifest_key("s-1") == "avatars/s-1.json"
+    assert storage_keys.stable_key("s-1") == "avatars/s-1.jpg"
+    assert storage_keys.variant_key("s-1", f"{UPLOAD}-0a1b2c3d", 512) == f"avatars/s-1/{UPLOAD}-0a1b2c3d/512.webp"
+
+
+def test_an_incoming_key_can_be_read_back() -> None:
+    assert storage_keys.parse_incoming_key(storage_keys.incoming_key(SUBJECT, UPLOAD)) == (SUBJECT, UPLOAD)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "incoming/",
+        f"incoming/{UPLOAD}",
+        f"incoming//{UPLOAD}",
+        f"incoming/s/{UPLOAD}/x",
+        f"incoming/s/{UPLOAD}.jpg",
+        f"incoming/s/{UPLOAD}\n",
+        f"x/incoming/s/{UPLOAD}",
+        f"rejected/s/{UPLOAD}.json",
+        f"incoming/../{UPLOAD}",
+    ],
+)
+def test_any_other_key_is_not_taken_for_an_upload(key: str) -> None:
+    with pytest.raises(ValueError, match="is not the key of an upload"):
+        storage_keys.parse_incoming_key(key)
+
+
+@pytest.mark.parametrize("subject", ["", "a/b", "..", "x/../victim", "a.jpg", "a%2Fb", "a b", "é", "s\n", "s" * 129])
+def test_a_subject_that_could_leave_its_folder_is_refused(subject: str) -> None:
+    for make in (
+        lambda: storage_keys.incoming_key(subject, UPLOAD),
+        lambda: storage_keys.rejection_key(subject, UPLOAD),
+        lambda: storage_keys.manifest_key(subject),
+        lambda: storage_keys.stable_key(subject),
+        lambda: storage_keys.variant_key(subject, UPLOAD, 512),
+    ):
+        with pytest.raises(ValueError, match="cannot be part of a key"):
+            make()
+
+
+def test_an_upload_id_or_version_with_a_separator_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be part of a key"):
+        storage_keys.incoming_key(SUBJECT, "../x")
+    with pytest.raises(ValueError, match="cannot be part of a key"):
+        storage_keys.variant_key(SUBJECT, "v/1", 128)

@@ -1,0 +1,126 @@
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from functions.shared import upload_id
+from tests.functions.conftest import LoadHandler
+
+SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+ANOTHER = "0a1b2c3d-0000-4000-8000-000000000b0b"
+
+
+@dataclass(frozen=True)
+class Service:
+    handler: ModuleType
+    s3: Any
+    uploads: str
+    assets: str
+
+    def ask(self, asked: str) -> tuple[int, dict[str, Any]]:
+        event = {
+            "requestContext": {"authorizer": {"lambda": {"sub": SUBJECT}}},
+            "pathParameters": {"upload_id": asked},
+        }
+        answer = self.handler.handle(event, None)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def publish(self, upload: str) -> dict[str, Any]:
+        manifest = {"subject": SUBJECT, "upload_id": upload, "images": [{"size": 512, "bytes": 1}]}
+        self.s3.put_object(Bucket=self.assets, Key=f"avatars/{SUBJECT}.json", Body=json.dumps(manifest))
+        return manifest
+
+    def reject(self, upload: str, reason: str) -> None:
+        record = {"status": "rejected", "reason": reason, "at": "2026-03-01T09:05:07Z", "upload_id": upload}
+        key = f"rejected/{SUBJECT}/{upload}.json"
+        self.s3.put_object(Bucket=self.uploads, Key=key, Body=json.dumps(record))
+
+    def receive(self, upload: str) -> None:
+        self.s3.put_object(Bucket=self.uploads, Key=f"incoming/{SUBJECT}/{upload}", Body=b"jpeg")
+
+
+@pytest.fixture
+def service(
+    load_handler: LoadHandler, s3_environment: dict[str, str], s3: Any, new_bucket: Callable[[], str]
+) -> Service:
+    uploads, assets = new_bucket(), new_bucket()
+    environment = {**s3_environment, "UPLOADS_BUCKET": uploads, "ASSETS_BUCKET": assets}
+    return Service(load_handler("upload_status", environment), s3, uploads, assets)
+
+
+def made(seconds_ago: float, subject: str = SUBJECT) -> str:
+    return upload_id.new(subject, int((time.time() - seconds_ago) * 1000))
+
+
+def test_a_form_just_given_out_is_pending(service: Service) -> None:
+    asked = made(seconds_ago=0)
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
+
+
+def test_a_form_unused_until_its_window_closed_is_unknown(service: Service) -> None:
+    assert service.ask(made(seconds_ago=355))[0] == 200
+    status, answer = service.ask(made(seconds_ago=361))
+    assert (status, answer["error"]["code"]) == (404, "not_found")
+
+
+def test_an_original_waiting_to_be_processed_is_pending_however_old(service: Service) -> None:
+    asked = made(seconds_ago=86_400)
+    service.receive(asked)
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
+
+
+def test_the_upload_that_is_the_current_avatar_is_ready_with_its_manifest(service: Service) -> None:
+    asked = made(seconds_ago=10)
+    service.receive(asked)
+    manifest = service.publish(asked)
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
+
+
+def test_a_rejected_upload_says_why(service: Service) -> None:
+    asked = made(seconds_ago=10)
+    service.receive(asked)
+    service.reject(asked, "too_many_pixels")
+    assert service.ask(asked) == (
+        200,
+        {"upload_id": asked, "status": "rejected", "reason": "too_many_pixels"},
+    )
+
+
+def test_a_rejected_upload_stays_rejected_after_a_newer_one_succeeds(service: Service) -> None:
+    asked = made(seconds_ago=20)
+    service.reject(asked, "truncated")
+    service.publish(made(seconds_ago=10))
+    assert service.ask(asked)[1]["status"] == "rejected"
+
+
+def test_an_upload_overtaken_by_a_newer_one_is_ready_with_the_newer_avatar(service: Service) -> None:
+    asked = made(seconds_ago=20)
+    service.receive(asked)
+    manifest = service.publish(made(seconds_ago=10))
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
+
+
+def test_an_older_avatar_does_not_make_a_newer_upload_ready(service: Service) -> None:
+    service.publish(made(seconds_ago=20))
+    asked = made(seconds_ago=10)
+    service.receive(asked)
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
+
+
+def test_another_users_upload_is_unknown_even_when_its_objects_exist(service: Service) -> None:
+    asked = made(seconds_ago=0, subject=ANOTHER)
+    service.s3.put_object(Bucket=service.uploads, Key=f"incoming/{ANOTHER}/{asked}", Body=b"jpeg")
+    status, answer = service.ask(asked)
+    assert (status, answer) == (
+        404,
+        {"error": {"code": "not_found", "message": "there is no such upload"}},
+    )
+
+
+@pytest.mark.parametrize("asked", ["", "x", "../manifest", "0" * 26, "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"])
+def test_an_id_nobody_was_given_is_unknown(service: Service, asked: str) -> None:
+    assert service.ask(asked)[0] == 404

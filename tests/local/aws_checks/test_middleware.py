@@ -1,0 +1,359 @@
+"""What the guard refuses is what AWS refuses: signatures, expiry, POST policies, permissions, CORS."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from local.aws_checks.iam import UnsupportedPolicyError
+from local.emulators.http_server import Server
+from local.emulators.moto import Aws
+
+BUCKET = "uploads"
+KEY = "incoming/alice/1"
+ORIGIN = "https://app.example.com"
+
+
+@pytest.fixture(scope="module")
+def aws() -> Generator[Aws]:
+    server = Server("AWS")
+    aws = Aws(server, "eu-west-1")
+    aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    aws.client("s3").put_object(Bucket=BUCKET, Key="public/greeting", Body=b"hello")
+    aws.guard.cors_rules[BUCKET] = [
+        {"allowedOrigins": [ORIGIN], "allowedMethods": ["POST"], "allowedHeaders": ["content-type"]}
+    ]
+    yield aws
+    server.close()
+
+
+def role(aws: Aws, *statements: tuple[list[str], str]) -> dict[str, str]:
+    """Credentials of a new role that is allowed (actions, resource) pairs."""
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in statements],
+    }
+    return aws.principals.add_role("role", [policy]).environment()
+
+
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return error.value.response["Error"]["Code"]
+
+
+class TestSignatures:
+    def test_a_request_signed_with_a_known_key_passes(self, aws: Aws) -> None:
+        answer = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
+        assert answer["Body"].read() == b"hello"
+
+    def test_keys_with_special_characters_verify(self, aws: Aws) -> None:
+        key = "public/a b+c=ü&d~e%2F(f).txt"
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"odd")
+        assert aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"odd"
+
+    def test_an_unsigned_request_is_refused(self, aws: Aws) -> None:
+        assert requests.put(f"{aws.url}/{BUCKET}/anything", data=b"x", timeout=5).status_code == 403
+        assert requests.get(f"{aws.url}/{BUCKET}/public/greeting", timeout=5).status_code == 403
+
+    def test_a_wrong_secret_is_refused(self, aws: Aws) -> None:
+        credentials = aws.principals.operator.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+        with pytest.raises(ClientError) as error:
+            aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
+        assert code(error) == "SignatureDoesNotMatch"
+
+    def test_an_unknown_key_is_refused(self, aws: Aws) -> None:
+        credentials = {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN", "AWS_SECRET_ACCESS_KEY": "x"}
+        with pytest.raises(ClientError) as error:
+            aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
+        assert code(error) == "InvalidAccessKeyId"
+
+    def test_a_missing_session_token_is_refused(self, aws: Aws) -> None:
+        credentials = role(aws, (["s3:GetObject"], "*"))
+        del credentials["AWS_SESSION_TOKEN"]
+        with pytest.raises(ClientError) as error:
+            aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
+        assert code(error) == "InvalidToken"
+
+    def test_a_request_signed_too_long_ago_is_refused(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+        operator = aws.principals.operator
+        past = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(minutes=16)
+        monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: past)
+        request = AWSRequest("POST", aws.url, data=b"Action=ListTopics", headers={"Host": aws.url[7:]})
+        request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        credentials = Credentials(operator.access_key_id, operator.secret_access_key)
+        SigV4Auth(credentials, "sns", "eu-west-1").add_auth(request)
+        answer = requests.post(aws.url, data=b"Action=ListTopics", headers=dict(request.headers), timeout=5)
+        assert answer.status_code == 403
+        assert "RequestTimeTooSkewed" in answer.text
+
+    def test_a_presigned_url_passes_until_it_is_changed_or_expires(self, aws: Aws) -> None:
+        url = aws.client("s3").generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "public/greeting"})
+        assert requests.get(url, timeout=5).text == "hello"
+        assert requests.get(url.replace("greeting", "other"), timeout=5).status_code == 403
+        expired = aws.client("s3").generate_presigned_url(
+            "get_object", {"Bucket": BUCKET, "Key": "public/greeting"}, ExpiresIn=-1
+        )
+        assert "expired" in requests.get(expired, timeout=5).text
+
+
+class TestPermissions:
+    def test_a_role_may_do_what_its_policy_allows_and_nothing_else(self, aws: Aws) -> None:
+        s3 = aws.client_as("s3", role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
+        assert s3.get_object(Bucket=BUCKET, Key="public/greeting")["Body"].read() == b"hello"
+        for refused in (
+            lambda: s3.put_object(Bucket=BUCKET, Key="public/greeting", Body=b"x"),
+            lambda: s3.delete_object(Bucket=BUCKET, Key="public/greeting"),
+            lambda: s3.list_objects_v2(Bucket=BUCKET),
+            lambda: s3.get_object(Bucket=BUCKET, Key="private/greeting"),
+        ):
+            with pytest.raises(ClientError) as error:
+                refused()
+            assert code(error) == "AccessDenied"
+
+    def test_a_missing_key_is_forbidden_unless_the_role_may_list(self, aws: Aws) -> None:
+        reader = aws.client_as("s3", role(aws, (["s3:GetObject"], "*")))
+        with pytest.raises(ClientError) as error:
+            reader.get_object(Bucket=BUCKET, Key="public/none")
+        assert code(error) == "AccessDenied"
+        lister = aws.client_as("s3", role(aws, (["s3:GetObject"], "*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}")))
+        with pytest.raises(ClientError) as error:
+            lister.get_object(Bucket=BUCKET, Key="public/none")
+        assert code(error) == "NoSuchKey"
+
+    def test_queues_are_judged_by_their_arn(self, aws: Aws) -> None:
+        mine = aws.client("sqs").create_queue(QueueName="mine")["QueueUrl"]
+        other = aws.client("sqs").create_queue(QueueName="other")["QueueUrl"]
+        sqs = aws.client_as("sqs", role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
+        assert "Messages" not in sqs.receive_message(QueueUrl=mine)
+        for refused in (lambda: sqs.receive_message(QueueUrl=other), lambda: sqs.purge_queue(QueueUrl=mine)):
+            with pytest.raises(ClientError) as error:
+                refused()
+            assert code(error) == "AccessDenied"
+
+    def test_topics_are_judged_by_their_arn(self, aws: Aws) -> None:
+        mine = aws.client("sns").create_topic(Name="mine")["TopicArn"]
+        other = aws.client("sns").create_topic(Name="other")["TopicArn"]
+        sns = aws.client_as("sns", role(aws, (["sns:Publish"], mine)))
+        assert sns.publish(TopicArn=mine, Message="x")["MessageId"]
+        with pytest.raises(ClientError) as error:
+            sns.publish(TopicArn=other, Message="x")
+        assert code(error) == "AccessDenied"
+
+    @pytest.mark.parametrize("name", ["mine", "/team/mine"])
+    def test_parameters_are_judged_by_their_arn(self, aws: Aws, name: str) -> None:
+        for parameter in (name, f"{name}-too"):
+            aws.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value="secret")
+        ssm = aws.client_as("ssm", role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}"))))
+        assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "secret"
+        for refused in (
+            lambda: ssm.get_parameter(Name=f"{name}-too"),
+            lambda: ssm.delete_parameter(Name=name),
+        ):
+            with pytest.raises(ClientError) as error:
+                refused()
+            assert code(error) == "AccessDenied"
+
+    def test_an_action_the_guard_does_not_know_is_refused_for_a_role(self, aws: Aws) -> None:
+        s3 = aws.client_as("s3", role(aws, (["s3:*"], "*")))
+        with pytest.raises(ClientError) as error:
+            s3.get_object_tagging(Bucket=BUCKET, Key="public/greeting")
+        assert code(error) == "AccessDenied"
+
+    def test_an_explicit_deny_wins(self, aws: Aws) -> None:
+        deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/public/greeting"}
+        policy = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, deny]}
+        s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).environment())
+        with pytest.raises(ClientError) as error:
+            s3.get_object(Bucket=BUCKET, Key="public/greeting")
+        assert code(error) == "AccessDenied"
+
+    @pytest.mark.parametrize(
+        ("statement", "unknown"),
+        [
+            ({"NotAction": "s3:GetObject", "Resource": "*"}, "NotAction"),
+            (
+                {"Action": "s3:*", "Resource": "*", "Condition": {"DateLessThan": {"aws:CurrentTime": "2030"}}},
+                "DateLessThan",
+            ),
+        ],
+    )
+    def test_a_policy_that_cannot_be_judged_is_refused_not_skipped(
+        self, aws: Aws, statement: dict[str, Any], unknown: str
+    ) -> None:
+        with pytest.raises(UnsupportedPolicyError, match=unknown):
+            aws.principals.add_role("odd", [{"Statement": [{"Effect": "Allow", **statement}]}])
+
+
+class TestBrowserUploads:
+    """POST forms, signed by botocore, so that the guard is tried against another implementation of the rules."""
+
+    @pytest.fixture
+    def form(self, aws: Aws) -> dict[str, Any]:
+        return self.signed(aws, role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
+
+    @staticmethod
+    def signed(aws: Aws, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
+        return aws.client_as("s3", credentials).generate_presigned_post(
+            BUCKET,
+            KEY,
+            Fields={"Content-Type": "image/jpeg"},
+            Conditions=[{"Content-Type": "image/jpeg"}, ["content-length-range", 1, 1000]],
+            ExpiresIn=expires_in,
+        )
+
+    @staticmethod
+    def post(form: dict[str, Any], data: bytes = b"picture", **changed: str) -> requests.Response:
+        return requests.post(form["url"], data=form["fields"] | changed, files={"file": data}, timeout=5)
+
+    @staticmethod
+    def is_stored(aws: Aws) -> bool:
+        return aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=KEY)["KeyCount"] == 1
+
+    @pytest.fixture(autouse=True)
+    def nothing_stored(self, aws: Aws) -> None:
+        aws.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
+
+    def test_a_form_within_its_policy_is_stored(self, aws: Aws, form: dict[str, Any]) -> None:
+        answer = self.post(form)
+        assert answer.status_code == 204
+        stored = aws.client("s3").get_object(Bucket=BUCKET, Key=KEY)
+        assert (stored["Body"].read(), stored["ContentType"]) == (b"picture", "image/jpeg")
+
+    @pytest.mark.parametrize(
+        ("data", "changed", "status", "error"),
+        [
+            (b"x" * 1001, {}, 400, "EntityTooLarge"),
+            (b"", {}, 400, "EntityTooSmall"),
+            (b"x", {"Content-Type": "image/png"}, 403, "Policy Condition failed"),
+            (b"x", {"key": "incoming/bob/1"}, 403, "Policy Condition failed"),
+            (b"x", {"acl": "public-read"}, 403, "Extra input fields: acl"),
+            (b"x", {"x-amz-meta-upload-id": "1"}, 403, "Extra input fields"),
+            (b"x", {"x-amz-signature": "0" * 64}, 403, "SignatureDoesNotMatch"),
+            (b"x", {"x-amz-security-token": "stolen"}, 400, "InvalidToken"),
+            (b"x", {"x-amz-credential": "AKIAUNKNOWN/20260101/eu-west-1/s3/aws4_request"}, 403, "InvalidAccessKeyId"),
+        ],
+    )
+    def test_a_form_outside_its_policy_is_refused(
+        self, aws: Aws, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
+    ) -> None:
+        answer = self.post(form, data, **changed)
+        assert answer.status_code == status
+        assert error in answer.text
+        assert not self.is_stored(aws)
+
+    def test_a_rewritten_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+        policy = json.loads(base64.b64decode(form["fields"]["policy"]))
+        policy["conditions"] = [c for c in policy["conditions"] if "content-length-range" not in c]
+        answer = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
+        assert "SignatureDoesNotMatch" in answer.text
+        assert not self.is_stored(aws)
+
+    def test_an_expired_form_is_refused(self, aws: Aws) -> None:
+        answer = self.post(self.signed(aws, role(aws, (["s3:PutObject"], "*")), expires_in=-1))
+        assert "Policy expired" in answer.text
+        assert not self.is_stored(aws)
+
+    def test_a_form_without_a_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+        bare = {"url": form["url"], "fields": {"key": KEY, "Content-Type": "image/jpeg"}}
+        assert self.post(bare).status_code == 403
+        assert not self.is_stored(aws)
+
+    def test_a_form_without_a_file_is_refused(self, form: dict[str, Any]) -> None:
+        answer = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
+        assert (answer.status_code, "exactly one file" in answer.text) == (400, True)
+
+    def test_a_form_signed_by_a_role_that_may_not_put_is_refused(self, aws: Aws) -> None:
+        answer = self.post(self.signed(aws, role(aws, (["s3:GetObject"], "*"))))
+        assert "AccessDenied" in answer.text
+        assert not self.is_stored(aws)
+
+
+class TestCors:
+    def preflight(self, aws: Aws, origin: str, method: str, headers: str = "content-type") -> requests.Response:
+        wanted = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+        return requests.options(f"{aws.url}/{BUCKET}", headers={"Origin": origin, **wanted}, timeout=5)
+
+    def test_a_preflight_within_the_rules_is_answered_with_them(self, aws: Aws) -> None:
+        answer = self.preflight(aws, ORIGIN, "POST")
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+
+    @pytest.mark.parametrize(
+        ("origin", "method", "headers"),
+        [("https://evil.example", "POST", ""), (ORIGIN, "PUT", ""), (ORIGIN, "POST", "x-secret")],
+    )
+    def test_a_preflight_outside_the_rules_is_refused(self, aws: Aws, origin: str, method: str, headers: str) -> None:
+        answer = self.preflight(aws, origin, method, headers)
+        assert answer.status_code == 403
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+    def test_an_answer_to_a_foreign_origin_carries_no_cors_header(self, aws: Aws) -> None:
+        for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
+            answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
+            assert answer.headers.get("Access-Control-Allow-Origin") == expected
+
+    def test_cognitos_public_operations_are_open_to_every_origin(self, aws: Aws) -> None:
+        origin = {"Origin": "https://anywhere.example"}
+        wanted = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,x-amz-target",
+        }
+        answer = requests.options(aws.url, headers=origin | wanted, timeout=5)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        operation = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
+        }
+        answer = requests.post(aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
+
+
+def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) -> None:
+    cognito = aws.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    client = cognito.create_user_pool_client(UserPoolId=pool, ClientName="page", ExplicitAuthFlows=flows)
+    client_id = client["UserPoolClient"]["ClientId"]
+    cognito.admin_create_user(UserPoolId=pool, Username="alice")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="alice", Password="Secret-123-secret", Permanent=True)
+
+    def sign_in(flow: str, **parameters: str) -> dict[str, str]:
+        answer = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
+        return answer["AuthenticationResult"]
+
+    first, second = (
+        sign_in("USER_PASSWORD_AUTH", USERNAME="alice", PASSWORD="Secret-123-secret")["RefreshToken"] for _ in range(2)
+    )
+    cognito.revoke_token(Token=first, ClientId=client_id)
+    with pytest.raises(ClientError) as error:
+        sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=first)
+    assert code(error) == "NotAuthorizedException"
+    assert sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=second)["AccessToken"]
+
+
+def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: Aws) -> None:
+    queue = aws.client("sqs").create_queue(QueueName="events")["QueueUrl"]
+    aws.client("s3").put_bucket_notification_configuration(
+        Bucket=BUCKET,
+        NotificationConfiguration={
+            "QueueConfigurations": [{"QueueArn": aws.arn("sqs", "events"), "Events": ["s3:ObjectCreated:*"]}]
+        },
+    )
+    for key in ("incoming/a b/1", "incoming/a b/2"):
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    messages = aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = [json.loads(message["Body"]) for message in messages]
+    assert [body["Event"] for body in bodies if "Event" in body] == ["s3:TestEvent"]
+    first, second = (body["Records"][0]["s3"]["object"] for body in bodies if "Records" in body)
+    assert (first["key"], second["key"]) == ("incoming/a+b/1", "incoming/a+b/2")
+    assert first["sequencer"] < second["sequencer"]

@@ -1,0 +1,224 @@
+"""The HTTP API's front: what API Gateway does around functions, from recorded resources alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from local.emulators.api_gateway import HttpApi
+from local.emulators.lambda_functions import Functions
+from local.emulators.lambda_sandbox import Answer
+from local.recording.recorder import Graph, ProgramError, Resource
+
+EXECUTION_ARN = "arn:aws:execute-api:eu-west-1:123456789012:api"
+
+
+@dataclass
+class FakeFunction:
+    """Stands for a deployed function; keeps the events it was invoked with."""
+
+    name: str
+    answer: Callable[[Any], Any]
+    events: list[Any] = field(default_factory=list[Any])
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:eu-west-1:123456789012:function:{self.name}"
+
+    def invoke(self, event: Any) -> Answer:
+        self.events.append(event)
+        try:
+            return Answer(self.answer(event), None, cold=False, seconds=0)
+        except ZeroDivisionError as error:
+            return Answer(None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, cold=False, seconds=0)
+
+
+@dataclass
+class Front:
+    """An API that is put together resource by resource."""
+
+    folder: Path
+    graph: Graph = field(default_factory=Graph)
+    functions: dict[str, FakeFunction] = field(default_factory=dict[str, FakeFunction])
+    stage: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def add(self, type_: str, id_: str, inputs: dict[str, Any], **outputs: Any) -> None:
+        self.graph.resources[f"{type_}::{id_}"] = Resource(
+            urn=id_, type=type_, name=id_, custom=True, parent="", id=id_, inputs=inputs, outputs=outputs
+        )
+
+    def function(self, name: str, answer: Callable[[Any], Any], source: str | None) -> FakeFunction:
+        function = FakeFunction(name, answer)
+        self.functions[function.arn] = function
+        if source is not None:
+            permission = {
+                "action": "lambda:InvokeFunction",
+                "principal": "apigateway.amazonaws.com",
+                "function": name,
+                "sourceArn": f"{EXECUTION_ARN}{source}",
+            }
+            self.add("aws:lambda/permission:Permission", name, permission)
+        return function
+
+    def route(self, key: str, answer: Callable[[Any], Any], *, source: str = "/*", authorizer: bool = False) -> Any:
+        name = f"f{len(self.functions)}"
+        function = self.function(name, answer, source)
+        integration = {"integrationUri": f"lambda:path/{function.arn}/invocations"}
+        self.add("aws:apigatewayv2/integration:Integration", name, integration)
+        protection = {"authorizationType": "CUSTOM", "authorizerId": "auth"} if authorizer else {}
+        self.add(
+            "aws:apigatewayv2/route:Route", name, {"routeKey": key, "target": f"integrations/{name}", **protection}
+        )
+        return function
+
+    def authorizer(
+        self, answer: Callable[[Any], Any], *, ttl: int = 60, source: str | None = "/authorizers/auth"
+    ) -> Any:
+        function = self.function("authorize", answer, source)
+        self.add(
+            "aws:apigatewayv2/authorizer:Authorizer",
+            "auth",
+            {
+                "authorizerUri": f"lambda:path/{function.arn}/invocations",
+                "enableSimpleResponses": True,
+                "authorizerPayloadFormatVersion": "2.0",
+                "identitySources": ["$request.header.Authorization"],
+                "authorizerResultTtlInSeconds": ttl,
+            },
+        )
+        return function
+
+    def client(self) -> Client:
+        self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN)
+        self.add("aws:apigatewayv2/stage:Stage", "$default", {"name": "$default", **self.stage})
+        functions = cast(Functions, type("Deployed", (), {"by_arn": self.functions}))
+        return Client(HttpApi(self.graph, functions, self.folder / "access.log"))
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Front:
+    return Front(tmp_path)
+
+
+def ok(_event: Any) -> dict[str, Any]:
+    return {"statusCode": 200, "body": "fine"}
+
+
+def fail(_event: Any) -> Any:
+    return 1 / 0
+
+
+def bearer(client: Client, token: str) -> TestResponse:
+    return client.get("/me", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_function_gets_payload_2_0(front: Front) -> None:
+    function = front.route("POST /things/{thing}", ok)
+    client = front.client()
+    assert client.post("/things/a%20b?x=1", json={"n": 1}, headers={"X-Odd": "Yes"}).text == "fine"
+    (event,) = function.events
+    assert event["version"] == "2.0"
+    assert (event["routeKey"], event["rawPath"], event["rawQueryString"]) == (
+        "POST /things/{thing}",
+        "/things/a b",
+        "x=1",
+    )
+    assert (event["pathParameters"], event["headers"]["x-odd"]) == ({"thing": "a b"}, "Yes")
+    assert (json.loads(event["body"]), event["isBase64Encoded"]) == ({"n": 1}, False)
+    assert event["requestContext"]["http"]["method"] == "POST"
+    assert "authorizer" not in event["requestContext"]
+
+
+def test_a_body_that_is_no_text_comes_as_base64(front: Front) -> None:
+    function = front.route("POST /things", ok)
+    front.client().post("/things", data=b"\xff\xd8", content_type="image/jpeg")
+    assert (function.events[0]["body"], function.events[0]["isBase64Encoded"]) == ("/9g=", True)
+
+
+def test_what_is_no_response_becomes_the_body_of_one(front: Front) -> None:
+    front.route("GET /things", lambda _event: {"plain": True})
+    answer = front.client().get("/things")
+    assert (answer.status_code, answer.json) == (200, {"plain": True})
+
+
+def test_a_route_without_a_parameter_is_preferred(front: Front) -> None:
+    general, special = front.route("GET /{any}", ok), front.route("GET /special", ok)
+    front.client().get("/special")
+    assert (len(general.events), len(special.events)) == (0, 1)
+
+
+def test_a_function_that_fails_is_a_500_that_tells_nothing(front: Front) -> None:
+    front.route("GET /things", fail)
+    answer = front.client().get("/things")
+    assert (answer.status_code, answer.json) == (500, {"message": "Internal Server Error"})
+
+
+def test_requests_over_the_rate_are_answered_429(front: Front) -> None:
+    front.stage = {"defaultRouteSettings": {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 2}}
+    front.route("GET /things", ok)
+    client = front.client()
+    assert [client.get("/things").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_body_over_ten_megabytes_is_refused(front: Front) -> None:
+    function = front.route("POST /things", ok)
+    assert front.client().post("/things", data=b"x" * (10 * 2**20 + 1)).status_code == 413
+    assert function.events == []
+
+
+def test_an_authorizers_context_reaches_the_function(front: Front) -> None:
+    authorize = front.authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
+    function = front.route("GET /me", ok, authorizer=True)
+    assert bearer(front.client(), "t").status_code == 200
+    assert authorize.events[0]["identitySource"] == ["Bearer t"]
+    assert function.events[0]["requestContext"]["authorizer"] == {"lambda": {"sub": "alice"}}
+
+
+@pytest.mark.parametrize(("ttl", "asked"), [(60, 2), (0, 3)])
+def test_an_authorizers_answer_is_kept_for_its_token_and_its_time(front: Front, ttl: int, asked: int) -> None:
+    authorize = front.authorizer(lambda _event: {"isAuthorized": True}, ttl=ttl)
+    front.route("GET /me", ok, authorizer=True)
+    client = front.client()
+    for token in ("one", "one", "two"):
+        bearer(client, token)
+    assert len(authorize.events) == asked
+
+
+def test_an_authorizer_that_fails_is_a_500_and_one_that_refuses_a_403(front: Front) -> None:
+    front.authorizer(lambda event: {"isAuthorized": bool(1 / (event["identitySource"][0] != "Bearer broken")) and None})
+    function = front.route("GET /me", ok, authorizer=True)
+    client = front.client()
+    assert (bearer(client, "broken").status_code, bearer(client, "bad").status_code) == (500, 403)
+    assert function.events == []
+
+
+@pytest.mark.parametrize("source", ["/*/POST/me", "/other/*"])
+def test_a_route_that_may_not_invoke_its_function_is_refused(front: Front, source: str) -> None:
+    front.route("GET /me", ok, source=source)
+    with pytest.raises(ProgramError, match="route GET /me may not invoke f0"):
+        front.client()
+
+
+def test_an_authorizer_that_may_not_be_invoked_is_refused(front: Front) -> None:
+    front.authorizer(ok, source=None)
+    front.route("GET /me", ok, authorizer=True)
+    with pytest.raises(ProgramError, match="authorizer auth may not invoke authorize"):
+        front.client()
+
+
+def test_the_access_log_is_written_in_the_stages_format(front: Front) -> None:
+    front.stage = {
+        "accessLogSettings": {"format": "$context.routeKey $context.status $context.authorizer.sub $context.x"}
+    }
+    front.authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
+    front.route("GET /me", ok, authorizer=True)
+    client = front.client()
+    bearer(client, "t")
+    client.get("/nowhere")
+    assert (front.folder / "access.log").read_text() == "GET /me 200 alice -\n$default 404 - -\n"

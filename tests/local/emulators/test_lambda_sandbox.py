@@ -1,0 +1,115 @@
+"""A function's process: what it sees, and what is reported when it fails, hangs, dies or takes too much memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulators.lambda_functions import install_runtime_client
+from local.emulators.lambda_sandbox import Sandbox, Specification
+
+Start = Callable[..., Sandbox]
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install_runtime_client(tmp_path_factory.mktemp("sandbox") / "runtime")
+
+
+@pytest.fixture
+def start(tmp_path: Path, runtime: Path) -> Generator[Start]:
+    """Starts a sandbox with the given source as its handler module."""
+    started: list[Sandbox] = []
+
+    def start(source: str, *, timeout: float = 10, memory: int = 256, **environment: str) -> Sandbox:
+        (tmp_path / "task").mkdir(exist_ok=True)
+        (tmp_path / "task" / "handler.py").write_text(source)
+        started.append(
+            Sandbox(
+                Specification(
+                    handler="handler.handle",
+                    path=[tmp_path / "task", runtime],
+                    environment={"AWS_LAMBDA_LOG_FORMAT": "JSON", **environment},
+                    arn="arn:aws:lambda:eu-west-1:123456789012:function:tried",
+                    timeout=timeout,
+                    memory=memory,
+                    log=tmp_path / "log",
+                )
+            )
+        )
+        return started[-1]
+
+    yield start
+    for sandbox in started:
+        sandbox.close()
+
+
+def error_of(sandbox: Sandbox, event: Any = None) -> tuple[str, str]:
+    answer = sandbox.invoke(event)
+    assert answer.payload is None
+    assert answer.error is not None
+    return answer.error["errorType"], answer.error["errorMessage"]
+
+
+def test_a_handler_gets_the_event_and_the_context_and_gives_its_answer(start: Start) -> None:
+    sandbox = start(
+        "def handle(event, context):\n"
+        "    return [event, context.invoked_function_arn, context.get_remaining_time_in_millis() > 9000]"
+    )
+    first, second = sandbox.invoke({"a": 1}), sandbox.invoke({"a": 2})
+    assert first.payload == [{"a": 1}, "arn:aws:lambda:eu-west-1:123456789012:function:tried", True]
+    assert second.payload[0] == {"a": 2}
+    assert (first.cold, second.cold) == (True, False)
+
+
+def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THIS_MACHINE", "secret")
+    source = "import os\ndef handle(event, context):\n    return dict(os.environ)"
+    variables = start(source, GIVEN="x").invoke({}).payload
+    assert variables["GIVEN"] == "x"
+    assert "OF_THIS_MACHINE" not in variables
+    assert "HOME" not in variables
+
+
+@pytest.mark.parametrize("module", ["PIL", "psycopg", "jwt", "boto3", "local", "functions"])
+def test_it_cannot_import_what_its_package_and_layers_lack(start: Start, module: str) -> None:
+    error, message = error_of(start(f"import {module}\ndef handle(event, context):\n    return 1"))
+    assert (error, module in message) == ("Runtime.ImportModuleError", True)
+
+
+def test_an_exception_is_an_error_and_the_next_invocation_is_served(start: Start) -> None:
+    sandbox = start(
+        "def handle(event, context):\n    if event == 'bad':\n        raise ValueError('no good')\n    return event"
+    )
+    assert error_of(sandbox, "bad") == ("ValueError", "no good")
+    assert sandbox.invoke("fine").payload == "fine"
+    assert not sandbox.is_dead
+
+
+def test_a_process_that_exits_is_an_error(start: Start) -> None:
+    sandbox = start("import os\ndef handle(event, context):\n    os._exit(3)")
+    assert error_of(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
+    assert sandbox.is_dead
+
+
+def test_a_handler_that_hangs_is_ended_after_its_timeout(start: Start) -> None:
+    sandbox = start("import time\ndef handle(event, context):\n    time.sleep(60)", timeout=0.5)
+    assert error_of(sandbox) == ("Sandbox.Timedout", "the function ran longer than 0.5 s")
+    assert sandbox.is_dead
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="resident memory is read from procfs")  # noqa: PTH110
+def test_a_handler_that_takes_too_much_memory_is_ended(start: Start) -> None:
+    source = "import time\ndef handle(event, context):\n    hoard = b'x' * 200_000_000\n    time.sleep(30)"
+    assert error_of(start(source, memory=128)) == ("Runtime.OutOfMemory", "the function used more than 128 MiB")
+
+
+def test_what_it_logs_is_in_its_log_as_json(start: Start, tmp_path: Path) -> None:
+    source = "import logging\ndef handle(event, context):\n    logging.getLogger().warning('seen', extra={'key': 'k'})"
+    start(source).invoke({})
+    assert '"message": "seen"' in (tmp_path / "log").read_text()
+    assert '"key": "k"' in (tmp_path / "log").read_text()

@@ -1,0 +1,145 @@
+"""Webhook delivery as SNS does it: confirmation first, retries by the policy, and a queue for what is never taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from werkzeug.wrappers import Response
+
+from local.emulators.http_server import Server
+from local.emulators.moto import ACCOUNT_ID, Aws
+from local.emulators.sns_webhooks import Receiver, Subscription, retry_waits
+from local.recording.recorder import Graph, ProgramError, Resource
+from tests.local.conftest import wait_until
+
+IMPATIENT = {"numRetries": 2, "minDelayTarget": 0.01, "maxDelayTarget": 0.02}
+
+
+@dataclass
+class Endpoint:
+    """A webhook that gives the answers it was told to, then behaves."""
+
+    receiver: Receiver = field(default_factory=Receiver)
+    answers: list[int] = field(default_factory=list[int])
+    seen: list[str] = field(default_factory=list[str])
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        self.seen.append(environ["HTTP_X_AMZ_SNS_MESSAGE_TYPE"])
+        if self.seen[-1] == "Notification" and self.answers:
+            return Response(status=self.answers.pop(0))(environ, start_response)
+        return self.receiver(environ, start_response)
+
+
+@dataclass
+class Topic:
+    endpoint: Endpoint
+    aws: Aws
+    arn: str
+    undelivered: str
+
+    def publish(self, upload_id: str) -> None:
+        self.aws.client("sns").publish(TopicArn=self.arn, Message=json.dumps({"upload_id": upload_id}))
+
+    def waiting(self) -> list[Any]:
+        messages = self.aws.client("sqs").receive_message(QueueUrl=self.undelivered).get("Messages", [])
+        return [json.loads(json.loads(message["Body"])["Message"])["upload_id"] for message in messages]
+
+
+@pytest.fixture
+def topic() -> Generator[Topic]:
+    yield from subscribed(lambda policy: policy)
+
+
+def subscribed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Generator[Topic]:
+    """A topic with an impatient webhook; `change` may change the policy of the queue behind it."""
+    endpoint, servers = Endpoint(), [Server("AWS"), Server("webhook")]
+    servers[1].serve(endpoint)
+    aws = Aws(servers[0], "eu-west-1")
+    arn = aws.client("sns").create_topic(Name=f"topic-{servers[0].port}")["TopicArn"]
+    name = f"undelivered-{servers[0].port}"
+    url = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    queue_arn = aws.arn("sqs", name)
+    statement = change({
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": arn}},
+    })  # fmt: skip
+    graph = Graph()
+    add(graph, "aws:sqs/queue:Queue", {}, {"arn": queue_arn, "url": url})
+    add(graph, "aws:sqs/queuePolicy:QueuePolicy", {"queueUrl": url, "policy": json.dumps({"Statement": [statement]})})
+    subscription = add(
+        graph,
+        "aws:sns/topicSubscription:TopicSubscription",
+        {
+            "topic": arn,
+            "endpoint": servers[1].url,
+            "deliveryPolicy": json.dumps({"healthyRetryPolicy": IMPATIENT}),
+            "redrivePolicy": json.dumps({"deadLetterTargetArn": queue_arn}),
+        },
+        {"arn": f"{arn}:1"},
+    )
+    try:
+        running = Subscription(subscription, graph, aws)
+        running.start()
+        wait_until(lambda: "SubscriptionConfirmation" in endpoint.seen, "the endpoint is asked to confirm")
+        yield Topic(endpoint, aws, arn, url)
+        running.close()
+    finally:
+        for server in servers:
+            server.close()
+
+
+def add(graph: Graph, type_: str, inputs: dict[str, Any], outputs: dict[str, Any] | None = None) -> Resource:
+    resource = Resource(
+        urn=type_, type=type_, name=type_, custom=True, parent="", inputs=inputs, outputs=outputs or {}
+    )  # fmt: skip
+    graph.resources[type_] = resource
+    return resource
+
+
+def test_a_confirmed_endpoint_gets_what_is_published(topic: Topic) -> None:
+    topic.publish("1")
+    assert topic.endpoint.receiver.wait_for("1", 10) == {"upload_id": "1"}
+    assert topic.endpoint.seen == ["SubscriptionConfirmation", "Notification"]
+
+
+def test_an_endpoint_that_fails_is_tried_again(topic: Topic) -> None:
+    topic.endpoint.answers = [500, 429]
+    topic.publish("1")
+    assert topic.endpoint.receiver.wait_for("1", 10) == {"upload_id": "1"}
+    assert topic.waiting() == []
+
+
+@pytest.mark.parametrize(("answers", "tries"), [([500] * 3, 3), ([403], 1)])
+def test_what_an_endpoint_does_not_take_waits_in_the_queue(topic: Topic, answers: list[int], tries: int) -> None:
+    topic.endpoint.answers = answers
+    topic.publish("lost")
+    arrived: list[Any] = []
+    wait_until(lambda: arrived.extend(topic.waiting()) or arrived, "the event is in the queue")
+    assert arrived == ["lost"]
+    assert topic.endpoint.seen.count("Notification") == tries
+    assert topic.endpoint.receiver.events == []
+
+
+def test_a_queue_that_sns_may_not_send_to_is_refused() -> None:
+    foreign = {"Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:sns:eu-west-1:{ACCOUNT_ID}:foreign"}}}
+    with pytest.raises(ProgramError, match="SNS may not send"):
+        next(subscribed(lambda statement: statement | foreign))
+
+
+def test_waits_follow_the_phases_of_the_policy() -> None:
+    policy = {
+        "numRetries": 8,
+        "numNoDelayRetries": 1,
+        "numMinDelayRetries": 2,
+        "numMaxDelayRetries": 2,
+        "minDelayTarget": 1,
+        "maxDelayTarget": 16,
+    }
+    assert retry_waits(policy) == [0, 1, 1, 1, 4, 16, 16, 16]
