@@ -15,7 +15,7 @@ help:
 	@echo "make check                    formatter, linter, type checker"
 	@echo "make packages                 build the Lambda packages and print their sizes"
 	@echo "make bench                    ours beside sharp and Node (needs Node 20 and npm; takes minutes)"
-	@echo "make cost                     dollars per million uploads, from what was measured; updates the README"
+	@echo "make cost                     dollars per million uploads and per month; updates README.md and docs/cost.md"
 	@echo "make migration NAME=          begin the next change of the database, in migrations/versions"
 	@echo "make migrate                  bring the database up to date: the one DATABASE_URL names, or a local run's"
 	@echo "make rollback                 take its newest migration back"

@@ -1,6 +1,6 @@
-"""Dollars per million uploads: from what was measured, what is deployed, the list prices, and a few assumptions.
+"""Dollars per million uploads and per month: from what was measured, what is deployed, list prices, and assumptions.
 
-`python -m bench.cost` prints the tables and writes them into the README, between its marks.
+`python -m bench.cost` prints the tables and writes them into the documents, between their marks.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from lambda_packages.build import REPOSITORY
 UPLOADS = 1_000_000
 PRICES = Path(__file__).with_name("prices.toml")
 MEASURED = Path(__file__).with_name("measured.json")
-README = REPOSITORY / "README.md"
+DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "docs" / "cost.md")
 BEGIN, END = "<!-- make cost -->", "<!-- /make cost -->"
+MONTH_BEGIN, MONTH_END = "<!-- make cost: month -->", "<!-- /make cost: month -->"
+TOTALS_BEGIN, TOTALS_END = "<!-- make cost: totals -->", "<!-- /make cost: totals -->"
 
 # Lambda gives a function its memory's share of this many MB, which make one vCPU.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -36,6 +38,15 @@ WRITE_MS, READ_MS = 30, 20  # a small request to S3, SNS or SQS, waited for
 PHOTO_READ_MS = 60  # its first byte, and 3 MB
 ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.42e-6, 0.30e-6  # with the 26 bytes that CloudWatch adds to each
 ORIGINAL_LOG_GB = 0.8e-6  # Lambda's own lines, of each function
+
+# Assumed, for a month.
+USERS = (1_000, 10_000, 100_000)
+MONTHLY_VIEWS = 300  # of the 256-pixel variant, for each user, that the CDN serves
+VARIANT_GB = 12.5e-6
+STORED_GB = 70e-6  # images of one user
+ALARMS = 2  # without a webhook
+# CloudFront's free tier, which does not expire: https://aws.amazon.com/cloudfront/pricing/
+FREE_CDN_REQUESTS, FREE_CDN_GB = 10_000_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -232,14 +243,85 @@ def _rivals(mine: float) -> str:
     return "\n".join(lines)
 
 
-def written_into(readme: str) -> str:
-    """The README with the report of now between its marks."""
-    return re.sub(rf"{BEGIN}\n.*?{END}", lambda _: f"{BEGIN}\n{report()}\n{END}", readme, flags=re.DOTALL)
+def monthly_items(users: int) -> list[tuple[str, float]]:
+    """Dollars for each item of a month in which every user replaces their avatar once."""
+    price = prices()
+    cpu_ms: Mapping[str, float] = measured()["cpu_ms"]
+    upload, cleanup = total(ours(cpu_ms)) / UPLOADS, _cleanup_usd()
+    views = users * MONTHLY_VIEWS
+    return [
+        (f"uploads: 1 × ${upload * 1e6:.2f} per million", users * upload),
+        (f"cleanup of the superseded avatar: 1 × ${cleanup * 1e6:.2f} per million", users * cleanup),
+        (
+            f"images in S3: {STORED_GB * 1e6:g} kB × ${price['s3_storage'].usd:g} per GB-month",
+            price["s3_storage"].of(users * STORED_GB),
+        ),
+        (
+            f"CDN requests: {MONTHLY_VIEWS} × ${price['cdn_request'].usd:.2f} per million, "
+            f"above {FREE_CDN_REQUESTS / 1e6:g} million",
+            price["cdn_request"].of(max(0, views - FREE_CDN_REQUESTS)),
+        ),
+        (
+            f"CDN data: {MONTHLY_VIEWS} × {VARIANT_GB * 1e6:g} kB × ${price['cdn_data'].usd:g} per GB, "
+            f"above {FREE_CDN_GB:,} GB",
+            price["cdn_data"].of(max(0, views * VARIANT_GB - FREE_CDN_GB)),
+        ),
+        (f"alarms: {ALARMS} × ${price['alarm'].usd:.2f}, independent of users", price["alarm"].of(ALARMS)),
+    ]
+
+
+def _cleanup_usd() -> float:
+    """One superseded avatar: its message, the current manifest, and a deletion (free) of each variant."""
+    price = prices()
+    memory = deployed.functions()["process_avatar"].memory
+    waiting_ms = WRITE_MS + READ_MS + len(deployed.default_sizes()) * WRITE_MS
+    return (
+        price["sqs_request"].of(3)
+        + price["lambda_request"].of(1)
+        + price["s3_get"].of(1)
+        + price["lambda_arm64"].of(Work("process_avatar", memory, 1, 0, waiting_ms).gb_seconds)
+    )
+
+
+def monthly_report() -> str:
+    columns = [monthly_items(users) for users in USERS]
+    lines = [
+        "| for each user | " + " | ".join(f"{users:,} users" for users in USERS) + " |",
+        "|---|" + "---:|" * len(USERS),
+    ]
+    for items in zip(*columns, strict=True):
+        lines.append(f"| {items[0][0]} | " + " | ".join(f"{usd:.2f}" for _, usd in items) + " |")
+    lines.append("| **total, USD a month** | " + " | ".join(f"**{_sum(items):.2f}**" for items in columns) + " |")
+    return "\n".join(lines)
+
+
+def monthly_totals() -> str:
+    heading = "| users | " + " | ".join(f"{users:,}" for users in USERS) + " |"
+    totals = "| USD a month | " + " | ".join(f"{_sum(monthly_items(users)):.2f}" for users in USERS) + " |"
+    return "\n".join([heading, "|---|" + "---:|" * len(USERS), totals])
+
+
+def _sum(items: Sequence[tuple[str, float]]) -> float:
+    return sum(usd for _, usd in items)
+
+
+def written_into(document: str) -> str:
+    """The document with the current tables between its marks."""
+    for begin, end, tables in (
+        (BEGIN, END, report),
+        (MONTH_BEGIN, MONTH_END, monthly_report),
+        (TOTALS_BEGIN, TOTALS_END, monthly_totals),
+    ):
+        if begin in document:
+            replacement = f"{begin}\n{tables()}\n{end}"
+            document = re.sub(rf"{begin}\n.*?{end}", lambda _, text=replacement: text, document, flags=re.DOTALL)
+    return document
 
 
 def main() -> None:
-    print(report())
-    README.write_text(written_into(README.read_text()))
+    print(f"{monthly_report()}\n\n{report()}")
+    for document in DOCUMENTS:
+        document.write_text(written_into(document.read_text()))
 
 
 if __name__ == "__main__":
