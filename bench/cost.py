@@ -289,8 +289,10 @@ def monthly_report() -> str:
         "| for each user | " + " | ".join(f"{users:,} users" for users in USERS) + " |",
         "|---|" + "---:|" * len(USERS),
     ]
-    for items in zip(*columns, strict=True):
-        lines.append(f"| {items[0][0]} | " + " | ".join(f"{usd:.2f}" for _, usd in items) + " |")
+    lines += [
+        f"| {items[0][0]} | " + " | ".join(f"{usd:.2f}" for _, usd in items) + " |"
+        for items in zip(*columns, strict=True)
+    ]
     lines.append("| **total, USD a month** | " + " | ".join(f"**{_sum(items):.2f}**" for items in columns) + " |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What the documents say, held against what they speak of, so that neither can change alone."""
+"""Compares the documents with the code, so that neither changes without the other."""
 
 from __future__ import annotations
 
@@ -32,14 +32,19 @@ from local.recording.recorder import Resource, run_program
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+COST = ROOT / "docs" / "cost.md"
 SECURITY = ROOT / "docs" / "security.md"
-PICTURE = ROOT / "docs" / "architecture.svg"
-DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+ARCHITECTURE = ROOT / "docs" / "architecture.svg"
+DECISIONS = ROOT / "docs" / "decisions"
+RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
+DOCUMENTS = (README, *sorted((ROOT / "docs").rglob("*.md")))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+MAX_README_WORDS = 1_200
 
 
 def section(document: Path, heading: str) -> str:
-    """What stands below a heading, up to the next one of the same level or above."""
+    """The text below a heading, up to the next heading of the same or a higher level."""
     lines = document.read_text().splitlines()
     start = lines.index(heading)
     level = heading.partition(" ")[0]
@@ -50,7 +55,7 @@ def section(document: Path, heading: str) -> str:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The cells of each table, without its two lines of heading."""
+    """The cells of each table, without the header row and its delimiter."""
     found: list[list[list[str]]] = []
     for block in re.findall(r"(?:^ *\|.*\|$\n?)+", text, re.MULTILINE):
         rows = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in block.splitlines()]
@@ -63,12 +68,12 @@ def code_blocks(text: str, language: str) -> list[str]:
 
 
 def slug(heading: str) -> str:
-    """The anchor GitHub gives a heading."""
+    """The anchor that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def prose(document: Path) -> str:
-    """The text without its blocks of code."""
+    """The text without its code blocks."""
     return re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
@@ -80,24 +85,26 @@ def settings() -> dict[str, dict[str, Any]]:
 
 
 def allowed_values() -> dict[str, str]:
-    """By key, what the program itself says is allowed when every key has a value that is not."""
+    """The allowed values by key, from the error message for a configuration in which every value is invalid."""
     wrong = {"array": "[0]", "boolean": "perhaps", "integer": "many", "string": "not this!"}
     config = {f"avatars:{key}": wrong[schema["type"]] for key, schema in settings().items()}
     with pytest.raises(ConfigurationError) as refusal:
-        run_program(StackConfig.load, config={"aws:region": "eu-west-1", **config}, create=nothing, invoke=nobody)
+        run_program(
+            StackConfig.load, config={"aws:region": "eu-west-1", **config}, create=fail_create, invoke=fail_invoke
+        )
     mistakes = re.findall(r"avatars:(\w+) is .*?; allowed is (.*)", str(refusal.value))
     return dict(mistakes)
 
 
-def nothing(resource: Resource) -> tuple[str, Mapping[str, Any]]:
+def fail_create(resource: Resource) -> tuple[str, Mapping[str, Any]]:
     raise AssertionError(f"{resource.name} was made")
 
 
-def nobody(token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+def fail_invoke(token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
     raise AssertionError(f"{token} was called")
 
 
-def test_the_configuration_table_says_what_the_project_file_and_the_rules_say() -> None:
+def test_configuration_table_matches_pulumi_yaml_and_rules() -> None:
     allowed = allowed_values()
     rows = [
         [f"`{key}`", f"`{json.dumps(schema['default'])}`", " ".join(schema["description"].split()), allowed[key]]
@@ -105,10 +112,10 @@ def test_the_configuration_table_says_what_the_project_file_and_the_rules_say() 
     ]
     heading = ["| key | default | what it does | allowed |", "|---|---|---|---|"]
     expected = "\n".join([*heading, *("| " + " | ".join(row).replace("<", "&lt;") + " |" for row in rows)])
-    assert expected in section(README, "## Configuration"), f"the table must be:\n{expected}"
+    assert expected in section(CONFIGURATION, "## Configuration"), f"the table must be:\n{expected}"
 
 
-def test_the_outputs_table_names_what_the_program_exports_in_its_order() -> None:
+def test_outputs_table_matches_program_exports_in_order() -> None:
     program = ast.parse((ROOT / "__main__.py").read_text())
     exported = [
         node.args[0].value
@@ -117,15 +124,15 @@ def test_the_outputs_table_names_what_the_program_exports_in_its_order() -> None
         and ast.unparse(node.func) == "pulumi.export"
         and isinstance(node.args[0], ast.Constant)
     ]
-    (rows,) = tables(section(README, "## Outputs"))
+    (rows,) = tables(section(CONFIGURATION, "## Outputs"))
     assert [row[0].strip("`") for row in rows] == exported
 
 
-# --- The contract -----------------------------------------------------------------------------------------------------
+# --- HTTP API ---------------------------------------------------------------------------------------------------------
 
 
 def calls(folder: str, *names: str) -> Iterator[ast.Call]:
-    """The calls of functions of these names, whatever they are qualified with."""
+    """The calls of functions with these names, qualified or not."""
     for file in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
@@ -136,36 +143,52 @@ def constants(call: ast.Call) -> list[Any]:
     return [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
 
 
-def test_the_api_document_has_every_route_and_the_readme_too() -> None:
+def test_api_headings_and_route_table_match_registered_routes() -> None:
     routes = sorted(constants(call)[0] for call in calls("components", "add_route"))
     headings = re.findall(r"^## ((?:GET|POST|PUT|DELETE) .*)$", API.read_text(), re.MULTILINE)
-    (rows,) = tables(section(README, "## The HTTP contract"))
+    (rows,) = tables(section(API, "## Routes"))
     assert sorted(headings) == routes
     assert [row[0].strip("`") for row in rows] == headings
 
 
-def test_the_api_document_has_every_error_code_and_no_other() -> None:
+def test_error_table_matches_raised_statuses_and_codes() -> None:
     raised = {tuple(constants(call)[:2]) for call in calls("functions", "failure", "ClientError")}
     rows = tables(section(API, "## Errors"))[1]
     assert {(int(status), code.strip("`")) for status, code, _ in rows} == raised - {()}
 
 
-def test_the_api_document_has_every_reason_for_a_rejection() -> None:
+def test_rejection_table_matches_renderer_reasons() -> None:
     (rows,) = tables(section(API, "## Rejections"))
     assert [row[0].strip("`") for row in rows] == list(get_args(renderer.Reason))
 
 
-# --- What it costs ----------------------------------------------------------------------------------------------------
+# --- Cost -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_cost_tables_are_what_make_cost_computes() -> None:
-    text = README.read_text()
-    assert cost.report() in section(README, "## What it costs"), "make cost writes them"
-    assert cost.written_into(text) == text
+def test_cost_tables_match_make_cost() -> None:
+    assert cost.report() in section(COST, "## A million uploads"), "run make cost"
+    assert cost.monthly_report() in section(COST, "## A month"), "run make cost"
+    assert cost.monthly_totals() in README.read_text(), "run make cost"
+    for document in cost.DOCUMENTS:
+        assert cost.written_into(document.read_text()) == document.read_text()
 
 
-def test_every_figure_of_the_cost_has_its_price_and_the_prices_their_sources() -> None:
-    bill = tables(section(README, "## What it costs"))[0]
+def test_monthly_cost_columns_add_up_to_totals() -> None:
+    (rows,) = tables(section(COST, "## A month"))
+    amounts = [[float(cell.strip("*")) for cell in row[1:]] for row in rows]
+    for *items, total in zip(*amounts, strict=True):
+        assert sum(items) == pytest.approx(total, abs=0.005 * (len(items) + 1))
+
+
+def test_monthly_uploads_match_price_of_a_million() -> None:
+    (rows,) = tables(section(COST, "## A month"))
+    (million,) = re.findall(r"A million uploads with the default sizes: \*\*\$([\d.]+)\*\*", COST.read_text())
+    for users, cell in zip(cost.USERS, rows[0][1:], strict=True):
+        assert float(cell) == pytest.approx(float(million) * users / 1_000_000, abs=0.0051)
+
+
+def test_bill_links_are_price_sources_on_aws() -> None:
+    bill = tables(section(COST, "## A million uploads"))[0]
     sources = {price.source for price in cost.prices().values()}
     assert {link for row in bill for link in re.findall(r"\((https://\S+)\)", row[0])} <= sources
     for price in cost.prices().values():
@@ -175,17 +198,17 @@ def test_every_figure_of_the_cost_has_its_price_and_the_prices_their_sources() -
 # --- Programs in the documents ----------------------------------------------------------------------------------------
 
 
-def test_the_component_in_the_readme_works_in_a_program_of_its_own(tmp_path: Path) -> None:
+def test_readme_component_example_runs_as_program(tmp_path: Path) -> None:
     (program,) = code_blocks(section(README, "## Taking one component"), "python")
     main = tmp_path / "__main__.py"
     main.write_text(program)
-    graph = run_program(main, config={}, create=any_resource, invoke=account)
+    graph = run_program(main, config={}, create=create_any_resource, invoke=get_account)
     assert graph.exports == {"bucket": "pictures-assets-id", "url": "https://d111111abcdef8.cloudfront.net"}
     assert graph.named("pictures").type == "avatars:index:AssetsCdn"
     assert len(graph.of_type("aws:cloudfront/distribution:Distribution")) == 1
 
 
-def any_resource(resource: Resource) -> tuple[str, Mapping[str, Any]]:
+def create_any_resource(resource: Resource) -> tuple[str, Mapping[str, Any]]:
     id_ = f"{resource.name}-id"
     return id_, {
         "arn": f"arn:aws:any:::{id_}",
@@ -197,13 +220,13 @@ def any_resource(resource: Resource) -> tuple[str, Mapping[str, Any]]:
     }
 
 
-def account(token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+def get_account(token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
     assert token == "aws:index/getCallerIdentity:getCallerIdentity"
     return {"accountId": "123456789012", "arn": "", "userId": "", "id": ""}
 
 
 class Sns:
-    """Signs messages as SNS does, and serves its certificate and confirmations."""
+    """Signs messages like SNS, and serves its certificate and the confirmation URL."""
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -243,16 +266,14 @@ def sns() -> Sns:
 
 @pytest.fixture
 def receiver(sns: Sns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The receiver in the API document, as a module."""
+    """The receiver of the API document, as a module's globals."""
     (program,) = code_blocks(section(API, "## The webhook"), "python")
     (tmp_path / "receiver.py").write_text(program)
     monkeypatch.setattr("urllib.request.urlopen", sns.open)
     return runpy.run_path(str(tmp_path / "receiver.py"))
 
 
-def test_the_webhook_receiver_believes_what_is_signed_for_its_topic_and_nothing_else(
-    receiver: dict[str, Any], sns: Sns
-) -> None:
+def test_webhook_receiver_accepts_only_messages_signed_for_topic(receiver: dict[str, Any], sns: Sns) -> None:
     receive: Callable[[bytes], Any] = receiver["receive"]
     good = sns.message(TopicArn=receiver["TOPIC"])
     assert receive(json.dumps(good).encode()) == {"event": "avatar.ready"}
@@ -265,7 +286,7 @@ def test_the_webhook_receiver_believes_what_is_signed_for_its_topic_and_nothing_
         receive(json.dumps({**good, "SigningCertURL": elsewhere}).encode())
 
 
-def test_the_webhook_receiver_confirms_its_subscription_with_sns_only(receiver: dict[str, Any], sns: Sns) -> None:
+def test_webhook_receiver_confirms_only_sns_subscribe_url(receiver: dict[str, Any], sns: Sns) -> None:
     receive: Callable[[bytes], Any] = receiver["receive"]
     confirmation = {"Type": "SubscriptionConfirmation", "TopicArn": receiver["TOPIC"], "Token": "2336412f37fb"}
     address = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37fb"
@@ -278,9 +299,12 @@ def test_the_webhook_receiver_confirms_its_subscription_with_sns_only(receiver: 
 # --- References -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_resolve(document: Path) -> None:
+    text = prose(document)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(
+        r'<(?:img|source) [^>]*src(?:set)?="([^"<]+)"', text
+    ):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
@@ -291,27 +315,115 @@ def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
             assert anchor in map(slug, headings), target
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_make_target_that_is_named_exists(document: Path) -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"(?:^|`)make ([a-z]+)\b", document.read_text(), re.MULTILINE)
+def test_links_to_source_files_have_their_names() -> None:
+    for document in DOCUMENTS:
+        for text, target in re.findall(r"\[`?([\w./-]+\.\w{2,4})`?\]\(([^)#\s]+)", prose(document)):
+            assert Path(target).name == Path(text).name, f"{document.name}: [{text}]({target})"
+
+
+def test_documents_named_in_code_exist() -> None:
+    named: set[str] = set()
+    for folder in (
+        "bench",
+        "client",
+        "components",
+        "functions",
+        "fuzz",
+        "lambda_packages",
+        "local",
+        "migrations",
+        "web",
+    ):
+        for file in (ROOT / folder).rglob("*"):
+            if file.suffix in {".py", ".js", ".html", ".toml"} and "node_modules" not in file.parts:
+                named.update(re.findall(r"\bdocs/[\w./-]+\.md\b", file.read_text()))
+    for file in (*WORKFLOWS, ROOT / "Makefile", ROOT / "__main__.py", ROOT / "Pulumi.yaml", ROOT / "pyproject.toml"):
+        named.update(re.findall(r"\bdocs/[\w./-]+\.md\b", file.read_text()))
+    assert named
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_make_targets_exist(document: Path) -> None:
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z][a-z-]*)", document.read_text(), re.MULTILINE)
     assert set(named) <= set(targets)
 
 
-def test_every_test_that_the_security_document_names_exists() -> None:
+def test_tests_named_in_security_exist() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", SECURITY.read_text())
     missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
     assert named
     assert missing == []
 
 
-def test_the_picture_is_an_image_with_a_description_that_fetches_nothing() -> None:
-    text = PICTURE.read_text()
-    picture = ElementTree.fromstring(text)  # noqa: S314 - our own file
+def test_architecture_svg_is_labeled_and_fetches_nothing() -> None:
+    text = ARCHITECTURE.read_text()
+    picture = ElementTree.fromstring(text)  # noqa: S314 - a file of this repository
     assert picture.get("role") == "img"
-    assert picture.findtext("{*}title") == "The way an image goes"
+    assert picture.findtext("{*}title") == "Architecture of the stack"
     assert "prefers-color-scheme: dark" in text
     assert re.findall(r"href=|@import|url\((?!#)", text) == []
+
+
+# --- README, decisions, placeholders ----------------------------------------------------------------------------------
+
+
+def test_readme_has_fewer_words_than_limit() -> None:
+    assert len(README.read_text().split()) < MAX_README_WORDS
+
+
+def test_readme_folder_table_lists_every_top_level_folder() -> None:
+    (rows,) = tables(section(README, "## Folders"))
+    listed = [re.findall(r"\]\((\w+)\)", row[0]) for row in rows]
+    ignored = {"__pycache__", "node_modules"}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")} - ignored
+    assert folders <= {name for names in listed for name in names}
+    assert all(re.fullmatch(r"[A-Z][^.]*\.", row[1]) for row in rows), "one sentence for each folder"
+
+
+def test_decision_numbers_have_no_gaps() -> None:
+    assert [record.name[:4] for record in RECORDS] == [f"{number:04}" for number in range(1, len(RECORDS) + 1)]
+    assert sorted(DECISIONS.iterdir()) == sorted([*RECORDS, DECISIONS / "README.md"])
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
+def test_decision_has_title_and_five_fields(record: Path) -> None:
+    text = record.read_text()
+    assert re.match(rf"# {int(record.name[:4])}\. \S.*\n\n- Status: \S.*\n- Date: \S+\n\n## Context\n", text)
+    assert re.findall(r"^#+ .*$", prose(record), re.MULTILINE)[1:] == ["## Context", "## Decision", "## Consequences"]
+    for heading in ("## Context", "## Decision", "## Consequences"):
+        assert section(record, heading).strip()
+    status, date = decision_status(record), decision_date(record)
+    assert status == "accepted" or re.fullmatch(r"superseded by \[(\d{4})\]\(\1-[\w-]+\.md\)", status)
+    assert datetime.date.fromisoformat(date) >= datetime.date(2026, 11, 20)
+
+
+def test_decision_table_lists_every_record() -> None:
+    (rows,) = tables((DECISIONS / "README.md").read_text())
+    assert rows == [
+        [f"[{record.name[:4]}]({record.name})", decision_title(record), decision_status(record), decision_date(record)]
+        for record in RECORDS
+    ]
+
+
+def decision_title(record: Path) -> str:
+    return record.read_text().partition("\n")[0].partition(". ")[2]
+
+
+def decision_status(record: Path) -> str:
+    (status,) = re.findall(r"^- Status: (.*)$", record.read_text(), re.MULTILINE)
+    return status
+
+
+def decision_date(record: Path) -> str:
+    (date,) = re.findall(r"^- Date: (.*)$", record.read_text(), re.MULTILINE)
+    return date
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document_has_no_placeholder(document: Path) -> None:
+    assert "{{" not in prose(document)
 
 
 # --- Workflows --------------------------------------------------------------------------------------------------------
@@ -322,23 +434,23 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
     return [step for job in jobs.values() for step in job.get("steps", [])]
 
 
-def test_there_are_workflows_to_look_at() -> None:
+def test_workflows_are_check_deploy_and_preview() -> None:
     assert [workflow.stem for workflow in WORKFLOWS] == ["check", "deploy", "preview"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(workflow: Path) -> None:
+def test_workflow_actions_are_pinned_to_commit_with_version(workflow: Path) -> None:
     for line in re.findall(r"uses: (.*)", workflow.read_text()):
         assert line.startswith("./") or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
-def test_one_action_has_one_version_in_all_workflows() -> None:
+def test_each_action_has_one_version_in_all_workflows() -> None:
     used = {line for workflow in WORKFLOWS for line in re.findall(r"uses: ([\w-]+/.*)", workflow.read_text())}
     assert len(used) == len({line.partition("@")[0] for line in used})
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_has_no_rights_but_those_its_jobs_name(workflow: Path) -> None:
+def test_workflow_permissions_are_granted_per_job_only(workflow: Path) -> None:
     content = yaml.safe_load(workflow.read_text())
     assert content["permissions"] == {}
     for job in content["jobs"].values():
@@ -347,14 +459,14 @@ def test_a_workflow_has_no_rights_but_those_its_jobs_name(workflow: Path) -> Non
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_checkout_leaves_its_token_behind_and_no_key_of_aws_is_stored(workflow: Path) -> None:
+def test_checkouts_keep_no_token_and_no_aws_key_is_stored(workflow: Path) -> None:
     for step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
     assert re.findall(r"secrets\.AWS\w*|aws-access-key-id", workflow.read_text()) == []
 
 
-def test_workflows_run_the_pulumi_that_the_program_is_written_for() -> None:
+def test_workflows_use_pinned_pulumi_version() -> None:
     pin = re.search(r"^pulumi==([\d.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert pin
     versions = {
