@@ -147,15 +147,15 @@ def ours(cpu_ms: Mapping[str, float]) -> list[Item]:
     requests = 1 + LOOKS
     log = requests * ACCESS_LOG_LINE_GB + FUNCTION_LOG_LINE_GB
     return [
-        _item(f"API Gateway: the form and {LOOKS} looks at the status", requests, price["api_request"]),
+        _item(f"API Gateway: the form and {LOOKS} status requests", requests, price["api_request"]),
         _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
         _item("Lambda: GB-seconds", sum(its.gb_seconds for its in work), price["lambda_arm64"]),
         _item(f"S3: writes: photo, variants ({variants}), JPEG, manifest", 1 + variants + 2, price["s3_put"]),
-        _item(f"S3: reads: 2 to process it, {_status_reads()} for its status", 2 + _status_reads(), price["s3_get"]),
+        _item(f"S3: reads: 2 to process it, {_status_reads()} for the status", 2 + _status_reads(), price["s3_get"]),
         _item("SQS: send, receive, delete", 3, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
-        _item(f"CloudWatch: GB of logs, {1e6 * log:.1f} kB an upload", log, price["logs"]),
-        _item("S3: GB-months of originals, deleted at once", 0, price["s3_storage"]),
+        _item(f"CloudWatch: GB of logs, {1e6 * log:.1f} kB per upload", log, price["logs"]),
+        _item("S3: GB-months of originals, deleted after processing", 0, price["s3_storage"]),
         _item("CloudFront: invalidations, none", 0, price["invalidation"]),
     ]
 
@@ -193,7 +193,7 @@ def rivals() -> list[tuple[str, float, str]]:
         (
             f"[{entry['name']}]({entry['source']})",
             _price(entry).of(UPLOADS * (outputs if entry["per_output"] else 1)),
-            f"${entry['usd']:g} per {entry['per']:,} {entry['unit']}" + "; second-hand" * entry["second_hand"],
+            f"${entry['usd']:g} per {entry['per']:,} {entry['unit']}" + "; from a third party" * entry["second_hand"],
         )
         for entry in entries.values()
     ]
@@ -206,8 +206,8 @@ def report() -> str:
     mine, theirs = ours(cpu_ms), original(cpu_ms)
     dated = tomllib.loads(PRICES.read_text())
     opening = (
-        f"A million uploads with the default sizes: **${total(mine):,.2f}**. List prices in {dated['region']} of "
-        f"{dated['date']}, without free tiers; look them up before you rely on them. Processor times of warm functions "
+        f"A million uploads with the default sizes: **${total(mine):,.2f}**. List prices in {dated['region']} on "
+        f"{dated['date']}, without free tiers. Processor times of warm functions "
         f"were measured on {figures['date']}, on {figures['processor']}."
     )
     return "\n\n".join((opening, _bill(mine, theirs), _functions(our_work(cpu_ms)), _rivals(total(mine))))
@@ -220,13 +220,13 @@ def _bill(mine: Sequence[Item], theirs: Sequence[Item]) -> str:
         name = f"[{service}]({item.price.source}):{rest}"
         per = f"${Decimal(str(item.price.usd)):f} per {item.price.per:,}"
         lines.append(f"| {name} | {item.count:,.0f} | {per} | {item.usd:,.2f} | {other.usd:,.2f} |")
-    lines.append(f"| **in all** | | | **{total(mine):,.2f}** | **{total(theirs):,.2f}** |")
+    lines.append(f"| **total** | | | **{total(mine):,.2f}** | **{total(theirs):,.2f}** |")
     return "\n".join(lines)
 
 
 def _functions(work: Sequence[Work]) -> str:
     lines = [
-        "| function | memory, MB | invocations an upload | CPU, measured, ms | waiting, assumed, ms | billed, ms |",
+        "| function | memory, MB | invocations per upload | CPU, measured, ms | waiting, assumed, ms | billed, ms |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
@@ -238,7 +238,7 @@ def _functions(work: Sequence[Work]) -> str:
 
 
 def _rivals(mine: float) -> str:
-    lines = ["| hosted, for the same outputs | USD | times ours | list price |", "|---|---:|---:|---|"]
+    lines = ["| hosted service, same outputs | USD | ratio | list price |", "|---|---:|---:|---|"]
     lines += [f"| {name} | {usd:,.0f} | {usd / mine:,.0f} | {how} |" for name, usd, how in rivals()]
     return "\n".join(lines)
 

@@ -199,7 +199,7 @@ def test_bill_links_are_price_sources_on_aws() -> None:
 
 
 def test_readme_component_example_runs_as_program(tmp_path: Path) -> None:
-    (program,) = code_blocks(section(README, "## Taking one component"), "python")
+    (program,) = code_blocks(section(README, "## Use one component"), "python")
     main = tmp_path / "__main__.py"
     main.write_text(program)
     graph = run_program(main, config={}, create=create_any_resource, invoke=get_account)
