@@ -152,7 +152,7 @@ def test_the_api_document_has_every_error_code_and_no_other() -> None:
 
 def test_the_api_document_has_every_reason_for_a_rejection() -> None:
     (rows,) = tables(section(API, "## Rejections"))
-    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.Reason))
+    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.RejectionReason))
 
 
 # --- What it costs ----------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Stack:
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT, **metadata: str) -> str:
         """Store an original as posted in that minute of 2026; gives its upload id."""
-        new_id = upload_id.new(subject, 1_767_225_600_000 + 60_000 * minute)
+        new_id = upload_id.create(subject, 1_767_225_600_000 + 60_000 * minute)
         self.replace(new_id, data, subject, **metadata)
         return new_id
 
@@ -304,7 +304,7 @@ def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkey
 
 
 def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
-    assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
+    assert stack.deliver(upload_id.create(SUBJECT, 1)) == []
     assert (stack.keys(stack.assets), stack.heard()) == ([], [])
 
 
