@@ -80,7 +80,7 @@ def _render(data: bytes, number: int, crashes: _CrashCounter) -> tuple[str, str]
 
 def _detect_format(data: bytes) -> str:
     try:
-        return renderer.detect_detect_format(data)
+        return renderer.detect_format(data)
     except renderer.ImageRejectedError:
         return "-"
 

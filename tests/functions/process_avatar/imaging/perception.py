@@ -20,7 +20,7 @@ def measure_difference(one: Image.Image, other: Image.Image) -> Difference:
     """Compare two images of the same size and mode, transparent ones on a red background."""
     assert (one.size, one.mode) == (other.size, other.mode)
     pixels = zip(_convert_to_lab(one), _convert_to_lab(other), strict=True)
-    deltas = sorted(sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5 for pair in pixels)
+    deltas = sorted(((l1 - l2) ** 2 + (a1 - a2) ** 2 + (b1 - b2) ** 2) ** 0.5 for (l1, a1, b1), (l2, a2, b2) in pixels)
     return Difference(sum(deltas) / len(deltas), deltas[len(deltas) * 99 // 100])
 
 

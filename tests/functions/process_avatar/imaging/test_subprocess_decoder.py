@@ -40,8 +40,8 @@ def get_rejection_reason(task: Callable[[], Square]) -> RejectionReason:
 def test_run_in_subprocess_returns_square_unchanged(mode: str) -> None:
     picture = Image.effect_noise((1024, 1024), 80).convert(mode)
     square = run_in_subprocess(lambda: Square(picture, (4000, 3000)))
-    assert (square.picture.mode, square.picture.size, square.source_size) == (mode, (1024, 1024), (4000, 3000))
-    assert square.picture.tobytes() == picture.tobytes()
+    assert (square.image.mode, square.image.size, square.source_size) == (mode, (1024, 1024), (4000, 3000))
+    assert square.image.tobytes() == picture.tobytes()
 
 
 @pytest.mark.parametrize("reason", ["too_many_pixels", "truncated"])

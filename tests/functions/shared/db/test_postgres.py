@@ -146,15 +146,13 @@ def test_fetch_one_terminated_connection_reconnects(
 
 
 def test_fetch_one_after_idle_session_timeout_reconnects(
-    database: Database, administrator: postgres.Connection
+    database: Database, opened: list[postgres.Connection], administrator: postgres.Connection
 ) -> None:
-    administrator.execute("ALTER DATABASE avatars SET idle_session_timeout = 50")
-    try:
-        previous = get_backend_pid(database)
-        wait_until(lambda: not is_connected(administrator, previous))
-        assert get_backend_pid(database) != previous
-    finally:
-        administrator.execute("ALTER DATABASE avatars RESET idle_session_timeout")
+    previous = get_backend_pid(database)
+    opened[0].execute("SET idle_session_timeout = 50")
+    wait_until(lambda: not is_connected(administrator, previous))
+    assert get_backend_pid(database) != previous
+    assert len(opened) == 2
 
 
 def test_fetch_one_terminated_while_running_is_retried(database: Database, administrator: postgres.Connection) -> None:
