@@ -25,7 +25,7 @@ from functions.shared import upload_id
 _SUBJECT = "5f0c7a52-9d1e-4c0b-8a3f-6f2d1b7e4c90"
 _POOL, _CLIENT = "us-east-1_AbCdEfGhI", "1example23456789"
 _ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{_POOL}"
-_UPLOAD = upload_id.new(_SUBJECT, 1_795_000_000_000)
+_UPLOAD = upload_id.create(_SUBJECT, 1_795_000_000_000)
 _KEY = f"incoming/{_SUBJECT}/{_UPLOAD}"
 _TOPIC = "arn:aws:sns:us-east-1:123456789012:avatars"
 
@@ -112,7 +112,7 @@ class ColdBench:
 
     def status_cpu_ms(self, contest: Contest, times: int) -> float:
         """Processor time of upload_status for an upload that is pending, in the environment of another contest."""
-        pending = upload_id.new(_SUBJECT, int(1000 * time.time()))
+        pending = upload_id.create(_SUBJECT, int(1000 * time.time()))
         asked = {"pathParameters": {"upload_id": pending}, **_of_subject()}
         event = write_event(self._folder / "upload_status.json", asked)
         return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))

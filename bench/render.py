@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from functions.process_avatar.imaging import encoding, renderer
+from functions.process_avatar.imaging import renderer
 
 SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
@@ -47,8 +47,8 @@ def _floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
     def work() -> None:
         _decoded(data)
         for picture in variants:
-            encoding.webp(picture)
-        encoding.jpeg(stable)
+            renderer.encode_webp(picture)
+        renderer.encode_jpeg(stable)
 
     return work
 

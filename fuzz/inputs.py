@@ -1,4 +1,4 @@
-"""Broken and hostile files: real ones with damage, and containers made from nothing with anything in them."""
+"""Fuzzing inputs: damaged fixtures, and containers generated from scratch."""
 
 import random
 import struct
@@ -14,86 +14,86 @@ from tests.fixtures.gallery import FIXTURES
 
 MUTATED, STRUCTURED = "mutated", "structured"
 
-# --- Real files with damage -------------------------------------------------------------------------------------------
+# --- Damaged fixtures -------------------------------------------------------------------------------------------------
 
 _INTERESTING = (
     b"\0", b"\xff", b"\x80", b"\x7f", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xd9", b"\xff\xda",
     b"IDAT", b"IEND", b"ANMF", b"VP8X", b"ispe", b"iloc", b"irot", b"colr", b"grid",
 )  # fmt: skip
-_HEADER_BYTES = 1024  # where most of what decides is
+_HEADER_BYTES = 1024  # damaged more often than the rest
 
 
 @cache
-def corpus() -> tuple[bytes, ...]:
+def load_corpus() -> tuple[bytes, ...]:
     return tuple(fixture.file() for fixture in FIXTURES.values())
 
 
-def mutated(number: int, campaign_seed: int) -> bytes:
-    """The same file for the same numbers."""
+def mutate(number: int, campaign_seed: int) -> bytes:
+    """Return a damaged fixture, the same for the same arguments."""
     chance = random.Random(f"{campaign_seed} {number}")
-    data = bytearray(chance.choice(corpus()))
+    data = bytearray(chance.choice(load_corpus()))
     for _ in range(chance.choice((1, 1, 2, 4, 16, 64))):
-        chance.choice(_DAMAGES)(data, chance)
+        chance.choice(_MUTATIONS)(data, chance)
     return bytes(data)
 
 
-def _place(data: bytearray, chance: random.Random) -> int:
+def _choose_offset(data: bytearray, chance: random.Random) -> int:
     end = min(len(data), _HEADER_BYTES) if chance.random() < 0.6 else len(data)
     return chance.randrange(end) if end else 0
 
 
-def _flip_a_bit(data: bytearray, chance: random.Random) -> None:
+def _flip_bit(data: bytearray, chance: random.Random) -> None:
     if data:
-        data[_place(data, chance)] ^= 1 << chance.randrange(8)
+        data[_choose_offset(data, chance)] ^= 1 << chance.randrange(8)
 
 
 def _overwrite(data: bytearray, chance: random.Random) -> None:
-    at, piece = _place(data, chance), chance.choice(_INTERESTING)
+    at, piece = _choose_offset(data, chance), chance.choice(_INTERESTING)
     data[at : at + len(piece)] = piece
 
 
-def _randomise(data: bytearray, chance: random.Random) -> None:
-    at = _place(data, chance)
+def _randomize(data: bytearray, chance: random.Random) -> None:
+    at = _choose_offset(data, chance)
     length = min(chance.randrange(1, 32), len(data) - at)
     data[at : at + length] = chance.randbytes(length)
 
 
-def _cut_out(data: bytearray, chance: random.Random) -> None:
-    at = _place(data, chance)
+def _delete(data: bytearray, chance: random.Random) -> None:
+    at = _choose_offset(data, chance)
     del data[at : at + chance.choice((1, 2, 4, 100, 10_000))]
 
 
 def _repeat(data: bytearray, chance: random.Random) -> None:
-    at = _place(data, chance)
+    at = _choose_offset(data, chance)
     data[at:at] = data[at : at + chance.choice((1, 4, 16, 200, 2000))] * chance.choice((1, 2, 50))
 
 
-def _cut_off(data: bytearray, chance: random.Random) -> None:
+def _truncate(data: bytearray, chance: random.Random) -> None:
     if chance.random() < 0.2:
-        del data[_place(data, chance) :]
+        del data[_choose_offset(data, chance) :]
 
 
-def _count_up(data: bytearray, chance: random.Random) -> None:
-    """Some number in the header a little or very much larger, in either byte order."""
-    at, width = _place(data, chance), chance.choice((1, 2, 4))
+def _add_to_number(data: bytearray, chance: random.Random) -> None:
+    """Increase or decrease a number, little or much, in either byte order."""
+    at, width = _choose_offset(data, chance), chance.choice((1, 2, 4))
     order = "big" if chance.random() < 0.5 else "little"
     number = int.from_bytes(data[at : at + width], order) + chance.choice((-1, 1, 16, 255, 1 << 15, 1 << 30))
     data[at : at + width] = (number % (1 << 8 * width)).to_bytes(width, order)
 
 
 def _splice(data: bytearray, chance: random.Random) -> None:
-    """The beginning of this file and the end of another."""
-    other = chance.choice(corpus())
+    """Replace the end of the file with data from another."""
+    other = chance.choice(load_corpus())
     at = chance.randrange(len(other))
-    data[_place(data, chance) :] = other[at : at + 50_000]
+    data[_choose_offset(data, chance) :] = other[at : at + 50_000]
 
 
-_DAMAGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
-    _flip_a_bit, _flip_a_bit, _overwrite, _overwrite, _randomise, _cut_out, _repeat, _cut_off, _count_up, _count_up,
-    _splice,
+_MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    _flip_bit, _flip_bit, _overwrite, _overwrite, _randomize, _delete, _repeat, _truncate, _add_to_number,
+    _add_to_number, _splice,
 )  # fmt: skip
 
-# --- Containers from nothing ------------------------------------------------------------------------------------------
+# --- Containers generated from scratch --------------------------------------------------------------------------------
 
 _any = st.binary(max_size=200)
 _small = st.integers(0, 300)
@@ -115,10 +115,10 @@ def _icc(draw: st.DrawFn) -> bytes:
     kinds = (b"XYZ ", b"curv", b"para", b"mft1", b"mft2", b"mAB ", b"mpet", b"mluc", b"text")
     names = (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC", b"A2B0", b"B2A0", b"D2B0", b"chad")
     tags = draw(st.lists(st.tuples(st.sampled_from(names), st.sampled_from(kinds), _any), max_size=12))
-    colours = draw(st.sampled_from((b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"9CLR")))
+    colors = draw(st.sampled_from((b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"9CLR")))
     device = draw(st.sampled_from((b"mntr", b"prtr", b"link", b"nmcl")))
     content = [(name, kind + bytes(4) + data) for name, kind, data in tags]
-    return pictures.profile(device, colours, draw(st.sampled_from((b"XYZ ", b"Lab "))), content)
+    return pictures.profile(device, colors, draw(st.sampled_from((b"XYZ ", b"Lab "))), content)
 
 
 _metadata = st.one_of(_any, _exif(), _icc())
@@ -147,7 +147,7 @@ def _jpeg(draw: st.DrawFn) -> bytes:
                          st.builds(lambda data: b"Adobe\0\x64" + data, st.binary(min_size=5, max_size=5)))  # fmt: skip
     segments = draw(st.lists(st.tuples(markers, contents), max_size=10))
     made = b"".join(struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in segments)
-    names = ("JPEG", "JPEG, progressive", "JPEG, CMYK", "JPEG, grey")
+    names = ("JPEG", "JPEG, progressive", "JPEG, CMYK", "JPEG, gray")
     return b"\xff\xd8" + made + FIXTURES[draw(st.sampled_from(names))].file()[2:]
 
 
@@ -165,7 +165,7 @@ def _gif(draw: st.DrawFn) -> bytes:
 @st.composite
 def _webp(draw: st.DrawFn) -> bytes:
     names = st.sampled_from((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "))
-    whole = [FIXTURES[name].file()[12:] for name in ("WebP", "WebP, lossless", "WebP, alpha", "WebP, several")]
+    whole = [FIXTURES[name].file()[12:] for name in ("WebP", "WebP, lossless", "WebP, alpha", "WebP, multiple")]
     chunks = draw(st.lists(st.tuples(names, _metadata), max_size=6))
     made = [name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in chunks]
     extended = struct.pack("<4sIB3x", b"VP8X", 10, draw(st.integers(0, 255))) + draw(st.binary(min_size=6, max_size=6))
@@ -196,19 +196,19 @@ _boxes = st.recursive(
 def _heif(draw: st.DrawFn) -> bytes:
     brands = st.sampled_from((b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"miaf"))
     kind = _box(b"ftyp", draw(brands) + bytes(4) + b"".join(draw(st.lists(brands, max_size=3))))
-    names = ("AVIF", "AVIF, alpha", "HEIC", "HEIC, as iPhones write it", "HEIC, alpha")
+    names = ("AVIF", "AVIF, alpha", "HEIC", "HEIC, iPhone", "HEIC, alpha")
     real = FIXTURES[draw(st.sampled_from(names))].file()
     rest = draw(st.sampled_from((b"", real[int.from_bytes(real[:4]) :])))
     return kind + b"".join(draw(st.lists(_boxes, max_size=4))) + rest
 
 
-_MADE: Mapping[str, st.SearchStrategy[bytes]] = {
+_STRATEGIES: Mapping[str, st.SearchStrategy[bytes]] = {
     "png": _png(), "jpeg": _jpeg(), "gif": _gif(), "webp": _webp(), "heif": _heif(), "any": st.binary(max_size=100)
 }  # fmt: skip
 
 
-def structured(campaign_seed: int, count: int) -> Generator[bytes]:
-    """`count` files, or a few fewer where Hypothesis finds no more that are different."""
+def generate_structured(campaign_seed: int, count: int) -> Generator[bytes]:
+    """Yield `count` files, or a few fewer if Hypothesis finds no more distinct ones."""
     made: list[bytes] = []
 
     @seed(campaign_seed)
@@ -216,7 +216,7 @@ def structured(campaign_seed: int, count: int) -> Generator[bytes]:
         max_examples=count, database=None, deadline=None, phases=(Phase.generate,), verbosity=Verbosity.quiet,
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
     )  # fmt: skip
-    @given(st.one_of(*_MADE.values()))
+    @given(st.one_of(*_STRATEGIES.values()))
     def collect(data: bytes) -> None:
         made.append(data)
 

@@ -1,6 +1,6 @@
-"""One process of a campaign: takes a range of inputs through the engine and says what became of each.
+"""Worker process of a campaign: renders a range of inputs and prints the outcome of each.
 
-Before each input it writes that to a file, so that whoever watches still has it when this process is gone.
+It writes each input to a file first, so that the input survives a crash of this process.
 """
 
 import json
@@ -16,39 +16,46 @@ from PIL import Image
 
 from functions.process_avatar.imaging import renderer
 from functions.shared.square_crop import SquareCrop
-from fuzz.inputs import MUTATED, mutated, structured
-from tests.functions.process_avatar.imaging.output_files import JPEG_SEGMENTS, WEBP_CHUNKS, jpeg_segments, webp_chunks
+from fuzz.inputs import MUTATED, generate_structured, mutate
+from tests.functions.process_avatar.imaging.output_files import (
+    JPEG_SEGMENTS,
+    WEBP_CHUNKS,
+    list_jpeg_segments,
+    list_webp_chunks,
+)
 
 MAX_PIXELS = 1_000_000
-MEMORY_BYTES = 700_000_000  # beside what is mapped already: plenty for a million pixels
+MEMORY_BYTES = 700_000_000  # in addition to the address space at the start
 SIZES = (96, 24)
 _CROPS = (None, SquareCrop(0.25, 0.5, 0.25), SquareCrop(0.9, 0.9, 0.000001))
 
 
 def main(kind: str, campaign_seed: int, start: int, stop: int, current: Path) -> None:
-    """Prints a line of JSON for every input from `start` to before `stop`: its number, format, outcome, and its bytes
-    in hex if the outcome is an error: by the time that line is read, the next input may have been written.
+    """Print a JSON array for each input from `start` to before `stop`: number, format, outcome, and data.
+
+    The data, in hex, is empty unless the outcome is an error. It cannot be read from the file, which can have the next
+    input already.
     """
-    crashes = _Crashes()
+    crashes = _CrashCounter()
     logging.getLogger("functions.process_avatar.imaging.subprocess_decoder").addHandler(crashes)
-    inputs = list(_inputs(kind, campaign_seed, start, stop))
+    inputs = list(_generate_inputs(kind, campaign_seed, start, stop))
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES, mapped + MEMORY_BYTES))
     for number, data in enumerate(inputs, start):
         current.write_bytes(data)
-        source_format, outcome = _outcome(data, number, crashes)
+        source_format, outcome = _render(data, number, crashes)
         kept = data.hex() if outcome.startswith("error") else ""
         print(json.dumps([number, source_format, outcome, kept]), flush=True)
 
 
-def _inputs(kind: str, campaign_seed: int, start: int, stop: int) -> Iterator[bytes]:
+def _generate_inputs(kind: str, campaign_seed: int, start: int, stop: int) -> Iterator[bytes]:
     if kind == MUTATED:
-        return (mutated(number, campaign_seed) for number in range(start, stop))
-    return structured(campaign_seed * 1_000_003 + start, stop - start)
+        return (mutate(number, campaign_seed) for number in range(start, stop))
+    return generate_structured(campaign_seed * 1_000_003 + start, stop - start)
 
 
-class _Crashes(logging.Handler):
-    """How many decoders crashed in their confinement, which the engine survives and only logs."""
+class _CrashCounter(logging.Handler):
+    """Count the crashes of decoder subprocesses, which the engine only logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,28 +65,28 @@ class _Crashes(logging.Handler):
         self.count += record.levelno == logging.WARNING
 
 
-def _outcome(data: bytes, number: int, crashes: _Crashes) -> tuple[str, str]:
+def _render(data: bytes, number: int, crashes: _CrashCounter) -> tuple[str, str]:
     crashed_before = crashes.count
     try:
         rendition = renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
         _check(rendition)
-    except renderer.Rejected as rejected:
-        reason = "crash, confined" if crashes.count > crashed_before else rejected.reason
-        return _format(data), reason
+    except renderer.ImageRejectedError as error:
+        reason = "subprocess crash" if crashes.count > crashed_before else error.reason
+        return _detect_format(data), reason
     except BaseException:
-        return _format(data), "error: " + traceback.format_exc()
+        return _detect_format(data), "error: " + traceback.format_exc()
     return rendition.source.format, "rendered"
 
 
-def _format(data: bytes) -> str:
+def _detect_format(data: bytes) -> str:
     try:
-        return renderer.format_of(data)
-    except renderer.Rejected:
+        return renderer.detect_format(data)
+    except renderer.ImageRejectedError:
         return "-"
 
 
 def _check(rendition: renderer.Rendition) -> None:
-    assert jpeg_segments(rendition.stable_jpeg) == JPEG_SEGMENTS
+    assert list_jpeg_segments(rendition.stable_jpeg) == JPEG_SEGMENTS
     edge = min(renderer.STABLE_JPEG_SIZE, rendition.source.width, rendition.source.height)
     for size, data in (
         (renderer.STABLE_JPEG_SIZE, rendition.stable_jpeg),
@@ -88,7 +95,7 @@ def _check(rendition: renderer.Rendition) -> None:
         with Image.open(BytesIO(data)) as picture:
             assert picture.width == picture.height <= min(edge, size)
     for variant in rendition.variants:
-        assert webp_chunks(variant.data) in WEBP_CHUNKS
+        assert list_webp_chunks(variant.data) in WEBP_CHUNKS
 
 
 if __name__ == "__main__":

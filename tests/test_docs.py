@@ -159,7 +159,7 @@ def test_error_table_matches_raised_statuses_and_codes() -> None:
 
 def test_rejection_table_matches_renderer_reasons() -> None:
     (rows,) = tables(section(API, "## Rejections"))
-    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.Reason))
+    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.RejectionReason))
 
 
 # --- Cost -------------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from functions.shared.aws.object_store import Bucket
 ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
 
 
-def handle(event: http_api.Event, _context: object) -> http_api.Reply:
-    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(http_api.subject(event)))
+def handle(event: http_api.Event, _context: object) -> http_api.Response:
+    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(http_api.get_subject(event)))
     if manifest is None:
-        return http_api.failure(404, "not_found", "there is no avatar yet")
-    return http_api.reply(200, manifest)
+        return http_api.error_response(404, "not_found", "there is no avatar yet")
+    return http_api.response(200, manifest)

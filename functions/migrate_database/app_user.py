@@ -1,4 +1,4 @@
-"""The user that reads and writes profiles, where the database takes IAM tokens and users are ours to make.
+"""The database user of the `profile` function, for databases with IAM authentication.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html#UsingWithRDS.IAMDBAuth.DBAccounts.PostgreSQL
 """
@@ -13,16 +13,16 @@ _GRANTS = (
 )
 
 
-def allow(connection: Connection, name: str) -> None:
-    """Make the user if it is missing, and give it what it needs. Done again it changes nothing."""
+def ensure(connection: Connection, name: str) -> None:
+    """Create the user if it does not exist, and grant its privileges. Idempotent."""
     with connection.transaction():
-        if not _is_there(connection, name):
+        if not _has_role(connection, name):
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-        if _is_there(connection, "rds_iam"):  # RDS's own, of those who sign in with tokens
+        if _has_role(connection, "rds_iam"):  # exists on RDS only; its members sign in with IAM tokens
             connection.execute(sql.SQL("GRANT rds_iam TO {}").format(sql.Identifier(name)))
         for grant in _GRANTS:
             connection.execute(sql.SQL(grant).format(sql.Identifier(name)))
 
 
-def _is_there(connection: Connection, role: str) -> bool:
+def _has_role(connection: Connection, role: str) -> bool:
     return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is not None

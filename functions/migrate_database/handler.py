@@ -1,4 +1,4 @@
-"""Brings the schema to a revision: {"target": "head"}, a revision such as "0001", or "-1" for one back."""
+"""Migrate the database schema. Event: {"target": "head"}, a revision such as "0001", or "-1" for the previous one."""
 
 import logging
 import os
@@ -10,22 +10,26 @@ from functions.shared.db import login
 
 log = logging.getLogger()
 
-# An Aurora that has slept for more than a day takes half a minute to resume, or longer.
+# An Aurora cluster that was paused for more than 24 hours takes 30 seconds or longer to resume.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
 CONNECT = login.from_environment(patience_seconds=120)
 SCHEMA = Schema(CONNECT)
-APP_USER = os.environ.get("APP_USER")  # only where the user is ours to make
+APP_USER = os.environ.get("APP_USER")  # unset if the stack does not manage the database's users
 
 
-class Order(TypedDict):
+class MigrateEvent(TypedDict):
     target: str
 
 
-def handle(order: Order, _context: object) -> dict[str, str | None]:
-    """Gives the revisions {"from", "to"}, null for none. Raises whatever keeps it from the target."""
-    move = SCHEMA.move_to(order["target"])
-    log.info("migrated", extra={"from": move.before, "to": move.after})
-    if APP_USER and not move.is_down:
+def handle(event: MigrateEvent, _context: object) -> dict[str, str | None]:
+    """Return the revisions {"from", "to"}, null for none.
+
+    Raises:
+        Exception: What prevented the migration, as Lambda reports it to `pulumi up`.
+    """
+    result = SCHEMA.migrate(event["target"])
+    log.info("migrated", extra={"from": result.before, "to": result.after})
+    if APP_USER and not result.is_downgrade:
         with CONNECT() as connection:
-            app_user.allow(connection, APP_USER)
-    return {"from": move.before, "to": move.after}
+            app_user.ensure(connection, APP_USER)
+    return {"from": result.before, "to": result.after}

@@ -1,4 +1,4 @@
-"""The schema's migrations, as they were packed with the function."""
+"""The migrations of the deployment package."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from functions.shared.db.postgres import Connect
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
-class Move(NamedTuple):
-    """Two revisions; None is the one before the first."""
+class MigrationResult(NamedTuple):
+    """The revisions before and after. None: no migration is applied."""
 
     before: str | None
     after: str | None
 
     @property
-    def is_down(self) -> bool:
+    def is_downgrade(self) -> bool:
         return (self.after or "") < (self.before or "")
 
 
@@ -31,23 +31,27 @@ class Schema:
         self._config.set_main_option("script_location", str(migrations))
         self._config.attributes["connect"] = connect
 
-    def move_to(self, target: str) -> Move:
-        """Go to `head`, to a revision in either direction, or with `-1` back by one.
+    def migrate(self, target: str) -> MigrationResult:
+        """Upgrade to `head`, upgrade or downgrade to a revision, or downgrade by one with `-1`.
 
-        alembic.util.CommandError for a target there is not. What a migration raises; those before it stay.
+        Each migration is a transaction of its own: those before a failed one stay applied.
+
+        Raises:
+            alembic.util.CommandError: There is no such target.
+            sqlalchemy.exc.DBAPIError: A migration failed.
         """
-        before = self._revision()
-        move = command.downgrade if _is_back(target, before) else command.upgrade
-        move(self._config, target)
-        return Move(before, self._revision())
+        before = self._read_revision()
+        run = command.downgrade if _is_downgrade(target, before) else command.upgrade
+        run(self._config, target)
+        return MigrationResult(before, self._read_revision())
 
-    def _revision(self) -> str | None:
+    def _read_revision(self) -> str | None:
         engine = create_engine("postgresql+psycopg://", creator=self._connect, poolclass=pool.NullPool)
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table_schema": "avatars"})
             return context.get_current_revision()
 
 
-def _is_back(target: str, revision: str | None) -> bool:
-    # Revisions are numbers of one width, so their order is that of text.
+def _is_downgrade(target: str, revision: str | None) -> bool:
+    # Revisions are numbers of the same width, so they compare as text.
     return target.startswith("-") or (target.isdecimal() and target < (revision or ""))

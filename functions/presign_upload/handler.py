@@ -18,15 +18,15 @@ CREDENTIALS = sigv4.Credentials.from_environment()
 URL = bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
 
 
-def handle(event: http_api.Event, _context: object) -> http_api.Reply:
+def handle(event: http_api.Event, _context: object) -> http_api.Response:
     try:
-        request = http_api.json_object(event)
+        request = http_api.parse_json_object(event)
         content_type = content_types.requested(request)
         _check_size(request)
         crop = _crop(request)
     except http_api.ClientError as error:
-        return error.reply
-    return http_api.reply(200, _upload(http_api.subject(event), content_type, crop))
+        return error.response
+    return http_api.response(200, _upload(http_api.get_subject(event), content_type, crop))
 
 
 def _check_size(request: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ def _crop(request: Mapping[str, Any]) -> SquareCrop | None:
     if request.get("crop") is None:
         return None
     try:
-        return SquareCrop.requested(request["crop"])
+        return SquareCrop.from_request(request["crop"])
     except ValueError as error:
         raise http_api.ClientError(400, "invalid_crop", str(error)) from error
 
@@ -53,7 +53,7 @@ def _crop(request: Mapping[str, Any]) -> SquareCrop | None:
 def _upload(subject: str, content_type: str, crop: SquareCrop | None) -> dict[str, object]:
     now = datetime.now(UTC)
     expires_at = now + timedelta(seconds=upload_id.UPLOAD_WINDOW_SECONDS)
-    new_id = upload_id.new(subject, int(now.timestamp() * 1000))
+    new_id = upload_id.create(subject, int(now.timestamp() * 1000))
     form = upload_form.sign(
         bucket=BUCKET,
         key=storage_keys.incoming_key(subject, new_id),

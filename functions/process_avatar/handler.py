@@ -141,7 +141,7 @@ def _answer(
     """Make the avatar or record why there is none, tell the topic, and delete the original."""
     try:
         rendition = _render(original)
-    except renderer.Rejected as rejected:
+    except renderer.ImageRejectedError as rejected:
         _reject(subject, upload_id, original.etag, rejected.reason, may_be_repeated)
         return
 
@@ -157,7 +157,7 @@ def _answer(
 
 def _render(original: StoredObject) -> renderer.Rendition:
     if original.size > MAX_UPLOAD_BYTES:
-        raise renderer.Rejected("too_large")
+        raise renderer.ImageRejectedError("too_large")
     # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
     crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
     return renderer.render(original.data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
@@ -175,7 +175,7 @@ def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool)
     _delete_original(manifest["subject"], upload_id)
 
 
-def _reject(subject: str, upload_id: str, etag: str, reason: renderer.Reason, may_be_repeated: bool) -> None:
+def _reject(subject: str, upload_id: str, etag: str, reason: renderer.RejectionReason, may_be_repeated: bool) -> None:
     """`etag` is the original's."""
     at = _now()
     content = {"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id, "etag": etag}

@@ -1,4 +1,4 @@
-"""A first handle for a user, out of their name."""
+"""Generate the first handle of a user from their name."""
 
 import re
 import secrets
@@ -13,9 +13,9 @@ _ALPHABET = string.ascii_lowercase + string.digits
 _SUFFIX_LENGTH = 4
 
 
-def handles(name: str | None) -> Iterator[str]:
-    """Handles to try one after another, without end: the name's own, then the same with something random behind it."""
-    first = _of(name or "")
+def generate_handles(name: str | None) -> Iterator[str]:
+    """Yield candidates without end: the handle for the name, then the same with random suffixes."""
+    first = _to_handle(name or "")
     if not is_handle(first):
         first = f"user_{_random(6)}"
     yield first
@@ -24,8 +24,8 @@ def handles(name: str | None) -> Iterator[str]:
         yield f"{stem}_{_random(_SUFFIX_LENGTH)}"
 
 
-def _of(name: str) -> str:
-    """The letters and digits of ASCII in a name, accents taken off them, with underscores for all else."""
+def _to_handle(name: str) -> str:
+    """Keep ASCII letters and digits, remove accents, and replace everything else with underscores."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(character for character in decomposed if not unicodedata.combining(character))
     return re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:MAX_LENGTH].rstrip("_")

@@ -23,51 +23,51 @@ USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGN
 RETRY_AFTER_SECONDS = 5
 
 
-def handle(event: http_api.Event, _context: object) -> http_api.Reply:
+def handle(event: http_api.Event, _context: object) -> http_api.Response:
     try:
         user = _ROUTES[event["routeKey"]](event)
     except http_api.ClientError as error:
-        return error.reply
+        return error.response
     except postgres.UnavailableError as error:
         log.error("database unavailable", extra={"reason": str(error)})
         retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
-        return http_api.failure(503, "unavailable", "profiles cannot be reached; try again", headers=retry)
-    return http_api.reply(200, {**user._asdict(), "avatar": _avatar(user.subject)})
+        return http_api.error_response(503, "unavailable", "profiles cannot be reached; try again", headers=retry)
+    return http_api.response(200, {**user._asdict(), "avatar": _avatar(user.subject)})
 
 
 def _public(event: http_api.Event) -> User:
     handle: str = event["pathParameters"]["handle"]
-    user = USERS.with_handle(handle) if profile_validation.is_handle(handle) else None
+    user = USERS.find_by_handle(handle) if profile_validation.is_handle(handle) else None
     if user is None:
         raise http_api.ClientError(404, "not_found", "there is no such profile")
     return user
 
 
 def _own(event: http_api.Event) -> User:
-    return USERS.with_subject(http_api.subject(event)) or _first(event)
+    return USERS.find_by_subject(http_api.get_subject(event)) or _first(event)
 
 
 def _changed(event: http_api.Event) -> User:
     try:
-        wanted = profile_validation.requested(http_api.json_object(event))
-        while (user := USERS.update(http_api.subject(event), wanted)) is None:
+        wanted = profile_validation.parse_update(http_api.parse_json_object(event))
+        while (user := USERS.update(http_api.get_subject(event), wanted)) is None:
             _first(event)
-    except profile_validation.InvalidError as error:
+    except profile_validation.InvalidProfileError as error:
         raise _invalid(error) from error
     except HandleTakenError as error:
-        raise _invalid(profile_validation.InvalidError({"handle": "This handle is taken."})) from error
+        raise _invalid(profile_validation.InvalidProfileError({"handle": "This handle is taken."})) from error
     return user
 
 
 def _first(event: http_api.Event) -> User:
     """The profile of a caller who has none: two first requests at once come to the same."""
-    subject = http_api.subject(event)
-    name = USER_POOL.name(http_api.access_token(event))
-    users = (USERS.create(subject, handle, name or handle) for handle in handle_generator.handles(name))
+    subject = http_api.get_subject(event)
+    name = USER_POOL.name(http_api.get_access_token(event))
+    users = (USERS.create(subject, handle, name or handle) for handle in handle_generator.generate_handles(name))
     return next(filter(None, users))
 
 
-def _invalid(error: profile_validation.InvalidError) -> http_api.ClientError:
+def _invalid(error: profile_validation.InvalidProfileError) -> http_api.ClientError:
     return http_api.ClientError(422, "invalid_profile", str(error), error.fields)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from functions.profile.profile_validation import name_of
+from functions.profile.profile_validation import sanitize_name
 from functions.shared.aws.kept_connection import KeptConnection
 
 log = logging.getLogger()
@@ -61,5 +61,5 @@ def _name_of(user: Mapping[str, Any]) -> str | None:
 
 
 def _shown(text: str) -> str:
-    name = name_of(text)
+    name = sanitize_name(text)
     return "" if _NOT_A_NAME.search(text) or _NOT_A_NAME.search(name) else name

@@ -1,10 +1,10 @@
-"""The table of users. One row is one profile, and only its subject's."""
+"""The table of users. Each row is the profile of a subject."""
 
 from typing import LiteralString, NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from functions.profile.profile_validation import Changes
+from functions.profile.profile_validation import ProfileUpdate
 from functions.shared.db.postgres import Database
 
 
@@ -16,47 +16,59 @@ class User(NamedTuple):
 
 
 class HandleTakenError(Exception):
-    """Somebody else has the handle."""
+    """The handle belongs to another user."""
 
 
 class Users:
-    """Every statement does the same when it is run twice. postgres.UnavailableError of each."""
+    """All statements are idempotent.
+
+    Raises:
+        postgres.UnavailableError: From every method.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def with_handle(self, handle: str) -> User | None:
-        return self._user("SELECT subject, handle, display_name, bio FROM avatars.users WHERE handle = %s", handle)
+    def find_by_handle(self, handle: str) -> User | None:
+        return self._fetch_user(
+            "SELECT subject, handle, display_name, bio FROM avatars.users WHERE handle = %s", handle
+        )
 
-    def with_subject(self, subject: str) -> User | None:
-        return self._user("SELECT subject, handle, display_name, bio FROM avatars.users WHERE subject = %s", subject)
+    def find_by_subject(self, subject: str) -> User | None:
+        return self._fetch_user(
+            "SELECT subject, handle, display_name, bio FROM avatars.users WHERE subject = %s", subject
+        )
 
     def create(self, subject: str, handle: str, display_name: str) -> User | None:
-        """The new user, or the one there is already; None if somebody else has the handle."""
-        created = self._user(
+        """Return the new or existing user of the subject, or None if the handle belongs to another user."""
+        created = self._fetch_user(
             "INSERT INTO avatars.users (subject, handle, display_name) VALUES (%s, %s, %s) "
             "ON CONFLICT DO NOTHING RETURNING subject, handle, display_name, bio",
             subject,
             handle,
             display_name,
         )
-        return created or self.with_subject(subject)
+        return created or self.find_by_subject(subject)
 
-    def update(self, subject: str, changes: Changes) -> User | None:
-        """None without a row of the subject. HandleTakenError, with nothing changed, if the handle is another's."""
+    def update(self, subject: str, update: ProfileUpdate) -> User | None:
+        """Update the profile and return it, or None if the subject has none.
+
+        Raises:
+            HandleTakenError: The handle belongs to another user. Nothing is changed.
+        """
         try:
-            return self._user(
+            return self._fetch_user(
                 "UPDATE avatars.users "
                 "SET display_name = %s, bio = %s, handle = coalesce(%s, handle), updated_at = now() "
                 "WHERE subject = %s RETURNING subject, handle, display_name, bio",
-                changes.display_name,
-                changes.bio,
-                changes.handle,
+                update.display_name,
+                update.bio,
+                update.handle,
                 subject,
             )
         except UniqueViolation as error:
-            raise HandleTakenError(changes.handle) from error
+            raise HandleTakenError(update.handle) from error
 
-    def _user(self, statement: LiteralString, *parameters: str | None) -> User | None:
+    def _fetch_user(self, statement: LiteralString, *parameters: str | None) -> User | None:
         row = self._database.fetch_one(statement, parameters)
         return User(*row) if row else None

@@ -1,17 +1,17 @@
-"""The square that a user chose: asked for with the upload, carried along with the object, cut out of the picture."""
+"""The square crop of an avatar: in the upload request, in the metadata of the object, and in pixels."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeGuard
 
-METADATA_KEY = "crop"  # of the uploaded object; as a form field and header, S3 calls it x-amz-meta-crop
-_DECIMALS = 6  # a hundredth of a pixel of the widest picture we take
-_TOLERANCE = 1e-6  # for what a browser's arithmetic makes of 1
+METADATA_KEY = "crop"  # of the uploaded object: x-amz-meta-crop as a form field or header
+_DECIMALS = 6  # less than a tenth of a pixel of the widest accepted image
+_TOLERANCE = 1e-6  # for rounding errors of the browser
 _TEXT = re.compile(r"([01]\.[0-9]{6}),([01]\.[0-9]{6}),([01]\.[0-9]{6})")
 
 
 class Box(NamedTuple):
-    """In pixels, which it may cut through."""
+    """Coordinates in pixels, not necessarily whole."""
 
     left: float
     top: float
@@ -20,22 +20,18 @@ class Box(NamedTuple):
 
 
 class SquareCrop(NamedTuple):
-    """A square on the upright picture, in fractions from 0 to 1.
+    """A square of the upright image, in fractions from 0 to 1."""
 
-    `x` is where its left edge is, of the picture's width; `y` its upper edge, of the height; `size` its width and
-    height, of the shorter of the picture's sides. So x = y = 0 with size = 1 begins at the upper left corner and is as
-    large as can be.
-    """
-
-    x: float
-    y: float
-    size: float
+    x: float  # left edge, as a fraction of the width
+    y: float  # upper edge, as a fraction of the height
+    size: float  # edge length, as a fraction of the shorter side
 
     @classmethod
-    def requested(cls, crop: object) -> "SquareCrop":
-        """The crop that a client's JSON asks for. ValueError if it is none, in words for the client.
+    def from_request(cls, crop: object) -> "SquareCrop":
+        """Validate the crop of a request. The aspect ratio of the image is not known yet.
 
-        How wide the picture is for its height is not known yet, so only what no picture has room for is refused here.
+        Raises:
+            ValueError: The crop is invalid or fits into no image. The message is for the client.
         """
         if not isinstance(crop, Mapping) or set(crop) != set(cls._fields):
             raise ValueError("crop is not an object with exactly x, y and size")
@@ -51,30 +47,34 @@ class SquareCrop(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SquareCrop":
-        """The crop that `text` was made of. ValueError if it was not made here."""
+        """Parse the value of `text`.
+
+        Raises:
+            ValueError: The text has another format.
+        """
         if not (found := _TEXT.fullmatch(text)) or not (crop := cls(*map(float, found.groups()))).size:
             raise ValueError(f"{text!r:.80} is not the text of a crop")
         return crop
 
     @property
     def text(self) -> str:
-        """Always the same for the same crop, as a signed policy needs it: 0.250000,0.000000,0.750000"""
+        """Canonical form, for a signed policy to match exactly: 0.250000,0.000000,0.750000"""
         return ",".join(f"{fraction:.{_DECIMALS}f}" for fraction in self)
 
     def box(self, width: int, height: int) -> Box:
-        """Where the square is on an upright picture of that size. One that reaches over an edge is moved inside."""
+        """Return the box on an upright image of this size, moved inside if it extends past an edge."""
         side = self.size * min(width, height)
         left, top = min(self.x * width, width - side), min(self.y * height, height - side)
         return Box(left, top, left + side, top + side)
 
 
-def centre(width: int, height: int) -> Box:
-    """The largest square in the middle, for who chose none."""
+def center_box(width: int, height: int) -> Box:
+    """Return the largest centered square, the default crop."""
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return Box(left, top, left + side, top + side)
 
 
 def _is_fraction(value: Any) -> TypeGuard[float]:
-    # not isinstance: in Python true is an int
+    # Not isinstance: bool is a subclass of int.
     return type(value) in (int, float) and -_TOLERANCE <= value <= 1 + _TOLERANCE

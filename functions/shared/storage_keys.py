@@ -1,12 +1,14 @@
-"""Where everything lies in the two buckets. Every key the service reads or writes is made here.
+"""Object keys in the two buckets.
 
 Uploads bucket:
-    incoming/<subject>/<upload_id>                   the original, until it has been answered
-    rejected/<subject>/<upload_id>.json              why an original was refused
-Assets bucket, which the CDN serves:
-    avatars/<subject>/<version>/<size>.webp          never changes
-    avatars/<subject>.jpg                            the stable address
-    avatars/<subject>.json                           the manifest: what is current
+    incoming/<subject>/<upload_id>                   original, deleted after processing
+    rejected/<subject>/<upload_id>.json              rejection reason
+Assets bucket, the origin of the CDN:
+    avatars/<subject>/<version>/<size>.webp          immutable
+    avatars/<subject>.jpg                            stable JPEG
+    avatars/<subject>.json                           manifest of the current avatar
+
+Functions that build a key raise ValueError if a part is not 1 to 128 characters of A-Z a-z 0-9 _ -.
 """
 
 import re
@@ -15,8 +17,8 @@ INCOMING = "incoming/"
 REJECTED = "rejected/"
 AVATARS = "avatars/"
 
-# A subject is one path segment of keys and URLs. Cognito's are UUIDs; with a slash or dots in one, a subject
-# could name a key outside its own folder.
+# A subject is one path segment of keys and URLs. Cognito's are UUIDs. With slashes or dots, a subject could name a key
+# outside its own prefix.
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _INCOMING_KEY = re.compile(rf"{INCOMING}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
 
@@ -26,7 +28,11 @@ def incoming_key(subject: str, upload_id: str) -> str:
 
 
 def parse_incoming_key(key: str) -> tuple[str, str]:
-    """The (subject, upload_id) of an original's key. ValueError for any other key."""
+    """Return the subject and the upload ID.
+
+    Raises:
+        ValueError: The key is not that of an original.
+    """
     match = _INCOMING_KEY.fullmatch(key)
     if match is None:
         raise ValueError(f"{key!r} is not the key of an upload: {INCOMING}<subject>/<upload_id>")

@@ -18,13 +18,13 @@ ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
 STILL_COMING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
 
 
-def handle(event: http_api.Event, _context: object) -> http_api.Reply:
-    subject = http_api.subject(event)
+def handle(event: http_api.Event, _context: object) -> http_api.Response:
+    subject = http_api.get_subject(event)
     asked: str = event["pathParameters"]["upload_id"]
-    status = _status(subject, asked) if upload_id.belongs_to(asked, subject) else None
+    status = _status(subject, asked) if upload_id.is_owned_by(asked, subject) else None
     if status is None:
-        return http_api.failure(404, "not_found", "there is no such upload")
-    return http_api.reply(200, {"upload_id": asked, **status})
+        return http_api.error_response(404, "not_found", "there is no such upload")
+    return http_api.response(200, {"upload_id": asked, **status})
 
 
 def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
@@ -47,4 +47,4 @@ def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
 
 
 def _is_young(asked: str) -> bool:
-    return time.time() * 1000 - upload_id.issued_at_ms(asked) < STILL_COMING_MS
+    return time.time() * 1000 - upload_id.parse_time_ms(asked) < STILL_COMING_MS

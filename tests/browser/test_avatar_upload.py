@@ -368,12 +368,12 @@ def payload(data: bytes, name: str = "photo.jpg", content_type: str = "image/jpe
 
 
 def jpeg(width: int = 600, height: int = 400) -> FilePayload:
-    return payload(pictures.encoded(pictures.four_corners(width, height), "JPEG", quality=95))
+    return payload(pictures.encode(pictures.four_corners(width, height), "JPEG", quality=95))
 
 
 def large() -> FilePayload:
     """A few megabytes, so that sending takes a while on a slow line."""
-    return payload(pictures.encoded(pictures.textured(1000, 1000), "PNG"), "photo.png", "image/png")
+    return payload(pictures.encode(pictures.textured(1000, 1000), "PNG"), "photo.png", "image/png")
 
 
 def content(request: Request) -> dict[str, Any]:
@@ -564,17 +564,17 @@ class TestPreview:
     def test_it_is_the_square_the_server_keeps(self, widget: Widget, size: tuple[int, int], orientation: int) -> None:
         upright = pictures.four_corners(*size)
         exif = pictures.exif(orientation)
-        data = pictures.encoded(pictures.laid_down(upright, orientation), "JPEG", quality=95, exif=exif)
+        data = pictures.encode(pictures.rotate_for_exif(upright, orientation), "JPEG", quality=95, exif=exif)
         widget.choose(payload(data))
         expect(widget.element.locator("canvas")).to_be_visible()
-        kept = pictures.opened(render(data, sizes=[512], max_pixels=10**8).stable_jpeg).resize((512, 512))
+        kept = pictures.decode(render(data, sizes=[512], max_pixels=10**8).stable_jpeg).resize((512, 512))
         assert difference(widget.drawn(), kept) < 3
         assert difference(widget.drawn(), kept.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) > 50
         assert difference(widget.drawn(), ImageChops.offset(kept, 16)) > 3
 
     def test_of_an_animation_it_shows_the_first_frame(self, widget: Widget) -> None:
         first, second = pictures.plain(64, 64, (200, 0, 0)), pictures.plain(64, 64, (0, 0, 200))
-        data = pictures.encoded(first, "GIF", save_all=True, append_images=[second], duration=20, loop=0)
+        data = pictures.encode(first, "GIF", save_all=True, append_images=[second], duration=20, loop=0)
         widget.choose(payload(data, "photo.gif", "image/gif"))
         expect(widget.element.locator("canvas")).to_be_visible()
         assert widget.drawn().getpixel((256, 256)) == (200, 0, 0)
@@ -586,9 +586,9 @@ class TestPreview:
         widget.wait_for("ready")
 
     def test_choosing_another_replaces_it(self, widget: Widget) -> None:
-        widget.choose(payload(pictures.encoded(pictures.plain(60, 60, (255, 0, 0)), "PNG"), "a.png", "image/png"))
+        widget.choose(payload(pictures.encode(pictures.plain(60, 60, (255, 0, 0)), "PNG"), "a.png", "image/png"))
         expect(widget.element.locator("canvas")).to_be_visible()
-        blue = pictures.encoded(pictures.plain(60, 60, (0, 0, 255)), "PNG")
+        blue = pictures.encode(pictures.plain(60, 60, (0, 0, 255)), "PNG")
         widget.choose(payload(blue, "b.png", "image/png"), button="Choose another")
         widget.wait_for("chosen")
         expect(widget.element.locator("canvas")).to_be_visible()
@@ -627,8 +627,8 @@ class TestCrop:
         self, opened: Open, size: tuple[int, int], orientation: int, way: str
     ) -> None:
         widget = opened(has_touch=way == "pinch")
-        stored = pictures.laid_down(pictures.four_corners(*size), orientation)
-        widget.begin_crop(payload(pictures.encoded(stored, "JPEG", quality=95, exif=pictures.exif(orientation))))
+        stored = pictures.rotate_for_exif(pictures.four_corners(*size), orientation)
+        widget.begin_crop(payload(pictures.encode(stored, "JPEG", quality=95, exif=pictures.exif(orientation))))
         of_the_centre = widget.drawn()
         MOVES_AND_ZOOMS[way](widget)
         shown = widget.drawn()
@@ -972,13 +972,13 @@ class TestCrop:
     def test_in_forced_colours_the_slider_is_seen(self, opened: Open) -> None:
         widget = opened(forced_colors="active")
         widget.begin_crop(jpeg())
-        painted = pictures.opened(widget.zoom.screenshot()).convert("L")
+        painted = pictures.decode(widget.zoom.screenshot()).convert("L")
         assert painted.getextrema() == (0, 255)
         assert painted.crop((painted.width // 2, 0, painted.width, painted.height)).getextrema() == (0, 255)
 
 
 def fetched(url: str) -> Image.Image:
-    return pictures.opened(requests.get(url, timeout=10).content).convert("RGB")
+    return pictures.decode(requests.get(url, timeout=10).content).convert("RGB")
 
 
 def _cropped(widget: Widget) -> None:
@@ -1194,8 +1194,8 @@ class TestFilesThatCannotBeUsed:
         ("reason", "data", "sentence"),
         [
             ("not_an_image", b"hello " * 100, "This file is not a picture."),
-            ("unsupported_format", pictures.encoded(pictures.plain(9, 9), "BMP"), "This kind of picture"),
-            ("too_many_pixels", pictures.png_claiming(30_000, 30_000), "This picture has too many pixels."),
+            ("unsupported_format", pictures.encode(pictures.plain(9, 9), "BMP"), "This kind of picture"),
+            ("too_many_pixels", pictures.png_declaring(30_000, 30_000), "This picture has too many pixels."),
             ("truncated", PHOTO.read_bytes()[:3000], "This picture is damaged or incomplete."),
         ],
     )
@@ -1855,7 +1855,7 @@ class TestForEverybody:
         assert widget.button("Cancel").evaluate("e => getComputedStyle(e).borderTopWidth") == "1px"
         bar = widget.element.get_by_role("progressbar")
         bar.evaluate("e => { e.value = 0.5; }")
-        painted = pictures.opened(bar.screenshot()).convert("RGB")
+        painted = pictures.decode(bar.screenshot()).convert("RGB")
         middle = painted.height // 2
         assert painted.getpixel((painted.width // 4, middle)) != painted.getpixel((painted.width * 3 // 4, middle))
 

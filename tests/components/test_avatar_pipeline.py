@@ -187,7 +187,7 @@ def test_what_a_decoder_is_allowed_fits_into_the_function(pipeline: Graph) -> No
     """In memory, beside 200 MB for the rest of the process; and in time, with the processor that the memory brings."""
     memory = pipeline.one(FUNCTION).inputs["memorySize"]
     assert memory * 2**20 >= subprocess_decoder.MEMORY_BYTES + 200_000_000
-    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.PATIENCE_SECONDS
+    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.TIMEOUT_SECONDS
 
 
 def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:

@@ -171,7 +171,7 @@ def database_url(postgres_server: Server) -> str:
 @pytest.fixture
 def migrated_url(database_url: str) -> str:
     """The owner's URL of a database with empty tables."""
-    Schema(lambda: postgres.connect_to_url(database_url, patience_seconds=5)).move_to("head")
+    Schema(lambda: postgres.connect_to_url(database_url, timeout_seconds=5)).migrate("head")
     return database_url
 
 

@@ -1,4 +1,4 @@
-"""A short campaign, and that a campaign notices what it is for."""
+"""A short campaign, and the detection of crashes, hangs, and errors."""
 
 import textwrap
 from collections import Counter
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fuzz.campaign import Campaign
-from fuzz.inputs import MUTATED, STRUCTURED, mutated, structured
+from fuzz.inputs import MUTATED, STRUCTURED, generate_structured, mutate
 
 
 @pytest.mark.timeout(600)
-def test_no_file_of_a_short_campaign_gets_away(tmp_path: Path) -> None:
+def test_short_campaign_has_no_findings(tmp_path: Path) -> None:
     campaign = Campaign(7, tmp_path)
     outcomes = campaign.run({MUTATED: 200, STRUCTURED: 50})
     assert campaign.findings == []
@@ -19,9 +19,9 @@ def test_no_file_of_a_short_campaign_gets_away(tmp_path: Path) -> None:
     assert {"rendered", "truncated"} <= {outcome for _, outcome in outcomes}
 
 
-def test_a_seed_decides_the_files() -> None:
-    assert mutated(3, 20) == mutated(3, 20) != mutated(3, 21)
-    assert list(structured(1, 5)) == list(structured(1, 5))
+def test_inputs_same_seed_are_equal() -> None:
+    assert mutate(3, 20) == mutate(3, 20) != mutate(3, 21)
+    assert list(generate_structured(1, 5)) == list(generate_structured(1, 5))
 
 
 WORKER = """
@@ -37,9 +37,7 @@ for number in range(int(start), int(stop)):
 """
 
 
-def test_a_worker_that_crashes_hangs_or_errs_leaves_its_input_and_the_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_crash_hang_or_error_saves_input_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bad_worker.py").write_text(textwrap.dedent(WORKER))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     campaign = Campaign(1, tmp_path / "findings", worker="bad_worker", hang_seconds=2)

@@ -45,7 +45,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     ).json()
     status = f"{stack.api_url}/avatars/uploads/"
     assert requests.get(status + form["upload_id"], headers=headers, timeout=10).json()["status"] == "pending"
-    long_ago = upload_id.new(session.subject, int((time.time() - 3600) * 1000))
+    long_ago = upload_id.create(session.subject, int((time.time() - 3600) * 1000))
     assert requests.get(status + long_ago, headers=headers, timeout=10).status_code == 404
     gone = storage_keys.incoming_key(session.subject, long_ago)
     send(stack, event_of(gone))

@@ -1,4 +1,4 @@
-"""From a file to pixels, with Pillow and nothing it does not need."""
+"""Decode an uploaded file with Pillow."""
 
 import struct
 import warnings
@@ -8,92 +8,94 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import ExifTags, Image
+# Registers the formats. Image.open imports all of Pillow's forty plugins for a format that is not registered.
+from PIL import AvifImagePlugin, ExifTags, Image, WebPImagePlugin  # pyright: ignore[reportUnusedImport] # noqa: F401
 
 from functions.process_avatar.imaging import heif, jpeg, png, webp
 from functions.process_avatar.imaging.exif import UPRIGHT
-from functions.process_avatar.imaging.formats import Format
-from functions.process_avatar.imaging.prepared_image import Cicp, Still
-from functions.process_avatar.imaging.rejection import Rejected
+from functions.process_avatar.imaging.formats import Format, ImageRejectedError
+from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage
 
-# What Pillow raises for a file that is short or damaged. Beside the OSError, SyntaxError and ValueError it promises,
-# its header parsers let through what indexing, unpacking and inflating short data give. RuntimeError is libheif's.
-# MemoryError is not here: that is a failure of ours, and the upload must be tried again.
-_BAD_DATA = (
+# What Pillow raises for incomplete or damaged files. It documents OSError, SyntaxError, and ValueError. Its parsers
+# also let through the errors of indexing, unpacking, and decompressing short data, and libheif raises RuntimeError.
+# Not MemoryError: it is not the file's fault, and the upload is retried.
+_DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError, RuntimeError,
 )  # fmt: skip
 
-# A row costs a decoder some bytes beside its pixels: one pixel wide and as high as the budget, they would fill the
-# memory. No format but PNG can say more.
+# Decoders allocate some bytes for each row besides its pixels: an image one pixel wide and as high as the pixel limit
+# would fill the memory. Only PNG can declare more.
 _MAX_EDGE = 65_535
 
-# Their decoders need up to 16 bytes a pixel, with several copies at once: more would not fit in the memory there is.
-_MOST_PIXELS: Mapping[Format, int] = {"webp": 50_000_000, "avif": 50_000_000, "heic": 50_000_000}
+# These decoders need up to 16 bytes a pixel, for several copies. More pixels do not fit into the function's memory.
+_FORMAT_MAX_PIXELS: Mapping[Format, int] = {"webp": 50_000_000, "avif": 50_000_000, "heic": 50_000_000}
 
-_STILLS: Mapping[Format, Callable[[bytes], Still]] = {
-    "jpeg": jpeg.still,
-    "png": png.still,
-    "webp": webp.still,
-    "gif": Still,  # its decoder stops at the first picture, and reads nothing of what is before it
-    "avif": heif.still,
-    "heic": heif.still,
+_PARSERS: Mapping[Format, Callable[[bytes], PreparedImage]] = {
+    "jpeg": jpeg.parse,
+    "png": png.parse,
+    "webp": webp.parse,
+    "gif": PreparedImage,  # the decoder stops after the first frame and ignores extensions before it
+    "avif": heif.parse,
+    "heic": heif.parse,
 }
 
 
-class Opened(NamedTuple):
-    """What the header says. The pixels are still to be decoded."""
+class OpenedImage(NamedTuple):
+    """An image whose header is read and whose pixels are not decoded yet."""
 
-    picture: Image.Image
+    image: Image.Image
     format: Format
-    still: Still
+    prepared: PreparedImage
 
 
-class Decoded(NamedTuple):
-    picture: Image.Image  # its width and height are those of the file, divided by `shrunk_by` and rounded up
+class DecodedImage(NamedTuple):
+    image: Image.Image  # width and height are those of the file divided by `divisor`, rounded up
     stored_size: tuple[int, int]  # width and height of the file
-    shrunk_by: int
+    divisor: int
     orientation: int
-    profile: bytes | None
+    icc_profile: bytes | None
     cicp: Cicp | None
 
 
-def opened(data: bytes, source_format: Format, max_pixels: int) -> Opened:
-    """The first or only picture of the file.
+def open_image(data: bytes, source_format: Format, max_pixels: int) -> OpenedImage:
+    """Read the header of the first image of a file.
 
-    Rejected `too_many_pixels` by the header, before anything of that size is allocated; `truncated` if it is damaged.
+    Raises:
+        ImageRejectedError: `too_many_pixels`, before anything of that size is allocated; `truncated` for damaged files.
     """
-    with _damage_rejected():
-        still = _STILLS[source_format](data)
-        with _pixel_budget(min(max_pixels, _MOST_PIXELS.get(source_format, max_pixels))):
-            picture = Image.open(BytesIO(still.data), formats=(plugin_for(source_format),))
-    if max(picture.size) > _MAX_EDGE:
-        raise Rejected("too_many_pixels")
-    return Opened(picture, source_format, still)
+    with _reject_damaged_data():
+        prepared = _PARSERS[source_format](data)
+        with _limit_pixels(min(max_pixels, _FORMAT_MAX_PIXELS.get(source_format, max_pixels))):
+            image = Image.open(BytesIO(prepared.data), formats=(load_plugin(source_format),))
+    if max(image.size) > _MAX_EDGE:
+        raise ImageRejectedError("too_many_pixels")
+    return OpenedImage(image, source_format, prepared)
 
 
-def decode(upload: Opened, divisor: int) -> Decoded:
-    """The pixels; where the decoder can, each side of the picture `divisor` (1, 2, 4 or 8) times smaller.
+def decode(opened: OpenedImage, divisor: int) -> DecodedImage:
+    """Decode the pixels. A JPEG is scaled down by `divisor` (1, 2, 4, or 8) while it is decoded.
 
-    Rejected `truncated` if the file is damaged.
+    Raises:
+        ImageRejectedError: `truncated` for damaged files.
     """
-    picture, source_format, still = upload
-    stored_size = picture.size
-    with _damage_rejected():
-        shrunk_by = _shrink_on_load(picture, divisor)
-        picture.load()
-        orientation = _avif_orientation(picture) if source_format == "avif" else still.orientation
-    if source_format == "heic":  # may not have the size it promised; and it comes upright
-        stored_size = picture.size
-    profile = still.profile or picture.info.get("icc_profile")
-    return Decoded(picture, stored_size, shrunk_by, orientation, profile, still.cicp)
+    image, source_format, prepared = opened
+    stored_size = image.size
+    with _reject_damaged_data():
+        applied_divisor = _shrink_on_load(image, divisor)
+        image.load()
+        orientation = _read_avif_orientation(image) if source_format == "avif" else prepared.orientation
+    if source_format == "heic":  # upright now, and not necessarily of the size that its header declares
+        stored_size = image.size
+    icc_profile = prepared.icc_profile or image.info.get("icc_profile")
+    return DecodedImage(image, stored_size, applied_divisor, orientation, icc_profile, prepared.cicp)
 
 
 @contextmanager
-def _damage_rejected() -> Generator[None]:
-    """Turn what Pillow says of a bad file into Rejected.
+def _reject_damaged_data() -> Generator[None]:
+    """Convert Pillow's errors to ImageRejectedError.
 
-    https://pillow.readthedocs.io/en/stable/handbook/security.html asks for the bomb warning to be an error. Other
-    warnings, about odd metadata, have nothing to tell us: metadata is dropped.
+    https://pillow.readthedocs.io/en/stable/handbook/security.html recommends to treat decompression bomb warnings as
+    errors. Other warnings are about metadata, which is dropped.
     """
     try:
         with warnings.catch_warnings():
@@ -101,32 +103,24 @@ def _damage_rejected() -> Generator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Rejected("too_many_pixels") from error
-    except _BAD_DATA as error:
-        raise Rejected("truncated") from error
+        raise ImageRejectedError("too_many_pixels") from error
+    except _DECODE_ERRORS as error:
+        raise ImageRejectedError("truncated") from error
 
 
-def plugin_for(source_format: Format) -> str:
-    """Pillow's name for the format, whose decoder is loaded now, when the first file needs it.
+def load_plugin(source_format: Format) -> str:
+    """Return Pillow's name of the format, and import pillow-heif for the first HEIC."""
+    if source_format != "heic":
+        return source_format
+    import pillow_heif
 
-    Pillow would import all of its forty plugins to find one that is not registered yet. WebP's is: outputs need it.
-    """
-    match source_format:
-        case "avif":
-            from PIL import AvifImagePlugin  # pyright: ignore[reportUnusedImport] # noqa: F401
-        case "heic":
-            import pillow_heif
-
-            pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-            return "HEIF"
-        case _:
-            pass
-    return source_format
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return "HEIF"
 
 
 @contextmanager
-def _pixel_budget(max_pixels: int) -> Generator[None]:
-    """Make Pillow refuse more than `max_pixels` wherever it checks a size: by the header, before it allocates."""
+def _limit_pixels(max_pixels: int) -> Generator[None]:
+    """Have Pillow reject images of more than `max_pixels` by their header, before it allocates."""
     default = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
@@ -135,17 +129,17 @@ def _pixel_budget(max_pixels: int) -> Generator[None]:
         Image.MAX_IMAGE_PIXELS = default
 
 
-def _shrink_on_load(picture: Image.Image, divisor: int) -> int:
-    """By how much the decoder does shrink: only that of JPEG can."""
-    if divisor > 1 and picture.format == "JPEG":
-        picture.draft(None, (picture.width // divisor, picture.height // divisor))
+def _shrink_on_load(image: Image.Image, divisor: int) -> int:
+    """Return the divisor that the decoder applies: only the JPEG decoder can."""
+    if divisor > 1 and image.format == "JPEG":
+        image.draft(None, (image.width // divisor, image.height // divisor))
         return divisor
     return 1
 
 
-def _avif_orientation(picture: Image.Image) -> int:
-    """Pillow says in EXIF's words what the picture's own properties say, and leaves the pixels as they are."""
+def _read_avif_orientation(image: Image.Image) -> int:
+    """Return the orientation of the image properties, which Pillow reports as EXIF and does not apply."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    except _BAD_DATA:
+        return image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except _DECODE_ERRORS:
         return UPRIGHT

@@ -1,34 +1,35 @@
-"""What a PNG is made of: https://www.w3.org/TR/png-3/."""
+"""PNG parser, https://www.w3.org/TR/png-3/."""
 
 import zlib
 from collections.abc import Generator
 
 from functions.process_avatar.imaging import exif
-from functions.process_avatar.imaging.prepared_image import MAX_PROFILE_BYTES, Cicp, Still
+from functions.process_avatar.imaging.prepared_image import MAX_PROFILE_BYTES, Cicp, PreparedImage
 
 _SIGNATURE_BYTES = 8
-_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_METADATA_CHUNKS = {b"eXIf", b"iCCP", b"cICP"}
 
 
-def still(png: bytes) -> Still:
-    """The default picture, which an animation begins with or replaces."""
-    found: dict[bytes, bytes] = {}
+def parse(png: bytes) -> PreparedImage:
+    """Return the default image: of an animation, its first frame or the image shown in its place."""
+    metadata: dict[bytes, bytes] = {}
     kept = [memoryview(png)[:_SIGNATURE_BYTES]]
-    for name, content, chunk in _chunks(png):
-        if name in _PIXELS:
+    for name, content, chunk in _read_chunks(png):
+        if name in _PIXEL_CHUNKS:
             kept.append(chunk)
-        elif name in (b"eXIf", b"iCCP", b"cICP"):
-            found.setdefault(name, bytes(content))
-    return Still(
+        elif name in _METADATA_CHUNKS:
+            metadata.setdefault(name, bytes(content))
+    return PreparedImage(
         b"".join(kept),
-        exif.orientation(found.get(b"eXIf", b"")),
-        _profile(found.get(b"iCCP", b"")),
-        _cicp(found.get(b"cICP", b"")),
+        exif.parse_orientation(metadata.get(b"eXIf", b"")),
+        _parse_profile(metadata.get(b"iCCP", b"")),
+        _parse_cicp(metadata.get(b"cICP", b"")),
     )
 
 
-def _chunks(png: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
-    """Name, content, and the whole of each chunk, the last one as far as it goes."""
+def _read_chunks(png: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
+    """Yield the type, the data, and the whole of each chunk. The last one can be incomplete."""
     view, at = memoryview(png), _SIGNATURE_BYTES
     while at < len(png):
         name, start = png[at + 4 : at + 8], at + 8
@@ -39,17 +40,17 @@ def _chunks(png: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
         at = end + 4
 
 
-def _profile(content: bytes) -> bytes | None:
-    """A name, a zero, the method of compression, and the profile: 11.3.2.3."""
+def _parse_profile(content: bytes) -> bytes | None:
+    """Parse a name, a zero byte, the compression method, and the compressed profile: 11.3.2.3."""
     _, _, rest = content.partition(b"\0")
     try:
-        inflating = zlib.decompressobj()
-        profile = inflating.decompress(rest[1:], MAX_PROFILE_BYTES)
+        decompressor = zlib.decompressobj()
+        profile = decompressor.decompress(rest[1:], MAX_PROFILE_BYTES)
     except zlib.error:
         return None
-    return profile if inflating.eof else None
+    return profile if decompressor.eof else None
 
 
-def _cicp(content: bytes) -> Cicp | None:
-    """Primaries, transfer, matrix and range, one byte each: 11.3.2.6."""
+def _parse_cicp(content: bytes) -> Cicp | None:
+    """Parse primaries, transfer, matrix, and range, one byte each: 11.3.2.6."""
     return Cicp(*content[:2]) if len(content) == 4 else None

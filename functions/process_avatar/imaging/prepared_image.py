@@ -1,25 +1,25 @@
-"""One picture as a decoder gets it: the upload without what has nothing to do with its pixels."""
+"""The result of parsing an upload's container format: what the decoder gets, and the metadata it does not."""
 
 from typing import NamedTuple
 
 from functions.process_avatar.imaging import exif
 
-# Profiles of printers, the largest there are, have up to three million. What is larger is taken for none.
+# Printer profiles, the largest in use, have up to 3 million bytes. Larger profiles are ignored.
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 
 class Cicp(NamedTuple):
-    """Code points for colours, https://www.itu.int/rec/T-REC-H.273."""
+    """Coding-independent code points for color, https://www.itu.int/rec/T-REC-H.273."""
 
     primaries: int
     transfer: int
 
 
-class Still(NamedTuple):
-    """`data` is a file of its own, with one picture and without metadata, so that no decoder parses what is dropped."""
+class PreparedImage(NamedTuple):
+    """One image without metadata, so that no decoder parses the metadata of an upload."""
 
-    data: bytes
+    data: bytes  # a complete file
     orientation: int = exif.UPRIGHT
-    profile: bytes | None = None  # ICC
-    cicp: Cicp | None = None  # counts only without a profile
-    work: int = 10  # for each pixel at most, in scans of a JPEG, which take 0.02 µs on a fast processor
+    icc_profile: bytes | None = None
+    cicp: Cicp | None = None  # applies only without an ICC profile
+    decode_cost: int = 10  # upper bound for each pixel, in scans of a JPEG: 0.02 µs each on a fast processor

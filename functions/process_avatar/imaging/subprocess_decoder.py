@@ -1,8 +1,8 @@
-"""A process of its own for files that may take a decoder more time or memory than there is.
+"""A subprocess with CPU and memory limits, for files that can exhaust either.
 
-AVIF and HEIC hold films, grids and layers: a few kilobytes can promise one small picture and keep a decoder busy for
-hours, or fill the memory. Nothing in this process could interrupt it. What becomes of another process can be bounded.
-It costs some milliseconds, against the hundreds that decoding takes; and a crash in there is one file's, not ours.
+AVIF and HEIC files contain sequences, grids, and layers: a few kilobytes can declare one small image and keep a decoder
+busy for hours or fill the memory. A decoder cannot be interrupted from within its own process. The subprocess takes a
+few milliseconds, decoding hundreds, and a crash in it affects one file only.
 """
 
 import logging
@@ -15,115 +15,116 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from PIL import Image
 
 from functions.process_avatar.imaging.cropping import Square
-from functions.process_avatar.imaging.rejection import Reason, Rejected
+from functions.process_avatar.imaging.formats import ImageRejectedError, RejectionReason
 
-# Of 50 million pixels a HEIC with alpha takes 1.4 seconds on a fast processor.
+# A HEIC of 50 million pixels with alpha takes 1.4 seconds on a fast processor.
 CPU_SECONDS = 10
-# Beside what this process has mapped. 50 million pixels with alpha take 530 MB as HEIC and 590 as AVIF; as WebP up to
-# 1,100, so that one has to be smaller. Of the function's 1,024 MB, the rest is for the upload itself and the runtime.
+# In addition to the parent's address space. 50 million pixels with alpha take 530 MB as HEIC, 590 MB as AVIF, and as
+# WebP up to 1,100 MB, which exceeds the limit. The rest of the function's 1,024 MB is for the upload and the runtime.
 MEMORY_BYTES = 700_000_000
-# Longer than the processor time can last. What takes longer has waited: that is no fault of the file's.
-PATIENCE_SECONDS = 20
+# Longer than CPU_SECONDS can last. A subprocess that takes longer has waited for a processor: not the file's fault.
+TIMEOUT_SECONDS = 20
 
 logger = logging.getLogger(__name__)
 
-_HEADER = struct.Struct("4sIII")  # mode, edge of the square, width and height of its source
-_PICTURE, _REJECTION = b"P", b"R"
-_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+_HEADER = struct.Struct("4sIII")  # mode, edge of the square, width and height of the source
+_SQUARE, _REJECTION = b"S", b"R"
+_CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-def confined(work: Callable[[], Square]) -> Square:
-    """What `work` gives or rejects, done in a child process within bounds.
+def run_in_subprocess(task: Callable[[], Square]) -> Square:
+    """Run `task` in a forked process and return its result.
 
-    Rejected also if it takes more than CPU_SECONDS of the processor or MEMORY_BYTES (`too_many_pixels`), or crashes
-    (`truncated`). TimeoutError if it gets no processor; ChildProcessError if it ends in a way that is not the file's
-    fault: both are worth another try.
+    Raises:
+        ImageRejectedError: What `task` raised; `too_many_pixels` above CPU_SECONDS or MEMORY_BYTES; `truncated` if the
+            process crashed.
+        TimeoutError: The process got too little CPU time. Retryable.
+        ChildProcessError: The process failed for another reason that is not the file's. Retryable.
     """
-    receiving, sending = os.pipe()
+    reader, writer = os.pipe()
     with warnings.catch_warnings():
-        # Python warns of threads that hold locks while it forks. Whoever has such, the child never asks for theirs.
+        # Python warns about forking with threads, which can hold locks. The child does not acquire their locks.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        os.close(receiving)
-        _work_and_exit(work, sending)
-    os.close(sending)
+        os.close(reader)
+        _run_child(task, writer)
+    os.close(writer)
     try:
-        answer = _received(receiving)
+        result = _read_until_closed(reader)
     except TimeoutError:
         os.kill(child, signal.SIGKILL)
         raise
     finally:
-        os.close(receiving)
+        os.close(reader)
         _, status = os.waitpid(child, 0)
-    return _square(answer, os.waitstatus_to_exitcode(status))
+    return _parse_result(result, os.waitstatus_to_exitcode(status))
 
 
-def _work_and_exit(work: Callable[[], Square], sending: int) -> None:
+def _run_child(task: Callable[[], Square], writer: int) -> None:
     status = 1
     try:
-        _limit(resource.RLIMIT_CPU, CPU_SECONDS)
-        _limit(resource.RLIMIT_AS, _mapped_bytes() + MEMORY_BYTES)
-        _limit(resource.RLIMIT_CORE, 0)
-        with os.fdopen(sending, "wb") as pipe:
-            pipe.write(_answer(work))
+        _set_limit(resource.RLIMIT_CPU, CPU_SECONDS)
+        _set_limit(resource.RLIMIT_AS, _address_space_bytes() + MEMORY_BYTES)
+        _set_limit(resource.RLIMIT_CORE, 0)
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(_serialize_result(task))
         status = 0
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(status)  # nothing of the parent's, which this process is a copy of, may be ended in order
+        os._exit(status)  # skips the exit handlers and buffers copied from the parent
 
 
-def _limit(what: int, value: int) -> None:
-    _, most = resource.getrlimit(what)
-    value = value if most == resource.RLIM_INFINITY else min(value, most)
-    resource.setrlimit(what, (value, most))
+def _set_limit(limit: int, value: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, hard))
 
 
-def _mapped_bytes() -> int:
-    with open("/proc/self/statm") as file:  # noqa: PTH123 - to import pathlib is 1.4 ms of every cold start
-        return int(file.read().split()[0]) * resource.getpagesize()
+def _address_space_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def _answer(work: Callable[[], Square]) -> bytes:
+def _serialize_result(task: Callable[[], Square]) -> bytes:
     try:
-        picture, source_size = work()
-    except Rejected as rejected:
-        return _REJECTION + rejected.reason.encode()
+        image, source_size = task()
+    except ImageRejectedError as error:
+        return _REJECTION + error.reason.encode()
     except MemoryError:
         return _REJECTION + b"too_many_pixels"
-    return _PICTURE + _HEADER.pack(picture.mode.encode(), picture.width, *source_size) + picture.tobytes()
+    return _SQUARE + _HEADER.pack(image.mode.encode(), image.width, *source_size) + image.tobytes()
 
 
-def _received(pipe: int) -> bytes:
-    """All that comes until the other end is closed."""
+def _read_until_closed(pipe: int) -> bytes:
     parts: list[bytes] = []
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
         part = os.read(pipe, 1 << 20)
         if not part:
             return b"".join(parts)
         parts.append(part)
-    raise TimeoutError(f"a decoder did not end in {PATIENCE_SECONDS} seconds, for want of a processor")
+    raise TimeoutError(f"the decoder subprocess did not end in {TIMEOUT_SECONDS} seconds: too little CPU time")
 
 
-def _square(answer: bytes, exit_code: int) -> Square:
-    """`exit_code` is the negated number of the signal that ended the child, if one did."""
+def _parse_result(result: bytes, exit_code: int) -> Square:
+    """`exit_code` is negative if a signal ended the process: the number of the signal, negated."""
     if exit_code == -signal.SIGXCPU:
-        raise Rejected("too_many_pixels")
-    if -exit_code in _CRASHES:
+        raise ImageRejectedError("too_many_pixels")
+    if -exit_code in _CRASH_SIGNALS:
         logger.warning("a decoder crashed", extra={"signal": -exit_code})
-        raise Rejected("truncated")
+        raise ImageRejectedError("truncated")
     if exit_code:
         raise ChildProcessError(f"a decoder ended with {exit_code}")
-    kind, content = answer[:1], answer[1:]
+    kind, content = result[:1], result[1:]
     if kind == _REJECTION:
-        reasons: dict[bytes, Reason] = {b"too_many_pixels": "too_many_pixels", b"truncated": "truncated"}
-        raise Rejected(reasons[content])
+        reasons: dict[bytes, RejectionReason] = {b"too_many_pixels": "too_many_pixels", b"truncated": "truncated"}
+        raise ImageRejectedError(reasons[content])
     mode, edge, width, height = _HEADER.unpack_from(content)
     pixels = memoryview(content)[_HEADER.size :]
     return Square(Image.frombytes(mode.rstrip(b"\0").decode(), (edge, edge), pixels), (width, height))

@@ -1,38 +1,38 @@
-"""What a WebP is made of: https://developers.google.com/speed/webp/docs/riff_container."""
+"""WebP parser, https://developers.google.com/speed/webp/docs/riff_container."""
 
 from collections.abc import Generator
 
 from functions.process_avatar.imaging import exif
-from functions.process_avatar.imaging.prepared_image import Still
+from functions.process_avatar.imaging.prepared_image import PreparedImage
 
 _HEADER_BYTES = 12
 _EXTENDED = b"VP8X"
-_PIXELS = {b"VP8 ", b"VP8L", b"ALPH", b"ANIM"}
+_PIXEL_CHUNKS = {b"VP8 ", b"VP8L", b"ALPH", b"ANIM"}
 _FRAME = b"ANMF"
-_HAS_METADATA = 0b0010_1100  # flags for a profile, EXIF and XMP
+_METADATA_FLAGS = 0b0010_1100  # ICC profile, EXIF, XMP
 
 
-def still(webp: bytes) -> Still:
-    """The picture, or the first frame of an animation."""
-    found: dict[bytes, bytes] = {}
+def parse(webp: bytes) -> PreparedImage:
+    """Return the image, or the first frame of an animation."""
+    first: dict[bytes, bytes] = {}
     kept: list[bytes | memoryview] = []
-    for name, content, chunk in _chunks(webp):
+    for name, content, chunk in _read_chunks(webp):
         if name == _EXTENDED:
-            kept.append(_without_metadata(chunk))
-        elif name in _PIXELS:
+            kept.append(_clear_metadata_flags(chunk))
+        elif name in _PIXEL_CHUNKS:
             kept.append(chunk)
-        elif name in (_FRAME, b"ICCP", b"EXIF") and name not in found:
-            found[name] = bytes(chunk if name == _FRAME else content)
-    body = b"".join((b"WEBP", *kept, found.get(_FRAME, b"")))
-    return Still(
+        elif name in (_FRAME, b"ICCP", b"EXIF") and name not in first:
+            first[name] = bytes(chunk if name == _FRAME else content)
+    body = b"".join((b"WEBP", *kept, first.get(_FRAME, b"")))
+    return PreparedImage(
         b"RIFF" + len(body).to_bytes(4, "little") + body,
-        exif.orientation(found.get(b"EXIF", b"")),
-        found.get(b"ICCP"),
+        exif.parse_orientation(first.get(b"EXIF", b"")),
+        first.get(b"ICCP"),
     )
 
 
-def _chunks(webp: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
-    """Name, content, and the whole of each chunk, the last one as far as it goes."""
+def _read_chunks(webp: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
+    """Yield the name, the data, and the whole of each chunk. The last one can be incomplete."""
     view, at = memoryview(webp), _HEADER_BYTES
     while at < len(webp):
         start = at + 8
@@ -41,6 +41,6 @@ def _chunks(webp: bytes) -> Generator[tuple[bytes, memoryview, memoryview]]:
         at = end + end % 2
 
 
-def _without_metadata(chunk: memoryview) -> bytes:
+def _clear_metadata_flags(chunk: memoryview) -> bytes:
     flags = bytes(chunk[8:9])
-    return bytes(chunk[:8]) + bytes(flag & ~_HAS_METADATA for flag in flags) + bytes(chunk[9:])
+    return bytes(chunk[:8]) + bytes(flag & ~_METADATA_FLAGS for flag in flags) + bytes(chunk[9:])

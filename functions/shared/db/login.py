@@ -41,7 +41,7 @@ class _UrlLogin:
         except (OSError, parameter_store.ParameterError) as error:
             raise postgres.UnavailableError(f"the database's URL cannot be had: {error}") from error
         try:
-            return postgres.connect_to_url(self._url, patience_seconds=self._patience_seconds)
+            return postgres.connect_to_url(self._url, timeout_seconds=self._patience_seconds)
         except postgres.UnavailableError:
             self._url = None
             raise
@@ -61,7 +61,7 @@ def _iam_login(patience_seconds: int) -> postgres.Connect:
             credentials=sigv4.Credentials.from_environment(),
             now=datetime.now(UTC),
         )
-        return postgres.connect(conninfo, token, patience_seconds=patience_seconds)
+        return postgres.connect(conninfo, token, timeout_seconds=patience_seconds)
 
     return connect
 

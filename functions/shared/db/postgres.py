@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg: connections that leak no secret and work behind a pooler, and one that is kept."""
+"""PostgreSQL connections: errors contain no secret, and poolers are supported."""
 
 import re
 from collections.abc import Callable
@@ -10,65 +10,73 @@ from psycopg.conninfo import conninfo_to_dict
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Connect: TypeAlias = Callable[[], Connection]
 
-# For what was sent to be received, in milliseconds: a host that has vanished, as in a failover, never says so.
-_VANISHED_AFTER = 5_000
+# How long sent data may stay unacknowledged, in milliseconds: after a failover the old host does not close connections.
+_TCP_USER_TIMEOUT_MS = 5_000
 
-# A URL that is split wrongly, at a / or @ of a password that is not percent-encoded, would put a part of the password
-# into libpq's message about an unknown host or a port that is no number.
-# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+# A password with an unencoded / or @ makes libpq split the URL at the wrong place, and report a part of the password as
+# an unknown host or an invalid port. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 _URL = re.compile(r"postgres(ql)?://([^@/?#\s]*@)?[^@/?#\s]+(/[^@/?#\s]*)?(\?[^@#\s]*)?")
 
 
 class UnavailableError(Exception):
-    """The database cannot be reached, or does not answer in time. The message holds no secret."""
+    """The database cannot be reached or does not respond in time. The message contains no secret."""
 
 
-def connect_to_url(url: str, *, patience_seconds: int) -> Connection:
-    """A new connection, by postgresql://<user>:<password>@<host>/<database>. UnavailableError if there is none in time.
+def connect_to_url(url: str, *, timeout_seconds: int) -> Connection:
+    """Connect to postgresql://<user>:<password>@<host>/<database>.
 
-    Over TLS unless the URL has an sslmode that says otherwise: libpq by itself goes on without where it is not offered.
+    TLS is required unless the URL has an `sslmode`. libpq's own default falls back to an unencrypted connection.
+
+    Raises:
+        UnavailableError: There is no connection after `timeout_seconds`, or the URL is invalid.
     """
     if not _URL.fullmatch(url):
         raise UnavailableError("not a postgresql:// URL; the password in it must be percent-encoded")
-    return connect(url, patience_seconds=patience_seconds)
+    return connect(url, timeout_seconds=timeout_seconds)
 
 
-def connect(conninfo: str, password: str | None = None, *, patience_seconds: int) -> Connection:
-    """As `connect_to_url`, by any of libpq's connection strings."""
+def connect(conninfo: str, password: str | None = None, *, timeout_seconds: int) -> Connection:
+    """Connect with a libpq connection string, as `connect_to_url`.
+
+    Raises:
+        UnavailableError: There is no connection after `timeout_seconds`, or the connection string is invalid.
+    """
     try:
         return psycopg.connect(
             conninfo,
             password=password,
             sslmode=conninfo_to_dict(conninfo).get("sslmode", "require"),
-            connect_timeout=patience_seconds,
-            tcp_user_timeout=_VANISHED_AFTER,
+            connect_timeout=timeout_seconds,
+            tcp_user_timeout=_TCP_USER_TIMEOUT_MS,
             autocommit=True,
-            prepare_threshold=None,  # behind a pooler the next statement may find itself on another connection
+            prepare_threshold=None,  # a pooler can run the next statement on another server connection
         )
     except psycopg.OperationalError as error:
-        raise UnavailableError(_one_line(error)) from error
+        raise UnavailableError(_join_lines(error)) from error
     except psycopg.ProgrammingError:
-        # psycopg's message quotes what it cannot read, and that may be the password.
+        # The message quotes the text that cannot be parsed, which can be the password.
         raise UnavailableError("the database's URL or parameters cannot be read") from None
 
 
 class Database:
-    """A database over one connection, which is kept between invocations and made when there is none."""
+    """A database with one connection, created on first use and kept between invocations."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: Connection | None = None
 
     def fetch_one(self, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """The first row a statement gives, None without one; the statement is a transaction of its own.
+        """Run the statement in a transaction of its own and return its first row, or None.
 
-        It is run again, over a new connection, when the server has closed the old one: run twice it must do what it
-        does once. UnavailableError if the database cannot be reached or takes longer than five seconds.
+        If the server has closed the connection, the statement is run again on a new one: it must be idempotent.
+
+        Raises:
+            UnavailableError: The database cannot be reached, or the statement takes longer than five seconds.
         """
         try:
             return self._fetch_one(statement, parameters)
         except psycopg.OperationalError as error:
-            raise UnavailableError(_one_line(error)) from error
+            raise UnavailableError(_join_lines(error)) from error
 
     def _fetch_one(self, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         if self._connection:
@@ -84,13 +92,12 @@ class Database:
 
 def _run(connection: Connection, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
     with connection.transaction():
-        # The timeout is set in each transaction, and in a request of its own, because of poolers: they refuse it among
-        # a connection's parameters, leave what is SET without LOCAL to the next client, and some lose answers when
-        # statements are sent ahead, as psycopg's pipeline does.
+        # Set in each transaction, in a request of its own, because of poolers: they reject it as a connection parameter
+        # and keep the effect of SET without LOCAL for the next client, and some lose results in pipeline mode.
         # https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes
         connection.execute("SET LOCAL statement_timeout = 5000")
         return connection.execute(statement, parameters).fetchone()
 
 
-def _one_line(error: psycopg.Error) -> str:
+def _join_lines(error: psycopg.Error) -> str:
     return " ".join(str(error).split())

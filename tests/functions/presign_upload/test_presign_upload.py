@@ -116,7 +116,7 @@ def test_the_form_expires_five_minutes_after_it_is_made(handler: ModuleType) -> 
 def test_the_upload_id_is_the_subjects_own_and_new_each_time(handler: ModuleType) -> None:
     ids = [ask(handler, {"content_type": "image/jpeg"})[1]["upload_id"] for _ in range(3)]
     assert len(set(ids)) == 3
-    assert all(upload_id.belongs_to(made, SUBJECT) for made in ids)
+    assert all(upload_id.is_owned_by(made, SUBJECT) for made in ids)
 
 
 def test_the_answer_says_how_much_may_be_sent(handler: ModuleType) -> None:

@@ -41,7 +41,7 @@ class Stack:
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT, **metadata: str) -> str:
         """Store an original as posted in that minute of 2026; gives its upload id."""
-        new_id = upload_id.new(subject, 1_767_225_600_000 + 60_000 * minute)
+        new_id = upload_id.create(subject, 1_767_225_600_000 + 60_000 * minute)
         self.replace(new_id, data, subject, **metadata)
         return new_id
 
@@ -82,7 +82,7 @@ class Stack:
         return self.get(self.assets, storage_keys.stable_key(SUBJECT))
 
     def colour(self, key: str) -> tuple[int, ...]:
-        pixel = pictures.opened(self.get(self.assets, key)["Body"].read()).getpixel((4, 4))
+        pixel = pictures.decode(self.get(self.assets, key)["Body"].read()).getpixel((4, 4))
         assert isinstance(pixel, tuple)
         return tuple(round(value, -1) // 20 * 20 for value in pixel)
 
@@ -152,7 +152,7 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
 
 
 def jpeg_of(colour: tuple[int, int, int]) -> bytes:
-    return pictures.encoded(pictures.plain(90, 120, colour), "JPEG", exif=pictures.exif())
+    return pictures.encode(pictures.plain(90, 120, colour), "JPEG", exif=pictures.exif())
 
 
 # --- The way of one upload --------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -
 def test_the_square_is_the_one_that_was_asked_for_with_the_upload(stack: Stack) -> None:
     picture = pictures.plain(200, 100, BLUE)
     picture.paste(RED, (150, 0, 200, 50))
-    new = stack.upload(1, pictures.encoded(picture, "PNG"), crop="0.750000,0.000000,0.500000")
+    new = stack.upload(1, pictures.encode(picture, "PNG"), crop="0.750000,0.000000,0.500000")
     assert stack.deliver(new) == []
     assert_current(stack, new, RED)
 
@@ -304,7 +304,7 @@ def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkey
 
 
 def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
-    assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
+    assert stack.deliver(upload_id.create(SUBJECT, 1)) == []
     assert (stack.keys(stack.assets), stack.heard()) == ([], [])
 
 
@@ -698,7 +698,7 @@ def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch:
 
 
 def test_a_picture_over_the_pixel_limit_is_refused(stack: Stack) -> None:
-    stack.deliver(stack.upload(1, pictures.png_claiming(1001, 1000)))
+    stack.deliver(stack.upload(1, pictures.png_declaring(1001, 1000)))
     assert [heard["reason"] for heard in stack.heard()] == ["too_many_pixels"]
 
 

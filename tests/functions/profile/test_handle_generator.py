@@ -24,13 +24,13 @@ from functions.profile.profile_validation import is_handle
         ("Cher", "cher"),
     ],
 )
-def test_the_first_handle_is_made_of_the_name(name: str, handle: str) -> None:
-    assert next(handle_generator.handles(name)) == handle
+def test_generate_handles_first_is_derived_from_name(name: str, handle: str) -> None:
+    assert next(handle_generator.generate_handles(name)) == handle
 
 
 @pytest.mark.parametrize("name", [None, "", "Al", "王小明", "!!!", "\U0001f600", "é", "Ёж"])
-def test_a_name_that_makes_no_handle_gives_a_random_one(name: str | None) -> None:
-    first, other = next(handle_generator.handles(name)), next(handle_generator.handles(name))
+def test_generate_handles_unusable_name_first_is_random(name: str | None) -> None:
+    first, other = next(handle_generator.generate_handles(name)), next(handle_generator.generate_handles(name))
     assert re.fullmatch(r"user_[a-z0-9]{6}", first)
     assert first != other
 
@@ -44,8 +44,8 @@ def test_a_name_that_makes_no_handle_gives_a_random_one(name: str | None) -> Non
         (None, r"user_[a-z0-9]{6}"),
     ],
 )
-def test_further_handles_have_something_random_behind_the_first(name: str | None, stem: str) -> None:
-    first, *others = islice(handle_generator.handles(name), 20)
+def test_generate_handles_others_have_random_suffix(name: str | None, stem: str) -> None:
+    first, *others = islice(handle_generator.generate_handles(name), 20)
     assert is_handle(first)
     assert all(re.fullmatch(rf"{stem}_[a-z0-9]{{4}}", other) for other in others)
     assert all(map(is_handle, others))

@@ -6,78 +6,78 @@ import pytest
 from functions.shared import http_api
 
 
-def test_a_reply_is_uncached_json() -> None:
-    assert http_api.reply(200, {"name": "é"}) == {
+def test_response_is_json_without_caching() -> None:
+    assert http_api.response(200, {"name": "é"}) == {
         "statusCode": 200,
         "headers": {"content-type": "application/json", "cache-control": "no-store"},
         "body": '{"name": "\\u00e9"}',
     }
 
 
-def test_a_failure_has_the_documented_body() -> None:
-    answer = http_api.failure(404, "not_found", "there is no such upload")
-    assert answer["statusCode"] == 404
-    assert json.loads(answer["body"]) == {"error": {"code": "not_found", "message": "there is no such upload"}}
+def test_error_response_has_documented_body() -> None:
+    response = http_api.error_response(404, "not_found", "there is no such upload")
+    assert response["statusCode"] == 404
+    assert json.loads(response["body"]) == {"error": {"code": "not_found", "message": "there is no such upload"}}
 
 
-def test_a_failure_may_name_fields_and_add_headers() -> None:
-    answer = http_api.failure(
+def test_error_response_with_fields_and_headers() -> None:
+    response = http_api.error_response(
         422, "invalid_profile", "bio: Too long.", {"bio": "Too long."}, headers={"retry-after": "5"}
     )
     error = {"code": "invalid_profile", "message": "bio: Too long.", "fields": {"bio": "Too long."}}
-    assert json.loads(answer["body"]) == {"error": error}
-    assert answer["headers"] == {
+    assert json.loads(response["body"]) == {"error": error}
+    assert response["headers"] == {
         "content-type": "application/json",
         "cache-control": "no-store",
         "retry-after": "5",
     }
 
 
-def test_a_clients_error_carries_its_reply() -> None:
+def test_client_error_has_error_response() -> None:
     error = http_api.ClientError(422, "invalid_profile", "bio: Too long.", {"bio": "Too long."})
-    assert error.reply == http_api.failure(422, "invalid_profile", "bio: Too long.", {"bio": "Too long."})
+    assert error.response == http_api.error_response(422, "invalid_profile", "bio: Too long.", {"bio": "Too long."})
     assert str(error) == "bio: Too long."
 
 
 @pytest.mark.parametrize("header", ["Bearer eyJ.a.b", "bearer  eyJ.a.b "])
-def test_the_access_token_is_the_one_in_the_header(header: str) -> None:
-    assert http_api.access_token({"headers": {"authorization": header}}) == "eyJ.a.b"
+def test_get_access_token_returns_token_of_header(header: str) -> None:
+    assert http_api.get_access_token({"headers": {"authorization": header}}) == "eyJ.a.b"
 
 
-def test_the_subject_is_the_one_the_authorizer_passed_on() -> None:
-    assert http_api.subject({"requestContext": {"authorizer": {"lambda": {"sub": "s-1"}}}}) == "s-1"
+def test_get_subject_returns_subject_of_authorizer() -> None:
+    assert http_api.get_subject({"requestContext": {"authorizer": {"lambda": {"sub": "s-1"}}}}) == "s-1"
 
 
-def test_an_event_without_an_authorizer_is_an_error_and_never_an_anonymous_subject() -> None:
+def test_get_subject_without_authorizer_raises_key_error() -> None:
     with pytest.raises(KeyError):
-        http_api.subject({"requestContext": {}})
+        http_api.get_subject({"requestContext": {}})
 
 
-def test_a_json_body_is_read_plain_or_in_base64() -> None:
-    assert http_api.json_object({"body": '{"a": 1}', "isBase64Encoded": False}) == {"a": 1}
+def test_parse_json_object_accepts_text_and_base64() -> None:
+    assert http_api.parse_json_object({"body": '{"a": 1}', "isBase64Encoded": False}) == {"a": 1}
     encoded = base64.b64encode('{"a": "é"}'.encode()).decode()
-    assert http_api.json_object({"body": encoded, "isBase64Encoded": True}) == {"a": "é"}
+    assert http_api.parse_json_object({"body": encoded, "isBase64Encoded": True}) == {"a": "é"}
 
 
 @pytest.mark.parametrize(
     "event",
     [
         pytest.param({}, id="no body"),
-        pytest.param({"body": None}, id="a null body"),
-        pytest.param({"body": ""}, id="an empty body"),
-        pytest.param({"body": "{"}, id="half an object"),
-        pytest.param({"body": "[]"}, id="an array"),
+        pytest.param({"body": None}, id="null body"),
+        pytest.param({"body": ""}, id="empty body"),
+        pytest.param({"body": "{"}, id="incomplete object"),
+        pytest.param({"body": "[]"}, id="array"),
         pytest.param({"body": "null"}, id="null"),
-        pytest.param({"body": '"text"'}, id="a string"),
-        pytest.param({"body": "[" * 100_000}, id="endless nesting"),
-        pytest.param({"body": '{"size": ' + "9" * 5000 + "}"}, id="an endless number"),
+        pytest.param({"body": '"text"'}, id="string"),
+        pytest.param({"body": "[" * 100_000}, id="100,000 levels"),
+        pytest.param({"body": '{"size": ' + "9" * 5000 + "}"}, id="5,000 digits"),
         pytest.param({"body": "?", "isBase64Encoded": True}, id="not base64"),
         pytest.param({"body": "//79", "isBase64Encoded": True}, id="not UTF-8"),
-        pytest.param({"body": '{"a": 1}', "isBase64Encoded": True}, id="plain JSON said to be base64"),
+        pytest.param({"body": '{"a": 1}', "isBase64Encoded": True}, id="JSON declared as base64"),
     ],
 )
-def test_any_other_body_is_the_clients_error(event: dict[str, object]) -> None:
+def test_parse_json_object_other_body_is_rejected(event: dict[str, object]) -> None:
     with pytest.raises(http_api.ClientError) as caught:
-        http_api.json_object(event)
-    assert caught.value.reply["statusCode"] == 400
-    assert json.loads(caught.value.reply["body"])["error"]["code"] == "invalid_json"
+        http_api.parse_json_object(event)
+    assert caught.value.response["statusCode"] == 400
+    assert json.loads(caught.value.response["body"])["error"]["code"] == "invalid_json"

@@ -6,7 +6,7 @@ SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
 UPLOAD = "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"
 
 
-def test_every_key_has_its_documented_place() -> None:
+def test_keys_have_documented_format() -> None:
     assert storage_keys.incoming_key("s-1", UPLOAD) == f"incoming/s-1/{UPLOAD}"
     assert storage_keys.rejection_key("s-1", UPLOAD) == f"rejected/s-1/{UPLOAD}.json"
     assert storage_keys.manifest_key("s-1") == "avatars/s-1.json"
@@ -14,7 +14,7 @@ def test_every_key_has_its_documented_place() -> None:
     assert storage_keys.variant_key("s-1", f"{UPLOAD}-0a1b2c3d", 512) == f"avatars/s-1/{UPLOAD}-0a1b2c3d/512.webp"
 
 
-def test_an_incoming_key_can_be_read_back() -> None:
+def test_parse_incoming_key_returns_subject_and_upload_id() -> None:
     assert storage_keys.parse_incoming_key(storage_keys.incoming_key(SUBJECT, UPLOAD)) == (SUBJECT, UPLOAD)
 
 
@@ -33,13 +33,13 @@ def test_an_incoming_key_can_be_read_back() -> None:
         f"incoming/../{UPLOAD}",
     ],
 )
-def test_any_other_key_is_not_taken_for_an_upload(key: str) -> None:
+def test_parse_incoming_key_other_key_raises_value_error(key: str) -> None:
     with pytest.raises(ValueError, match="is not the key of an upload"):
         storage_keys.parse_incoming_key(key)
 
 
 @pytest.mark.parametrize("subject", ["", "a/b", "..", "x/../victim", "a.jpg", "a%2Fb", "a b", "é", "s\n", "s" * 129])
-def test_a_subject_that_could_leave_its_folder_is_refused(subject: str) -> None:
+def test_keys_subject_outside_its_prefix_raises_value_error(subject: str) -> None:
     for make in (
         lambda: storage_keys.incoming_key(subject, UPLOAD),
         lambda: storage_keys.rejection_key(subject, UPLOAD),
@@ -51,7 +51,7 @@ def test_a_subject_that_could_leave_its_folder_is_refused(subject: str) -> None:
             make()
 
 
-def test_an_upload_id_or_version_with_a_separator_is_refused() -> None:
+def test_keys_separator_in_id_or_version_raises_value_error() -> None:
     with pytest.raises(ValueError, match="cannot be part of a key"):
         storage_keys.incoming_key(SUBJECT, "../x")
     with pytest.raises(ValueError, match="cannot be part of a key"):

@@ -53,7 +53,7 @@ def service(
 
 
 def made(seconds_ago: float, subject: str = SUBJECT) -> str:
-    return upload_id.new(subject, int((time.time() - seconds_ago) * 1000))
+    return upload_id.create(subject, int((time.time() - seconds_ago) * 1000))
 
 
 def test_a_form_just_given_out_is_pending(service: Service) -> None:

@@ -1,12 +1,12 @@
-"""What the files we make consist of, read from their own bytes."""
+"""The segments and chunks of output files."""
 
 JPEG_SEGMENTS = {"SOI", "APP0", "DQT", "SOF0", "DHT", "SOS", "EOI"}
 WEBP_CHUNKS = ([b"VP8 "], [b"VP8X", b"ALPH", b"VP8 "])
 MARKERS = {0xD8: "SOI", 0xE0: "APP0", 0xDB: "DQT", 0xC0: "SOF0", 0xC4: "DHT", 0xDA: "SOS", 0xD9: "EOI"}
 
 
-def jpeg_segments(data: bytes) -> set[str]:
-    """The names of all segments; a scan's data is jumped over, as it holds no marker but the end."""
+def list_jpeg_segments(data: bytes) -> set[str]:
+    """Return the names of all segments. The data of the scan contains no marker but the end of the image."""
     names, at = {"SOI"}, 2
     while names.isdisjoint({"SOS"}):
         names.add(MARKERS.get(data[at + 1], hex(data[at + 1])))
@@ -15,7 +15,7 @@ def jpeg_segments(data: bytes) -> set[str]:
     return names | {"EOI"}
 
 
-def webp_chunks(data: bytes) -> list[bytes]:
+def list_webp_chunks(data: bytes) -> list[bytes]:
     names: list[bytes] = []
     at = 12
     while at < len(data):

@@ -1,4 +1,4 @@
-"""How different two pictures look."""
+"""Perceptual difference of two images."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,21 @@ _SIGNED = [value - 256 * (value > 127) for value in range(256)]
 
 
 class Difference(NamedTuple):
-    """In units of ΔE*ab (CIE 1976), of which two are just seen: https://en.wikipedia.org/wiki/Color_difference#CIE76"""
+    """ΔE*ab (CIE 1976). Two is just noticeable: https://en.wikipedia.org/wiki/Color_difference#CIE76"""
 
     mean: float
-    worst_percent: float  # what 99 of 100 pixels stay below
+    worst_percent: float  # 99th percentile
 
 
-def difference(one: Image.Image, other: Image.Image) -> Difference:
-    """Of two pictures of the same size; transparent ones are both laid on red, which nothing else in them is."""
+def measure_difference(one: Image.Image, other: Image.Image) -> Difference:
+    """Compare two images of the same size and mode, transparent ones on a red background."""
     assert (one.size, one.mode) == (other.size, other.mode)
-    pixels = zip(_lab(one), _lab(other), strict=True)
-    deltas = sorted(sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5 for pair in pixels)
+    pixels = zip(_convert_to_lab(one), _convert_to_lab(other), strict=True)
+    deltas = sorted(((l1 - l2) ** 2 + (a1 - a2) ** 2 + (b1 - b2) ** 2) ** 0.5 for (l1, a1, b1), (l2, a2, b2) in pixels)
     return Difference(sum(deltas) / len(deltas), deltas[len(deltas) * 99 // 100])
 
 
-def _lab(picture: Image.Image) -> list[tuple[float, float, float]]:
+def _convert_to_lab(picture: Image.Image) -> list[tuple[float, float, float]]:
     if picture.mode == "RGBA":
         on_red = Image.new("RGB", picture.size, "red")
         on_red.paste(picture, mask=picture.getchannel("A"))
