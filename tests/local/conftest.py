@@ -42,7 +42,7 @@ def photo() -> bytes:
     return PHOTO.read_bytes()
 
 
-def make_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
+def create_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
     """Makes a user of the stack's pool. Returns username and password."""
     username, password = f"user{next(_numbers)}@example.com", f"{secrets.token_urlsafe(12)}-aA1"
     cognito = stack.aws.client("cognito-idp")
@@ -55,7 +55,7 @@ def make_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
 
 def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = None) -> Session:
     """Makes a user of the stack's pool and signs them in."""
-    username, password = make_user(stack, name)
+    username, password = create_user(stack, name)
     outputs = {**stack.exports, "cognitoEndpoint": stack.aws_url}
     if client_id:
         outputs["userPoolClientId"] = client_id
@@ -72,11 +72,11 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 20) 
 
 def change_visibility(stack: LocalStack, seconds: str) -> None:
     """Failed messages come back after so long. A poll under way would still use the old value, so polling restarts."""
-    for source in stack.event_sources:
+    for source in stack.event_source_mappings:
         source.close()
     queue, _ = queue_urls(stack)
     stack.aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": seconds})
-    for source in stack.event_sources:
+    for source in stack.event_source_mappings:
         source.start()
 
 

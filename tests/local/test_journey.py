@@ -179,7 +179,9 @@ class TestUploadsThatAreRefused:
         form = form_for(session, stack)
         now = datetime.datetime.now(datetime.UTC)
         assert datetime.datetime.fromisoformat(form["expires_at"]) - now < datetime.timedelta(minutes=5)
-        monkeypatch.setattr(stack.aws.guard, "clock", lambda: now + datetime.timedelta(minutes=5, seconds=1))
+        monkeypatch.setattr(
+            stack.aws.request_validator, "clock", lambda: now + datetime.timedelta(minutes=5, seconds=1)
+        )
         answer = post(form, b"x")
         assert (answer.status_code, "Policy expired" in answer.text) == (403, True)
         monkeypatch.undo()
@@ -243,7 +245,10 @@ class TestOrder:
         ready = wait_for_status(session, stack, newer["upload_id"], "ready")
         stable = requests.get(ready["avatar"]["url"], timeout=5).content
         post(older, encoded("GIF"))
-        wait_until(lambda: "superseded" in stack.functions.named("process_avatar").log(), "the older one is looked at")
+        wait_until(
+            lambda: "superseded" in stack.functions.find_by_package("process_avatar").read_log(),
+            "the older one is looked at",
+        )
         wait_until(lambda: queue_is_empty(stack), "the queue is empty")
         assert api(session, stack, "GET", "/avatars/me").json() == ready["avatar"]
         assert status_of(session, stack, older["upload_id"])["avatar"] == ready["avatar"]
@@ -272,11 +277,11 @@ class TestPoison:
             send(stack, "poison")
             arrived: list[Any] = []
 
-            def is_dead() -> bool:
+            def is_terminated() -> bool:
                 arrived.extend(sqs.receive_message(QueueUrl=dead_letters).get("Messages", []))
                 return bool(arrived)
 
-            wait_until(is_dead, "the message is in the dead-letter queue", timeout=60)
+            wait_until(is_terminated, "the message is in the dead-letter queue", timeout=60)
         finally:
             change_visibility(stack, visibility["Attributes"]["VisibilityTimeout"])
         assert [message["Body"] for message in arrived] == ["poison"]

@@ -15,10 +15,10 @@ from client.session import ClientError
 from functions.process_avatar import cleanup
 from functions.shared import storage_keys, upload_id
 from local.aws_checks.iam import Statement, evaluate
-from local.emulators.lambda_functions import Function
+from local.emulators.lambda_functions import LambdaFunction
 from local.emulators.lambda_sandbox import Sandbox
-from local.emulators.sqs_poller import EventSource
-from local.recording.recorder import ProgramError, Resource
+from local.emulators.sqs_poller import EventSourceMapping
+from local.recording.graph import ProgramError, Resource
 from local.stack import LocalStack
 from tests.local.conftest import event_of, send, sign_in, wait_until
 
@@ -64,12 +64,12 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     assert requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).json() == upload.avatar
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
-    assert stack.functions.named("migrate_database").invoke({"target": "head"}).error is None
+    assert stack.functions.find_by_package("migrate_database").invoke({"target": "head"}).error is None
     send(stack, cleanup.of(dict(former)).message())
     wait_until(lambda: not pictures(stack, former), "the former avatar's pictures are taken away", seconds)
     assert len(pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
-        EventSource(mapping, stack.graph, stack.functions, stack.aws)
+        EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
 
 
 def rejections(stack: LocalStack, subject: str) -> list[str]:
@@ -92,11 +92,11 @@ def pictures(stack: LocalStack, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def says(stack: LocalStack, upload: str, what: str) -> bool:
-    lines = stack.functions.named("process_avatar").log().splitlines()
+    lines = stack.functions.find_by_package("process_avatar").read_log().splitlines()
     return any(upload in line and what in line for line in lines)
 
 
-def grants(function: Function) -> Iterator[tuple[Statement, str]]:
+def grants(function: LambdaFunction) -> Iterator[tuple[Statement, str]]:
     for statement in function.role.statements or []:
         for action in statement.actions:
             yield statement, action
@@ -147,7 +147,7 @@ def test_without_any_one_action_the_run_breaks(fragile: LocalStack, photo: bytes
 def test_without_an_action_in_the_program_the_local_run_breaks(
     config: dict[str, str], photo: bytes, action: str
 ) -> None:
-    def tamper(resource: Resource) -> Resource:
+    def mutate_resource(resource: Resource) -> Resource:
         if resource.name != "avatars-pipeline-process-avatar-policy":
             return resource
         policy = json.loads(resource.inputs["policy"])
@@ -157,14 +157,14 @@ def test_without_an_action_in_the_program_the_local_run_breaks(
         return dataclasses.replace(resource, inputs=resource.inputs | {"policy": json.dumps(policy)})
 
     def run() -> None:
-        with LocalStack(config, tamper=tamper) as stack:
+        with LocalStack(config, mutate_resource=mutate_resource) as stack:
             use_everything(stack, photo)
 
     assert breaks(run)
 
 
 def test_without_a_variable_in_the_program_the_local_run_breaks(config: dict[str, str], photo: bytes) -> None:
-    def tamper(resource: Resource) -> Resource:
+    def mutate_resource(resource: Resource) -> Resource:
         if resource.name != "avatars-api-presign-upload":
             return resource
         variables = dict(resource.inputs["environment"]["variables"])
@@ -172,7 +172,7 @@ def test_without_a_variable_in_the_program_the_local_run_breaks(config: dict[str
         return dataclasses.replace(resource, inputs=resource.inputs | {"environment": {"variables": variables}})
 
     def run() -> None:
-        with LocalStack(config, tamper=tamper) as stack:
+        with LocalStack(config, mutate_resource=mutate_resource) as stack:
             use_everything(stack, photo)
 
     assert breaks(run)
@@ -183,8 +183,8 @@ def test_a_function_without_any_one_of_its_variables_does_not_start(fragile: Loc
     for resource in fragile.graph.of_type("aws:lambda/function:Function"):
         function = fragile.functions.by_arn[resource.outputs["arn"]]
         for variable in resource.inputs["environment"]["variables"]:
-            environment = {k: v for k, v in function.specification.environment.items() if k != variable}
-            sandbox = Sandbox(dataclasses.replace(function.specification, environment=environment))
+            environment = {k: v for k, v in function.config.environment.items() if k != variable}
+            sandbox = Sandbox(dataclasses.replace(function.config, environment=environment))
             answer = sandbox.invoke({})
             sandbox.close()
             if answer.error is None or variable not in answer.error["errorMessage"]:

@@ -117,7 +117,7 @@ def test_the_newest_migration_can_be_taken_back_and_applied_again_with_profiles_
     stack: LocalStack, session: Session
 ) -> None:
     before = put(stack, session, display_name="Kept", bio="lost with its column").json()
-    migrate = stack.functions.named("migrate_database")
+    migrate = stack.functions.find_by_package("migrate_database")
     back = migrate.invoke({"target": "-1"})
     forth = migrate.invoke({"target": "head"})
     assert (back.error, forth.error) == (None, None)
@@ -129,5 +129,5 @@ def test_no_log_and_no_environment_holds_the_databases_password(stack: LocalStac
     password = stack.database.url.split(":")[2].split("@")[0]
     call(stack, "GET", "/profile", session)
     for function in stack.functions.by_arn.values():
-        assert password not in function.log()
-        assert password not in str(function.specification.environment)
+        assert password not in function.read_log()
+        assert password not in str(function.config.environment)

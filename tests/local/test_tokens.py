@@ -120,11 +120,11 @@ def test_a_token_that_another_client_of_the_pool_was_given_is_refused(stack: Loc
 def test_no_log_holds_a_token_or_what_signs_an_upload(stack: LocalStack, session: Session, photo: bytes) -> None:
     session.upload(photo, "image/jpeg")
     ask(stack, resigned(session.access_token, {"client_id": "another-client"}))
-    logs = stack.access_log() + "".join(function.log() for function in stack.functions.by_arn.values())
+    logs = stack.read_access_log() + "".join(function.read_log() for function in stack.functions.by_arn.values())
     assert session.subject in logs
     signature_of_token = session.access_token.rsplit(".", 1)[1]
     assert signature_of_token not in logs
     assert session.access_token.split(".")[1] not in logs
     for function in stack.functions.by_arn.values():
-        for secret in function.role.environment().values():
+        for secret in function.role.to_environment().values():
             assert json.dumps(secret)[1:-1] not in logs

@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from local.emulators.api_gateway import HttpApi
-from local.emulators.lambda_functions import Functions
-from local.emulators.lambda_sandbox import Answer
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.api_gateway import HttpApiEmulator
+from local.emulators.lambda_functions import LambdaFunctions
+from local.emulators.lambda_sandbox import InvocationResult
+from local.recording.graph import Graph, ProgramError, Resource
 
 EXECUTION_ARN = "arn:aws:execute-api:eu-west-1:123456789012:api"
 
@@ -31,12 +31,14 @@ class FakeFunction:
     def arn(self) -> str:
         return f"arn:aws:lambda:eu-west-1:123456789012:function:{self.name}"
 
-    def invoke(self, event: Any) -> Answer:
+    def invoke(self, event: Any) -> InvocationResult:
         self.events.append(event)
         try:
-            return Answer(self.answer(event), None, cold=False, seconds=0)
+            return InvocationResult(self.answer(event), None, cold=False, seconds=0)
         except ZeroDivisionError as error:
-            return Answer(None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, cold=False, seconds=0)
+            return InvocationResult(
+                None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, cold=False, seconds=0
+            )
 
 
 @dataclass
@@ -97,8 +99,8 @@ class Front:
     def client(self) -> Client:
         self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN)
         self.add("aws:apigatewayv2/stage:Stage", "$default", {"name": "$default", **self.stage})
-        functions = cast(Functions, type("Deployed", (), {"by_arn": self.functions}))
-        return Client(HttpApi(self.graph, functions, self.folder / "access.log"))
+        functions = cast(LambdaFunctions, type("Deployed", (), {"by_arn": self.functions}))
+        return Client(HttpApiEmulator(self.graph, functions, self.folder / "access.log"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.emulators.lambda_functions import install_runtime_client
-from local.emulators.lambda_sandbox import Sandbox, Specification
+from local.emulators.lambda_sandbox import Sandbox, SandboxConfig
 
 Start = Callable[..., Sandbox]
 
@@ -30,7 +30,7 @@ def start(tmp_path: Path, runtime: Path) -> Generator[Start]:
         (tmp_path / "task" / "handler.py").write_text(source)
         started.append(
             Sandbox(
-                Specification(
+                SandboxConfig(
                     handler="handler.handle",
                     path=[tmp_path / "task", runtime],
                     environment={"AWS_LAMBDA_LOG_FORMAT": "JSON", **environment},
@@ -87,19 +87,19 @@ def test_an_exception_is_an_error_and_the_next_invocation_is_served(start: Start
     )
     assert error_of(sandbox, "bad") == ("ValueError", "no good")
     assert sandbox.invoke("fine").payload == "fine"
-    assert not sandbox.is_dead
+    assert not sandbox.is_terminated
 
 
 def test_a_process_that_exits_is_an_error(start: Start) -> None:
     sandbox = start("import os\ndef handle(event, context):\n    os._exit(3)")
     assert error_of(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
-    assert sandbox.is_dead
+    assert sandbox.is_terminated
 
 
 def test_a_handler_that_hangs_is_ended_after_its_timeout(start: Start) -> None:
     sandbox = start("import time\ndef handle(event, context):\n    time.sleep(60)", timeout=0.5)
     assert error_of(sandbox) == ("Sandbox.Timedout", "the function ran longer than 0.5 s")
-    assert sandbox.is_dead
+    assert sandbox.is_terminated
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="resident memory is read from procfs")  # noqa: PTH110

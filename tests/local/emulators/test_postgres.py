@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.emulators.http_server import PortTakenError
+from local.emulators.http_server import PortInUseError
 from local.emulators.postgres import Postgres
 
 
@@ -69,5 +69,5 @@ def test_a_temporary_folder_that_is_closed_to_others_does_not_stop_root(
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortTakenError, match=f"PostgreSQL needs port {port} on 127.0.0.1"):
+        with pytest.raises(PortInUseError, match=f"PostgreSQL needs port {port} on 127.0.0.1"):
             Postgres(port)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
-from local.emulators.http_server import Server
-from local.emulators.moto import ACCOUNT_ID, Aws
-from local.emulators.sns_webhooks import Receiver, Subscription, retry_waits
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import ACCOUNT_ID, MotoServer
+from local.emulators.sns_webhooks import HttpsSubscription, WebhookReceiver, compute_retry_delays
+from local.recording.graph import Graph, ProgramError, Resource
 from tests.local.conftest import wait_until
 
 IMPATIENT = {"numRetries": 2, "minDelayTarget": 0.01, "maxDelayTarget": 0.02}
@@ -23,7 +23,7 @@ IMPATIENT = {"numRetries": 2, "minDelayTarget": 0.01, "maxDelayTarget": 0.02}
 class Endpoint:
     """A webhook that gives the answers it was told to, then behaves."""
 
-    receiver: Receiver = field(default_factory=Receiver)
+    receiver: WebhookReceiver = field(default_factory=WebhookReceiver)
     answers: list[int] = field(default_factory=list[int])
     seen: list[str] = field(default_factory=list[str])
 
@@ -37,7 +37,7 @@ class Endpoint:
 @dataclass
 class Topic:
     endpoint: Endpoint
-    aws: Aws
+    aws: MotoServer
     arn: str
     undelivered: str
 
@@ -56,9 +56,9 @@ def topic() -> Generator[Topic]:
 
 def subscribed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Generator[Topic]:
     """A topic with an impatient webhook; `change` may change the policy of the queue behind it."""
-    endpoint, servers = Endpoint(), [Server("AWS"), Server("webhook")]
+    endpoint, servers = Endpoint(), [HttpServer("AWS"), HttpServer("webhook")]
     servers[1].serve(endpoint)
-    aws = Aws(servers[0], "eu-west-1")
+    aws = MotoServer(servers[0], "eu-west-1")
     arn = aws.client("sns").create_topic(Name=f"topic-{servers[0].port}")["TopicArn"]
     name = f"undelivered-{servers[0].port}"
     url = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
@@ -85,7 +85,7 @@ def subscribed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Generator[
         {"arn": f"{arn}:1"},
     )
     try:
-        running = Subscription(subscription, graph, aws)
+        running = HttpsSubscription(subscription, graph, aws)
         running.start()
         wait_until(lambda: "SubscriptionConfirmation" in endpoint.seen, "the endpoint is asked to confirm")
         yield Topic(endpoint, aws, arn, url)
@@ -142,4 +142,4 @@ def test_waits_follow_the_phases_of_the_policy() -> None:
         "minDelayTarget": 1,
         "maxDelayTarget": 16,
     }
-    assert retry_waits(policy) == [0, 1, 1, 1, 4, 16, 16, 16]
+    assert compute_retry_delays(policy) == [0, 1, 1, 1, 4, 16, 16, 16]

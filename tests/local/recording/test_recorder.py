@@ -11,7 +11,8 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from local.recording.recorder import Graph, ProgramError, Resource, run_program
+from local.recording.graph import Graph, ProgramError, Resource
+from local.recording.recorder import run_program
 
 
 def create(resource: Resource) -> tuple[str, Mapping[str, Any]]:
@@ -92,7 +93,7 @@ def test_an_unprovided_output_inside_a_json_text_is_refused_too() -> None:
         policy = pulumi.Output.json_dumps({"Resource": aws.s3.Bucket("b").bucket_regional_domain_name})
         aws.sqs.QueuePolicy("p", queue_url="u", policy=policy)
 
-    with pytest.raises(ProgramError, match="made from an output without a value"):
+    with pytest.raises(ProgramError, match="uses an output without a value"):
         run(program)
 
 

@@ -16,8 +16,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from local.aws_checks.iam import UnsupportedPolicyError
-from local.emulators.http_server import Server
-from local.emulators.moto import Aws
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import MotoServer
 
 BUCKET = "uploads"
 KEY = "incoming/alice/1"
@@ -25,25 +25,25 @@ ORIGIN = "https://app.example.com"
 
 
 @pytest.fixture(scope="module")
-def aws() -> Generator[Aws]:
-    server = Server("AWS")
-    aws = Aws(server, "eu-west-1")
+def aws() -> Generator[MotoServer]:
+    server = HttpServer("AWS")
+    aws = MotoServer(server, "eu-west-1")
     aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     aws.client("s3").put_object(Bucket=BUCKET, Key="public/greeting", Body=b"hello")
-    aws.guard.cors_rules[BUCKET] = [
+    aws.request_validator.cors_rules[BUCKET] = [
         {"allowedOrigins": [ORIGIN], "allowedMethods": ["POST"], "allowedHeaders": ["content-type"]}
     ]
     yield aws
     server.close()
 
 
-def role(aws: Aws, *statements: tuple[list[str], str]) -> dict[str, str]:
+def role(aws: MotoServer, *statements: tuple[list[str], str]) -> dict[str, str]:
     """Credentials of a new role that is allowed (actions, resource) pairs."""
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in statements],
     }
-    return aws.principals.add_role("role", [policy]).environment()
+    return aws.principals.add_role("role", [policy]).to_environment()
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -51,39 +51,39 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
 
 
 class TestSignatures:
-    def test_a_request_signed_with_a_known_key_passes(self, aws: Aws) -> None:
+    def test_a_request_signed_with_a_known_key_passes(self, aws: MotoServer) -> None:
         answer = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
         assert answer["Body"].read() == b"hello"
 
-    def test_keys_with_special_characters_verify(self, aws: Aws) -> None:
+    def test_keys_with_special_characters_verify(self, aws: MotoServer) -> None:
         key = "public/a b+c=ü&d~e%2F(f).txt"
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"odd")
         assert aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"odd"
 
-    def test_an_unsigned_request_is_refused(self, aws: Aws) -> None:
+    def test_an_unsigned_request_is_refused(self, aws: MotoServer) -> None:
         assert requests.put(f"{aws.url}/{BUCKET}/anything", data=b"x", timeout=5).status_code == 403
         assert requests.get(f"{aws.url}/{BUCKET}/public/greeting", timeout=5).status_code == 403
 
-    def test_a_wrong_secret_is_refused(self, aws: Aws) -> None:
-        credentials = aws.principals.operator.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    def test_a_wrong_secret_is_refused(self, aws: MotoServer) -> None:
+        credentials = aws.principals.operator.to_environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
         assert code(error) == "SignatureDoesNotMatch"
 
-    def test_an_unknown_key_is_refused(self, aws: Aws) -> None:
+    def test_an_unknown_key_is_refused(self, aws: MotoServer) -> None:
         credentials = {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN", "AWS_SECRET_ACCESS_KEY": "x"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
         assert code(error) == "InvalidAccessKeyId"
 
-    def test_a_missing_session_token_is_refused(self, aws: Aws) -> None:
+    def test_a_missing_session_token_is_refused(self, aws: MotoServer) -> None:
         credentials = role(aws, (["s3:GetObject"], "*"))
         del credentials["AWS_SESSION_TOKEN"]
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
         assert code(error) == "InvalidToken"
 
-    def test_a_request_signed_too_long_ago_is_refused(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_request_signed_too_long_ago_is_refused(self, aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
         operator = aws.principals.operator
         past = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(minutes=16)
         monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: past)
@@ -95,7 +95,7 @@ class TestSignatures:
         assert answer.status_code == 403
         assert "RequestTimeTooSkewed" in answer.text
 
-    def test_a_presigned_url_passes_until_it_is_changed_or_expires(self, aws: Aws) -> None:
+    def test_a_presigned_url_passes_until_it_is_changed_or_expires(self, aws: MotoServer) -> None:
         url = aws.client("s3").generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "public/greeting"})
         assert requests.get(url, timeout=5).text == "hello"
         assert requests.get(url.replace("greeting", "other"), timeout=5).status_code == 403
@@ -106,7 +106,7 @@ class TestSignatures:
 
 
 class TestPermissions:
-    def test_a_role_may_do_what_its_policy_allows_and_nothing_else(self, aws: Aws) -> None:
+    def test_a_role_may_do_what_its_policy_allows_and_nothing_else(self, aws: MotoServer) -> None:
         s3 = aws.client_as("s3", role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
         assert s3.get_object(Bucket=BUCKET, Key="public/greeting")["Body"].read() == b"hello"
         for refused in (
@@ -119,7 +119,7 @@ class TestPermissions:
                 refused()
             assert code(error) == "AccessDenied"
 
-    def test_a_missing_key_is_forbidden_unless_the_role_may_list(self, aws: Aws) -> None:
+    def test_a_missing_key_is_forbidden_unless_the_role_may_list(self, aws: MotoServer) -> None:
         reader = aws.client_as("s3", role(aws, (["s3:GetObject"], "*")))
         with pytest.raises(ClientError) as error:
             reader.get_object(Bucket=BUCKET, Key="public/none")
@@ -129,7 +129,7 @@ class TestPermissions:
             lister.get_object(Bucket=BUCKET, Key="public/none")
         assert code(error) == "NoSuchKey"
 
-    def test_queues_are_judged_by_their_arn(self, aws: Aws) -> None:
+    def test_queues_are_judged_by_their_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sqs").create_queue(QueueName="mine")["QueueUrl"]
         other = aws.client("sqs").create_queue(QueueName="other")["QueueUrl"]
         sqs = aws.client_as("sqs", role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
@@ -139,7 +139,7 @@ class TestPermissions:
                 refused()
             assert code(error) == "AccessDenied"
 
-    def test_topics_are_judged_by_their_arn(self, aws: Aws) -> None:
+    def test_topics_are_judged_by_their_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sns").create_topic(Name="mine")["TopicArn"]
         other = aws.client("sns").create_topic(Name="other")["TopicArn"]
         sns = aws.client_as("sns", role(aws, (["sns:Publish"], mine)))
@@ -149,7 +149,7 @@ class TestPermissions:
         assert code(error) == "AccessDenied"
 
     @pytest.mark.parametrize("name", ["mine", "/team/mine"])
-    def test_parameters_are_judged_by_their_arn(self, aws: Aws, name: str) -> None:
+    def test_parameters_are_judged_by_their_arn(self, aws: MotoServer, name: str) -> None:
         for parameter in (name, f"{name}-too"):
             aws.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value="secret")
         ssm = aws.client_as("ssm", role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}"))))
@@ -162,16 +162,16 @@ class TestPermissions:
                 refused()
             assert code(error) == "AccessDenied"
 
-    def test_an_action_the_guard_does_not_know_is_refused_for_a_role(self, aws: Aws) -> None:
+    def test_an_action_the_guard_does_not_know_is_refused_for_a_role(self, aws: MotoServer) -> None:
         s3 = aws.client_as("s3", role(aws, (["s3:*"], "*")))
         with pytest.raises(ClientError) as error:
             s3.get_object_tagging(Bucket=BUCKET, Key="public/greeting")
         assert code(error) == "AccessDenied"
 
-    def test_an_explicit_deny_wins(self, aws: Aws) -> None:
+    def test_an_explicit_deny_wins(self, aws: MotoServer) -> None:
         deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/public/greeting"}
         policy = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, deny]}
-        s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).environment())
+        s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).to_environment())
         with pytest.raises(ClientError) as error:
             s3.get_object(Bucket=BUCKET, Key="public/greeting")
         assert code(error) == "AccessDenied"
@@ -187,7 +187,7 @@ class TestPermissions:
         ],
     )
     def test_a_policy_that_cannot_be_judged_is_refused_not_skipped(
-        self, aws: Aws, statement: dict[str, Any], unknown: str
+        self, aws: MotoServer, statement: dict[str, Any], unknown: str
     ) -> None:
         with pytest.raises(UnsupportedPolicyError, match=unknown):
             aws.principals.add_role("odd", [{"Statement": [{"Effect": "Allow", **statement}]}])
@@ -197,11 +197,11 @@ class TestBrowserUploads:
     """POST forms, signed by botocore, so that the guard is tried against another implementation of the rules."""
 
     @pytest.fixture
-    def form(self, aws: Aws) -> dict[str, Any]:
+    def form(self, aws: MotoServer) -> dict[str, Any]:
         return self.signed(aws, role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
 
     @staticmethod
-    def signed(aws: Aws, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
+    def signed(aws: MotoServer, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
         return aws.client_as("s3", credentials).generate_presigned_post(
             BUCKET,
             KEY,
@@ -215,14 +215,14 @@ class TestBrowserUploads:
         return requests.post(form["url"], data=form["fields"] | changed, files={"file": data}, timeout=5)
 
     @staticmethod
-    def is_stored(aws: Aws) -> bool:
+    def is_stored(aws: MotoServer) -> bool:
         return aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=KEY)["KeyCount"] == 1
 
     @pytest.fixture(autouse=True)
-    def nothing_stored(self, aws: Aws) -> None:
+    def nothing_stored(self, aws: MotoServer) -> None:
         aws.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
 
-    def test_a_form_within_its_policy_is_stored(self, aws: Aws, form: dict[str, Any]) -> None:
+    def test_a_form_within_its_policy_is_stored(self, aws: MotoServer, form: dict[str, Any]) -> None:
         answer = self.post(form)
         assert answer.status_code == 204
         stored = aws.client("s3").get_object(Bucket=BUCKET, Key=KEY)
@@ -243,26 +243,26 @@ class TestBrowserUploads:
         ],
     )
     def test_a_form_outside_its_policy_is_refused(
-        self, aws: Aws, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
+        self, aws: MotoServer, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
     ) -> None:
         answer = self.post(form, data, **changed)
         assert answer.status_code == status
         assert error in answer.text
         assert not self.is_stored(aws)
 
-    def test_a_rewritten_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+    def test_a_rewritten_policy_is_refused(self, aws: MotoServer, form: dict[str, Any]) -> None:
         policy = json.loads(base64.b64decode(form["fields"]["policy"]))
         policy["conditions"] = [c for c in policy["conditions"] if "content-length-range" not in c]
         answer = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
         assert "SignatureDoesNotMatch" in answer.text
         assert not self.is_stored(aws)
 
-    def test_an_expired_form_is_refused(self, aws: Aws) -> None:
+    def test_an_expired_form_is_refused(self, aws: MotoServer) -> None:
         answer = self.post(self.signed(aws, role(aws, (["s3:PutObject"], "*")), expires_in=-1))
         assert "Policy expired" in answer.text
         assert not self.is_stored(aws)
 
-    def test_a_form_without_a_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+    def test_a_form_without_a_policy_is_refused(self, aws: MotoServer, form: dict[str, Any]) -> None:
         bare = {"url": form["url"], "fields": {"key": KEY, "Content-Type": "image/jpeg"}}
         assert self.post(bare).status_code == 403
         assert not self.is_stored(aws)
@@ -271,18 +271,18 @@ class TestBrowserUploads:
         answer = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
         assert (answer.status_code, "exactly one file" in answer.text) == (400, True)
 
-    def test_a_form_signed_by_a_role_that_may_not_put_is_refused(self, aws: Aws) -> None:
+    def test_a_form_signed_by_a_role_that_may_not_put_is_refused(self, aws: MotoServer) -> None:
         answer = self.post(self.signed(aws, role(aws, (["s3:GetObject"], "*"))))
         assert "AccessDenied" in answer.text
         assert not self.is_stored(aws)
 
 
 class TestCors:
-    def preflight(self, aws: Aws, origin: str, method: str, headers: str = "content-type") -> requests.Response:
+    def preflight(self, aws: MotoServer, origin: str, method: str, headers: str = "content-type") -> requests.Response:
         wanted = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
         return requests.options(f"{aws.url}/{BUCKET}", headers={"Origin": origin, **wanted}, timeout=5)
 
-    def test_a_preflight_within_the_rules_is_answered_with_them(self, aws: Aws) -> None:
+    def test_a_preflight_within_the_rules_is_answered_with_them(self, aws: MotoServer) -> None:
         answer = self.preflight(aws, ORIGIN, "POST")
         assert answer.status_code == 200
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -292,17 +292,19 @@ class TestCors:
         ("origin", "method", "headers"),
         [("https://evil.example", "POST", ""), (ORIGIN, "PUT", ""), (ORIGIN, "POST", "x-secret")],
     )
-    def test_a_preflight_outside_the_rules_is_refused(self, aws: Aws, origin: str, method: str, headers: str) -> None:
+    def test_a_preflight_outside_the_rules_is_refused(
+        self, aws: MotoServer, origin: str, method: str, headers: str
+    ) -> None:
         answer = self.preflight(aws, origin, method, headers)
         assert answer.status_code == 403
         assert "Access-Control-Allow-Origin" not in answer.headers
 
-    def test_an_answer_to_a_foreign_origin_carries_no_cors_header(self, aws: Aws) -> None:
+    def test_an_answer_to_a_foreign_origin_carries_no_cors_header(self, aws: MotoServer) -> None:
         for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
             answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
             assert answer.headers.get("Access-Control-Allow-Origin") == expected
 
-    def test_cognitos_public_operations_are_open_to_every_origin(self, aws: Aws) -> None:
+    def test_cognitos_public_operations_are_open_to_every_origin(self, aws: MotoServer) -> None:
         origin = {"Origin": "https://anywhere.example"}
         wanted = {
             "Access-Control-Request-Method": "POST",
@@ -318,7 +320,7 @@ class TestCors:
         assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
 
 
-def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) -> None:
+def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: MotoServer) -> None:
     cognito = aws.client("cognito-idp")
     pool = cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
     flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
@@ -341,7 +343,7 @@ def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) 
     assert sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=second)["AccessToken"]
 
 
-def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: Aws) -> None:
+def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: MotoServer) -> None:
     queue = aws.client("sqs").create_queue(QueueName="events")["QueueUrl"]
     aws.client("s3").put_bucket_notification_configuration(
         Bucket=BUCKET,
