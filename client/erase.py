@@ -14,8 +14,8 @@ from functions.shared import storage_keys
 def erase(outputs: Mapping[str, Any], subject: str) -> int:
     """Deletes the originals, rejections, pictures and manifest of a subject. Returns the number of deleted versions.
 
-    Uses the AWS credentials in `outputs["operator"]`, which only a local run has, or else those of the environment. Edge
-    locations of the CDN keep their copies until Cache-Control expires.
+    Uses the AWS credentials in `outputs["operator"]`, which only a local run has, or else those of the environment.
+    Edge locations of the CDN keep their copies until Cache-Control expires.
 
     Raises:
         ClientError: S3 did not delete some of the objects.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import site
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -39,11 +41,15 @@ class LambdaFunction:
         self._busy: set[Sandbox] = set()
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(_MAX_CONCURRENCY)
+        self._is_closed = False
 
     def invoke(self, event: Any) -> InvocationResult:
         """Invokes the function. A failure is a result with an `error`, never an exception."""
         with self._slots:
             with self._lock:
+                if self._is_closed:
+                    error = {"errorType": "Runtime.Closed", "errorMessage": f"{self.name} has been closed"}
+                    return InvocationResult(payload=None, error=error, is_cold_start=False)
                 sandbox = self._idle.pop() if self._idle else Sandbox(self.config)
                 self._busy.add(sandbox)
             result = sandbox.invoke(event)
@@ -57,11 +63,17 @@ class LambdaFunction:
         """Returns the log of the function: one JSON object per line."""
         return self.config.log.read_text() if self.config.log.exists() else ""
 
-    def close(self) -> None:
+    def stop_sandboxes(self) -> None:
+        """Terminates all sandboxes, so that the next invocation is a cold start."""
         with self._lock:
             for sandbox in [*self._idle, *self._busy]:
                 sandbox.close()
             self._idle.clear()
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+        self.stop_sandboxes()
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,6 @@ class LambdaFunctions:
             ProgramError: The role of a function may not write its log, or the runtime client is not installed.
         """
         self._runtime = install_runtime_client(deployment.folder / "runtime")
-        self._unpacked: dict[Path, Path] = {}
         self.by_arn = {
             resource.outputs["arn"]: self._deploy(resource, graph, aws, deployment)
             for resource in graph.of_type("aws:lambda/function:Function")
@@ -119,15 +130,14 @@ class LambdaFunctions:
         host_layers = {
             name: archive for known in deployment.packages.values() for name, archive in known.layers.items()
         }
-        task_root = self._unpack(package.archive, deployment.folder)
+        task_root = deployment.folder / "code" / package.name
+        with zipfile.ZipFile(package.archive) as archive:
+            archive.extractall(task_root)
         config = SandboxConfig(
             handler=inputs["handler"],
             path=[
                 task_root,
-                *(
-                    self._unpack(host_layers[_find_archive_name(layer)], deployment.folder) / "python"
-                    for layer in layers
-                ),
+                *(unpack_layer(host_layers[_find_archive_name(layer)]) / "python" for layer in layers),
                 self._runtime,
             ],
             environment={
@@ -143,13 +153,22 @@ class LambdaFunctions:
         )
         return LambdaFunction(package.name, principal, config)
 
-    def _unpack(self, archive: Path, folder: Path) -> Path:
-        if archive not in self._unpacked:
-            target = folder / "code" / archive.stem
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(target)
-            self._unpacked[archive] = target
-        return self._unpacked[archive]
+
+def unpack_layer(archive: Path) -> Path:
+    """Unpacks a layer beside its archive, once for each content, and returns the folder."""
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target = archive.parent / "unpacked" / f"{archive.stem}-{digest[:16]}"
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=target.parent))
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(partial)
+        try:
+            partial.rename(target)
+        except OSError:  # another process has unpacked it
+            shutil.rmtree(partial)
+    return target
 
 
 def _find_archive_name(resource: Resource) -> str:

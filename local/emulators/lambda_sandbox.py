@@ -38,8 +38,7 @@ class InvocationResult:
 
     payload: Any
     error: Mapping[str, Any] | None
-    cold: bool
-    seconds: float
+    is_cold_start: bool
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,12 @@ class Sandbox:
         deadline = time.time() + self._config.timeout
         self._invocations.put(_Invocation(str(uuid.uuid4()), json.dumps(event).encode(), int(deadline * 1000)))
         kind, body = self._wait_for_result(started + self._config.timeout)
-        cold, self._is_cold = self._is_cold, False
+        is_cold_start, self._is_cold = self._is_cold, False
         payload = json.loads(body) if body else None
         return InvocationResult(
             payload=payload if kind == "response" else None,
             error=None if kind == "response" else payload,
-            cold=cold,
-            seconds=time.monotonic() - started,
+            is_cold_start=is_cold_start,
         )
 
     def close(self) -> None:

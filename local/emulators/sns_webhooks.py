@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import requests
+from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.wrappers import Request, Response
 
 from local.emulators.http_server import HttpServer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html, for customer-managed endpoints
 _DEFAULT_RETRIES = {"numRetries": 3, "minDelayTarget": 20, "maxDelayTarget": 20}
 _TIMEOUT_SECONDS = 15
+_RETRY_SECONDS = 1
 
 
 class HttpsSubscription:
@@ -54,15 +56,14 @@ class HttpsSubscription:
         queue_arn = aws.arn("sqs", self._queue.rsplit("/", 1)[-1])
         aws.client("sns").subscribe(TopicArn=self._topic, Protocol="sqs", Endpoint=queue_arn)
         self._dead_letter_queue = _find_dead_letter_queue(resource, graph)
-        self._thread = threading.Thread(target=self._run, name=resource.name, daemon=True)
+        self._name = resource.name
 
     def start(self) -> None:
-        self._thread.start()
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def close(self) -> None:
         self._stopped.set()
         self._confirmations.close()
-        self._thread.join(timeout=2)
 
     def _run(self) -> None:
         self._deliver(self._build_envelope("SubscriptionConfirmation", {
@@ -71,13 +72,19 @@ class HttpsSubscription:
             "SubscribeURL": f"{self._confirmations.url}/?Action=ConfirmSubscription&Token={self._token}",
         }))  # fmt: skip
         while not self._stopped.is_set():
-            response = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
-            for message in response.get("Messages", []):
-                published = json.loads(message["Body"])
-                if self._confirmed.is_set():
-                    fields = {name: published[name] for name in ("Message", "MessageAttributes") if name in published}
-                    self._deliver(self._build_envelope("Notification", {**fields, "MessageId": published["MessageId"]}))
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+            try:
+                self._deliver_messages()
+            except (BotoCoreError, ClientError):  # the endpoint has been closed
+                self._stopped.wait(_RETRY_SECONDS)
+
+    def _deliver_messages(self) -> None:
+        response = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
+        for message in response.get("Messages", []):
+            published = json.loads(message["Body"])
+            if self._confirmed.is_set():
+                fields = {name: published[name] for name in ("Message", "MessageAttributes") if name in published}
+                self._deliver(self._build_envelope("Notification", {**fields, "MessageId": published["MessageId"]}))
+            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
 
     def _build_envelope(self, type_: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         return {

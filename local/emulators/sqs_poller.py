@@ -40,18 +40,14 @@ class EventSourceMapping:
         self._sqs = aws.client_as("sqs", self._function.role.to_environment())
         self._name = mapping.name
         self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        self._stopped.clear()
-        self._threads = [threading.Thread(target=self._poll, name=self._name, daemon=True) for _ in range(_POLLERS)]
-        for thread in self._threads:
-            thread.start()
+        for _ in range(_POLLERS):
+            threading.Thread(target=self._poll, name=self._name, daemon=True).start()
 
     def close(self) -> None:
+        """Stops the pollers without waiting for the end of a long poll."""
         self._stopped.set()
-        for thread in self._threads:
-            thread.join(timeout=2 * _LONG_POLL_SECONDS)
 
     def _poll(self) -> None:
         while not self._stopped.is_set():

@@ -31,7 +31,7 @@ def local(tmp_path: Path, *arguments: str | Path, port: str = FREE_PORTS) -> sub
 
 
 class TestOnce:
-    def test_the_shipped_photo_goes_all_the_way_and_nothing_is_left_behind(
+    def test_once_uploads_the_demo_photo_and_leaves_no_files(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         temporary = tmp_path / "tmp"
@@ -45,24 +45,24 @@ class TestOnce:
         assert list(temporary.iterdir()) == []
         assert not (tmp_path / "outputs.json").exists()
 
-    def test_a_photo_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
+    def test_missing_photo_is_an_error(self, tmp_path: Path) -> None:
         finished = local(tmp_path, "--once", "no/such.jpg")
         assert finished.returncode == 1
         assert finished.stderr == "error: cannot read no/such.jpg: No such file or directory\n"
 
-    def test_a_file_that_is_no_photo_by_its_name_is_named(self, tmp_path: Path) -> None:
+    def test_file_without_image_extension_is_an_error(self, tmp_path: Path) -> None:
         finished = local(tmp_path, "--once", "README.md")
         assert finished.returncode == 1
         assert finished.stderr.startswith("error: README.md is not a photo by its name")
 
-    def test_a_file_that_only_says_it_is_a_photo_fails_with_the_reason(self, tmp_path: Path) -> None:
+    def test_invalid_photo_is_an_error_with_the_reason(self, tmp_path: Path) -> None:
         liar = tmp_path / "me.jpg"
         liar.write_text("not a picture")
         finished = local(tmp_path, "--once", liar)
         assert finished.returncode == 1
         assert finished.stderr == "error: the photo was rejected: not_an_image\n"
 
-    def test_a_taken_port_is_named(self, tmp_path: Path) -> None:
+    def test_port_in_use_is_an_error(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             finished = local(tmp_path, "--once", port=str(port))
@@ -70,7 +70,7 @@ class TestOnce:
         assert f"AWS needs port {port} on 127.0.0.1" in finished.stderr
         assert "--port" in finished.stderr
 
-    def test_an_unknown_stack_is_named_with_those_there_are(self, tmp_path: Path) -> None:
+    def test_unknown_stack_is_an_error_that_lists_the_stacks(self, tmp_path: Path) -> None:
         finished = local(tmp_path, "--once", "--stack", "nope")
         assert finished.returncode == 1
         assert finished.stderr == "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
@@ -110,7 +110,7 @@ def is_running(pid: int) -> bool:
 
 
 class TestWhileUp:
-    def test_the_outputs_file_is_its_owners_alone_and_has_what_a_client_needs(self, running: Path) -> None:
+    def test_outputs_file_is_private_and_complete(self, running: Path) -> None:
         assert stat.S_IMODE(running.stat().st_mode) == 0o600
         outputs = json.loads(running.read_text())
         assert {"apiUrl", "cdnUrl", "avatarUrl", "uploadsBucket", "assetsBucket", "topicArn", "userPoolId",
@@ -118,7 +118,7 @@ class TestWhileUp:
                 "databaseUrl"} <= set(outputs)  # fmt: skip
         assert all(outputs[name].startswith("http://127.0.0.1:") for name in ("apiUrl", "cdnUrl", "cognitoEndpoint"))
 
-    def test_the_client_uploads_from_the_outputs_alone_and_clears_what_it_made(self, running: Path) -> None:
+    def test_client_uploads_and_clears_with_the_outputs_file(self, running: Path) -> None:
         uploaded = run("client", "upload", "--outputs", running, "local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         pictures = re.findall(r"http://\S+\.webp", uploaded.stdout)
@@ -131,14 +131,14 @@ class TestWhileUp:
         again = run("client", "clear", "--outputs", running)
         assert again.stdout.startswith("0 object versions of ")
 
-    def test_a_wrong_password_is_a_sentence(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wrong_password_is_an_error_message(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AVATARS_USERNAME", json.loads(running.read_text())["users"][0]["username"])
         monkeypatch.setenv("AVATARS_PASSWORD", "wrong")
         refused = run("client", "upload", "--outputs", running, "local/photo.jpg")
         assert refused.returncode == 1
         assert refused.stderr.startswith("error: grace@example.com cannot sign in: ")
 
-    def test_nothing_listens_beyond_this_machine(self, running: Path) -> None:
+    def test_all_ports_listen_only_on_localhost(self, running: Path) -> None:
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.read_text())}
         assert len(ports) == 4
         sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
@@ -171,7 +171,7 @@ class TestMake:
         yield tmp_path
         (ROOT / ".build" / "outputs" / "tried.json").unlink(missing_ok=True)
 
-    def test_a_photo_goes_through_a_deployed_stack_and_is_cleared(self, pulumi: Path) -> None:
+    def test_upload_and_clear_use_the_stack_outputs(self, pulumi: Path) -> None:
         uploaded = self.make(pulumi, "upload", "PHOTO=local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         assert uploaded.stdout.startswith("photo.jpg: form ")
@@ -179,18 +179,18 @@ class TestMake:
         assert (cleared.returncode, cleared.stderr) == (0, "")
         assert " object versions of " in cleared.stdout
 
-    def test_without_a_photo_it_says_how_to_name_one(self, pulumi: Path) -> None:
+    def test_upload_without_photo_shows_usage(self, pulumi: Path) -> None:
         refused = self.make(pulumi, "upload")
         assert refused.returncode == 2
         assert "make upload STACK=tried PHOTO=me.jpg" in refused.stderr
 
-    def test_without_the_pulumi_cli_it_says_so(self, tmp_path: Path) -> None:
+    def test_upload_without_pulumi_cli_is_an_error(self, tmp_path: Path) -> None:
         refused = self.make(tmp_path, "upload", "PHOTO=local/photo.jpg")
         assert refused.returncode == 2
         assert "this needs the Pulumi CLI" in refused.stderr
 
 
-def test_outputs_that_are_not_a_stacks_are_a_sentence(tmp_path: Path) -> None:
+def test_client_with_invalid_outputs_is_an_error_message(tmp_path: Path) -> None:
     for content, sentence in (("{", "is not JSON"), ('{"users": [{"username": "a", "password": "b"}]}', "apiUrl")):
         outputs = tmp_path / "outputs.json"
         outputs.write_text(content)
@@ -198,7 +198,7 @@ def test_outputs_that_are_not_a_stacks_are_a_sentence(tmp_path: Path) -> None:
         assert (refused.returncode, sentence in refused.stderr) == (1, True), refused.stderr
 
 
-def test_a_client_without_a_user_and_nobody_to_ask_says_what_to_set(tmp_path: Path) -> None:
+def test_client_without_user_and_terminal_names_the_variables(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs.json"
     outputs.write_text('{"apiUrl": "http://127.0.0.1:1"}')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AVATARS_")}

@@ -64,7 +64,7 @@ def wait_for_status(session: Session, stack: LocalStack, upload_id: str, wanted:
 
 class TestFormats:
     @pytest.mark.parametrize("image_format", FORMATS)
-    def test_a_picture_of_every_accepted_format_reaches_the_cdn(
+    def test_picture_of_each_format_is_published_to_the_cdn(
         self, stack: LocalStack, session: Session, image_format: str
     ) -> None:
         data = encoded(image_format)
@@ -89,7 +89,7 @@ class TestFormats:
         assert api(session, stack, "GET", "/avatars/me").json() == manifest
         assert requests.get(f"{stack.cdn_url}/avatars/{session.subject}.json", timeout=5).json() == manifest
 
-    def test_a_sideways_phone_photo_comes_out_upright(self, session: Session) -> None:
+    def test_photo_with_exif_orientation_is_published_upright(self, session: Session) -> None:
         with Image.open(PHOTO) as photo:
             assert photo.getexif()[0x0112] == 6, "the photo is stored sideways"
             upright = ImageOps.fit(ImageOps.exif_transpose(photo).convert("RGB"), (16, 16))
@@ -98,7 +98,7 @@ class TestFormats:
         shown = Image.open(io.BytesIO(requests.get(manifest["url"], timeout=5).content)).convert("RGB").resize((16, 16))
         assert difference(shown, upright) < 5 < difference(shown, sideways)
 
-    def test_no_picture_on_the_cdn_says_where_it_was_taken(self, session: Session) -> None:
+    def test_published_pictures_have_no_exif_metadata(self, session: Session) -> None:
         with Image.open(PHOTO) as photo:
             assert photo.getexif().get_ifd(0x8825), "the photo has a position"
         manifest = session.upload(PHOTO.read_bytes(), "image/jpeg").avatar
@@ -108,7 +108,7 @@ class TestFormats:
             assert b"Exif" not in content
             assert b"EXIF" not in content
 
-    def test_a_picture_without_the_name_of_its_type_is_asked_for_by_extension(
+    def test_form_for_an_extension_has_its_content_type(
         self, stack: LocalStack, session: Session
     ) -> None:
         form = api(session, stack, "POST", "/avatars/key_upload", {"extension": "JPG"}).json()
@@ -123,7 +123,7 @@ def difference(first: Image.Image, second: Image.Image) -> float:
 
 
 class TestCrop:
-    def test_the_square_is_the_chosen_one(self, stack: LocalStack, session: Session) -> None:
+    def test_avatar_has_the_signed_crop(self, stack: LocalStack, session: Session) -> None:
         picture = Image.new("RGB", (400, 200), "blue")
         picture.paste("red", (300, 0, 400, 100))
         buffer = io.BytesIO()
@@ -135,12 +135,12 @@ class TestCrop:
             assert square.size == (100, 100)
             assert square.getpixel((50, 50)) == pytest.approx((255, 0, 0), abs=12)
 
-    def test_another_than_the_signed_one_is_refused(self, stack: LocalStack, session: Session) -> None:
+    def test_crop_other_than_the_signed_one_is_rejected(self, stack: LocalStack, session: Session) -> None:
         form = form_for(session, stack, crop={"x": 0, "y": 0, "size": 1})
         answer = post(form, b"x", **{"x-amz-meta-crop": "0.000000,0.000000,0.500000"})
         assert (answer.status_code, "Policy Condition failed" in answer.text) == (403, True)
 
-    def test_one_that_was_not_signed_is_refused(self, stack: LocalStack, session: Session) -> None:
+    def test_crop_without_signature_is_rejected(self, stack: LocalStack, session: Session) -> None:
         answer = post(form_for(session, stack), b"x", **{"x-amz-meta-crop": "0.000000,0.000000,0.500000"})
         assert (answer.status_code, "Extra input fields: x-amz-meta-crop" in answer.text) == (403, True)
 
@@ -152,7 +152,7 @@ class TestUploadsThatAreRefused:
         )
         return listing["KeyCount"] > 0
 
-    def test_more_bytes_than_allowed(self, stack: LocalStack, session: Session) -> None:
+    def test_file_over_max_bytes_is_rejected(self, stack: LocalStack, session: Session) -> None:
         form = form_for(session, stack)
         answer = post(form, b"x" * (form["max_bytes"] + 1))
         assert (answer.status_code, "EntityTooLarge" in answer.text) == (400, True)
@@ -166,14 +166,14 @@ class TestUploadsThatAreRefused:
             ({"policy": "eyJjb25kaXRpb25zIjogW119"}, "SignatureDoesNotMatch"),
         ],
     )
-    def test_another_type_another_key_or_a_changed_policy(
+    def test_changed_content_type_key_or_policy_is_rejected(
         self, stack: LocalStack, session: Session, changed: dict[str, str], error: str
     ) -> None:
         answer = post(form_for(session, stack), b"x", **changed)
         assert (answer.status_code, error in answer.text) == (403, True)
         assert not self.is_stored(stack, session)
 
-    def test_five_minutes_after_the_form_was_given(
+    def test_form_is_rejected_after_five_minutes(
         self, stack: LocalStack, session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         form = form_for(session, stack)
@@ -187,19 +187,19 @@ class TestUploadsThatAreRefused:
         monkeypatch.undo()
         assert not self.is_stored(stack, session)
 
-    def test_before_a_form_is_given_for_what_would_be_refused(self, stack: LocalStack, session: Session) -> None:
+    def test_form_for_invalid_size_or_type_is_not_issued(self, stack: LocalStack, session: Session) -> None:
         too_large = api(session, stack, "POST", "/avatars/key_upload", {"content_type": "image/png", "size": 10**9})
         assert (too_large.status_code, too_large.json()["error"]["code"]) == (413, "size_too_large")
         svg = api(session, stack, "POST", "/avatars/key_upload", {"content_type": "image/svg+xml"})
         assert (svg.status_code, svg.json()["error"]["code"]) == (415, "unsupported_type")
 
-    def test_an_extension_cannot_name_another_users_key(self, stack: LocalStack, session: Session) -> None:
+    def test_extension_with_a_path_is_rejected(self, stack: LocalStack, session: Session) -> None:
         answer = api(session, stack, "POST", "/avatars/key_upload", {"extension": "x/victim.jpg"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_type")
 
 
 class TestPicturesThatAreRejected:
-    def test_the_reason_reaches_the_user_and_the_webhook_and_nothing_is_published(
+    def test_rejection_reason_is_in_status_and_webhook(
         self, stack: LocalStack, session: Session
     ) -> None:
         form = form_for(session, stack)
@@ -212,7 +212,7 @@ class TestPicturesThatAreRejected:
         )  # fmt: skip
         assert api(session, stack, "GET", "/avatars/me").status_code == 404
 
-    def test_a_rejected_picture_leaves_the_avatar_as_it_was(
+    def test_rejected_picture_does_not_change_the_avatar(
         self, stack: LocalStack, session: Session, photo: bytes
     ) -> None:
         before = session.upload(photo, "image/jpeg").avatar
@@ -222,22 +222,22 @@ class TestPicturesThatAreRejected:
 
 
 class TestStatus:
-    def test_an_upload_is_pending_until_its_picture_arrives(self, stack: LocalStack, session: Session) -> None:
+    def test_status_before_the_upload_is_pending(self, stack: LocalStack, session: Session) -> None:
         form = form_for(session, stack)
         assert status_of(session, stack, form["upload_id"]) == {"upload_id": form["upload_id"], "status": "pending"}
 
-    def test_another_users_upload_is_unknown(self, stack: LocalStack, session: Session) -> None:
+    def test_status_of_another_users_upload_returns_404(self, stack: LocalStack, session: Session) -> None:
         form = form_for(session, stack)
         stranger = sign_in(stack)
         assert api(stranger, stack, "GET", f"/avatars/uploads/{form['upload_id']}").status_code == 404
 
     @pytest.mark.parametrize("upload_id", ["x", "01HZZZZZZZZZZZZZZZZZZZZZZZ", "..%2F..%2Fetc"])
-    def test_a_made_up_upload_is_unknown(self, stack: LocalStack, session: Session, upload_id: str) -> None:
+    def test_status_of_unknown_upload_returns_404(self, stack: LocalStack, session: Session, upload_id: str) -> None:
         assert api(session, stack, "GET", f"/avatars/uploads/{upload_id}").status_code == 404
 
 
 class TestOrder:
-    def test_two_uploads_finishing_in_the_wrong_order_leave_the_newer(
+    def test_older_upload_processed_last_does_not_replace_newer(
         self, stack: LocalStack, session: Session
     ) -> None:
         older, newer = form_for(session, stack), form_for(session, stack)
@@ -254,7 +254,7 @@ class TestOrder:
         assert status_of(session, stack, older["upload_id"])["avatar"] == ready["avatar"]
         assert stored(stack, f"avatars/{session.subject}.jpg") == stable
 
-    def test_the_same_event_twice_changes_nothing(self, stack: LocalStack, session: Session, photo: bytes) -> None:
+    def test_duplicate_event_changes_nothing(self, stack: LocalStack, session: Session, photo: bytes) -> None:
         upload = session.upload(photo, "image/jpeg")
         stack.receiver.wait_for(upload.upload_id, 10)
         before = versions(stack, session.subject)
@@ -266,7 +266,7 @@ class TestOrder:
 
 
 class TestPoison:
-    def test_a_message_that_never_succeeds_ends_in_the_dead_letter_queue_and_stops_nobody(
+    def test_failing_message_goes_to_dead_letter_queue_and_blocks_nothing(
         self, stack: LocalStack, session: Session, photo: bytes
     ) -> None:
         sqs = stack.aws.client("sqs")

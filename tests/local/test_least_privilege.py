@@ -110,7 +110,7 @@ def breaks(run: Callable[[], None]) -> bool:
     return False
 
 
-def test_no_right_is_granted_that_is_not_used(fragile: LocalStack) -> None:
+def test_every_granted_permission_is_used(fragile: LocalStack) -> None:
     unused = [
         (function.name, action, resource)
         for function in fragile.functions.by_arn.values()
@@ -125,7 +125,7 @@ def test_no_right_is_granted_that_is_not_used(fragile: LocalStack) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_without_any_one_action_the_run_breaks(fragile: LocalStack, photo: bytes) -> None:
+def test_removing_any_action_breaks_the_stack(fragile: LocalStack, photo: bytes) -> None:
     survived: list[tuple[str, str]] = []
     for function in fragile.functions.by_arn.values():
         granted = function.role.statements
@@ -135,7 +135,7 @@ def test_without_any_one_action_the_run_breaks(fragile: LocalStack, photo: bytes
                 continue  # looked at when the function is deployed: the next test
             left = dataclasses.replace(statement, actions=tuple(a for a in statement.actions if a != action))
             function.role.statements = [left if s is statement else s for s in granted]
-            function.close()  # what a running function has read already it would not ask for again
+            function.stop_sandboxes()  # what a running function has read already it would not ask for again
             if not breaks(lambda: use_everything(fragile, photo)):
                 survived.append((function.name, action))
             function.role.statements = granted
@@ -144,7 +144,7 @@ def test_without_any_one_action_the_run_breaks(fragile: LocalStack, photo: bytes
 
 
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents", "s3:PutObject"])
-def test_without_an_action_in_the_program_the_local_run_breaks(
+def test_removing_an_action_from_the_program_breaks_the_stack(
     config: dict[str, str], photo: bytes, action: str
 ) -> None:
     def mutate_resource(resource: Resource) -> Resource:
@@ -163,7 +163,7 @@ def test_without_an_action_in_the_program_the_local_run_breaks(
     assert breaks(run)
 
 
-def test_without_a_variable_in_the_program_the_local_run_breaks(config: dict[str, str], photo: bytes) -> None:
+def test_removing_a_variable_from_the_program_breaks_the_stack(config: dict[str, str], photo: bytes) -> None:
     def mutate_resource(resource: Resource) -> Resource:
         if resource.name != "avatars-api-presign-upload":
             return resource
@@ -178,7 +178,7 @@ def test_without_a_variable_in_the_program_the_local_run_breaks(config: dict[str
     assert breaks(run)
 
 
-def test_a_function_without_any_one_of_its_variables_does_not_start(fragile: LocalStack) -> None:
+def test_function_without_any_one_variable_does_not_start(fragile: LocalStack) -> None:
     started: list[tuple[str, str]] = []
     for resource in fragile.graph.of_type("aws:lambda/function:Function"):
         function = fragile.functions.by_arn[resource.outputs["arn"]]

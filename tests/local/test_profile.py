@@ -27,7 +27,7 @@ def put(stack: LocalStack, session: Session, **profile: Any) -> requests.Respons
     return call(stack, "PUT", "/profile", session, profile)
 
 
-def test_a_user_seen_for_the_first_time_has_a_profile_with_the_name_they_signed_up_with(stack: LocalStack) -> None:
+def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) -> None:
     session = sign_in(stack, name="Zoë O'Neil-Smith")
     answer = call(stack, "GET", "/profile", session)
     assert answer.status_code == 200
@@ -41,13 +41,13 @@ def test_a_user_seen_for_the_first_time_has_a_profile_with_the_name_they_signed_
     assert call(stack, "GET", "/profile", session).json() == answer.json()
 
 
-def test_two_users_of_one_name_have_handles_of_their_own(stack: LocalStack) -> None:
+def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None:
     first, second = (call(stack, "GET", "/profile", sign_in(stack, name="Sam Same")).json()["handle"] for _ in range(2))
     assert first == "sam_same"
     assert second.startswith("sam_same_")
 
 
-def test_everybody_sees_what_a_user_saved(stack: LocalStack, session: Session) -> None:
+def test_saved_profile_is_public(stack: LocalStack, session: Session) -> None:
     saved = put(stack, session, display_name="  Grace Hopper ", bio="Rear admiral.\nCompilers.", handle="grace_h")
     assert saved.status_code == 200
     assert saved.json()["display_name"] == "Grace Hopper"
@@ -55,19 +55,19 @@ def test_everybody_sees_what_a_user_saved(stack: LocalStack, session: Session) -
     assert (seen.status_code, seen.json()) == (200, saved.json())
 
 
-def test_a_handle_nobody_has_is_not_found(stack: LocalStack) -> None:
+def test_unknown_handle_returns_404(stack: LocalStack) -> None:
     for handle in ("nobody_here", "No-Handle", "x"):
         answer = call(stack, "GET", f"/profiles/{handle}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
 
 
-def test_every_wrong_field_is_named(stack: LocalStack, session: Session) -> None:
+def test_invalid_profile_lists_every_invalid_field(stack: LocalStack, session: Session) -> None:
     answer = put(stack, session, display_name=" ", bio="x" * 501, handle="No!")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_profile")
     assert sorted(answer.json()["error"]["fields"]) == ["bio", "display_name", "handle"]
 
 
-def test_a_taken_handle_stays_with_its_owner(stack: LocalStack, session: Session) -> None:
+def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     owner = sign_in(stack)
     assert put(stack, owner, display_name="Owner", handle="owned").status_code == 200
     answer = put(stack, session, display_name="Thief", handle="owned")
@@ -75,7 +75,7 @@ def test_a_taken_handle_stays_with_its_owner(stack: LocalStack, session: Session
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
-def test_saving_changes_the_callers_row_whatever_the_body_names(stack: LocalStack, session: Session) -> None:
+def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: LocalStack, session: Session) -> None:
     victim = sign_in(stack)
     before = put(stack, victim, display_name="Victim", bio="mine").json()
     answer = put(stack, session, display_name="Mallory", subject=victim.subject)
@@ -84,12 +84,12 @@ def test_saving_changes_the_callers_row_whatever_the_body_names(stack: LocalStac
     assert call(stack, "GET", "/profile", victim).json() == before
 
 
-def test_only_the_public_profile_answers_without_a_token(stack: LocalStack) -> None:
+def test_own_profile_without_token_returns_401(stack: LocalStack) -> None:
     assert call(stack, "GET", "/profile").status_code == 401
     assert call(stack, "PUT", "/profile", body={"display_name": "Nobody"}).status_code == 401
 
 
-def test_a_profile_has_the_pictures_of_the_users_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
+def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
     manifest = session.upload(photo, "image/jpeg").avatar
     profile = put(stack, session, display_name="With a face", handle="face").json()
     assert profile["avatar"] == {name: manifest[name] for name in ("url", "updated_at", "images")}
@@ -97,7 +97,7 @@ def test_a_profile_has_the_pictures_of_the_users_avatar(stack: LocalStack, sessi
 
 
 @pytest.mark.parametrize("path", ["/profiles/grace", "/profile"])
-def test_a_foreign_page_may_not_read_a_profile(stack: LocalStack, session: Session, path: str) -> None:
+def test_profile_for_other_origin_has_no_cors_headers(stack: LocalStack, session: Session, path: str) -> None:
     headers = {"Authorization": f"Bearer {session.access_token}"}
     foreign = requests.get(stack.api_url + path, headers={**headers, "Origin": ORIGIN}, timeout=30)
     own = requests.get(stack.api_url + path, headers={**headers, "Origin": stack.cdn_url}, timeout=30)
@@ -105,7 +105,7 @@ def test_a_foreign_page_may_not_read_a_profile(stack: LocalStack, session: Sessi
     assert own.headers["Access-Control-Allow-Origin"] == stack.cdn_url
 
 
-def test_the_deployment_made_the_tables_in_a_schema_of_their_own(stack: LocalStack) -> None:
+def test_deployment_creates_tables_in_the_avatars_schema(stack: LocalStack) -> None:
     with psycopg.connect(stack.database.url) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_|information_schema' ORDER BY 1, 2"
@@ -113,7 +113,7 @@ def test_the_deployment_made_the_tables_in_a_schema_of_their_own(stack: LocalSta
     assert tables == [("avatars", "alembic_version"), ("avatars", "users")]
 
 
-def test_the_newest_migration_can_be_taken_back_and_applied_again_with_profiles_kept(
+def test_downgrade_and_upgrade_keep_profiles(
     stack: LocalStack, session: Session
 ) -> None:
     before = put(stack, session, display_name="Kept", bio="lost with its column").json()
@@ -125,7 +125,7 @@ def test_the_newest_migration_can_be_taken_back_and_applied_again_with_profiles_
     assert call(stack, "GET", "/profile", session).json() == {**before, "bio": ""}
 
 
-def test_no_log_and_no_environment_holds_the_databases_password(stack: LocalStack, session: Session) -> None:
+def test_logs_and_environments_do_not_contain_database_password(stack: LocalStack, session: Session) -> None:
     password = stack.database.url.split(":")[2].split("@")[0]
     call(stack, "GET", "/profile", session)
     for function in stack.functions.by_arn.values():

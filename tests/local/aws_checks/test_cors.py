@@ -22,7 +22,7 @@ def preflight(url: str, origin: str, method: str, headers: str) -> requests.Resp
     return requests.options(url, headers={"Origin": origin, **wanted}, timeout=5)
 
 
-def test_an_allowed_origin_may_call_the_api_with_a_token(stack: LocalStack, session: Session, origin: str) -> None:
+def test_api_call_from_allowed_origin_succeeds(stack: LocalStack, session: Session, origin: str) -> None:
     url = f"{stack.api_url}/avatars/key_upload"
     answer = preflight(url, origin, "POST", "authorization,content-type")
     assert answer.status_code == 204
@@ -34,19 +34,19 @@ def test_an_allowed_origin_may_call_the_api_with_a_token(stack: LocalStack, sess
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
 
 
-def test_a_foreign_origin_may_not_call_the_api(stack: LocalStack, session: Session) -> None:
+def test_api_call_from_other_origin_gets_no_cors_headers(stack: LocalStack, session: Session) -> None:
     url = f"{stack.api_url}/avatars/me"
     assert "Access-Control-Allow-Origin" not in preflight(url, FOREIGN, "GET", "authorization").headers
     headers = {"Origin": FOREIGN, "Authorization": f"Bearer {session.access_token}"}
     assert "Access-Control-Allow-Origin" not in requests.get(url, headers=headers, timeout=10).headers
 
 
-def test_an_error_can_be_read_by_an_allowed_origin(stack: LocalStack, origin: str) -> None:
+def test_api_error_for_allowed_origin_has_cors_headers(stack: LocalStack, origin: str) -> None:
     answer = requests.get(f"{stack.api_url}/avatars/me", headers={"Origin": origin}, timeout=5)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (401, origin)
 
 
-def test_an_allowed_origin_may_post_to_the_uploads_bucket_and_a_foreign_one_may_not(
+def test_uploads_bucket_preflight_allows_only_post_from_allowed_origin(
     stack: LocalStack, origin: str
 ) -> None:
     url = f"{stack.aws_url}/{stack.exports['uploadsBucket']}"

@@ -34,10 +34,10 @@ class FakeFunction:
     def invoke(self, event: Any) -> InvocationResult:
         self.events.append(event)
         try:
-            return InvocationResult(self.answer(event), None, cold=False, seconds=0)
+            return InvocationResult(self.answer(event), None, is_cold_start=False)
         except ZeroDivisionError as error:
             return InvocationResult(
-                None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, cold=False, seconds=0
+                None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, is_cold_start=False
             )
 
 
@@ -120,7 +120,7 @@ def bearer(client: Client, token: str) -> TestResponse:
     return client.get("/me", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_a_function_gets_payload_2_0(front: Front) -> None:
+def test_function_receives_payload_format_2_0(front: Front) -> None:
     function = front.route("POST /things/{thing}", ok)
     client = front.client()
     assert client.post("/things/a%20b?x=1", json={"n": 1}, headers={"X-Odd": "Yes"}).text == "fine"
@@ -137,44 +137,44 @@ def test_a_function_gets_payload_2_0(front: Front) -> None:
     assert "authorizer" not in event["requestContext"]
 
 
-def test_a_body_that_is_no_text_comes_as_base64(front: Front) -> None:
+def test_binary_body_is_base64_encoded(front: Front) -> None:
     function = front.route("POST /things", ok)
     front.client().post("/things", data=b"\xff\xd8", content_type="image/jpeg")
     assert (function.events[0]["body"], function.events[0]["isBase64Encoded"]) == ("/9g=", True)
 
 
-def test_what_is_no_response_becomes_the_body_of_one(front: Front) -> None:
+def test_result_without_status_code_becomes_response_body(front: Front) -> None:
     front.route("GET /things", lambda _event: {"plain": True})
     answer = front.client().get("/things")
     assert (answer.status_code, answer.json) == (200, {"plain": True})
 
 
-def test_a_route_without_a_parameter_is_preferred(front: Front) -> None:
+def test_route_without_path_variable_takes_precedence(front: Front) -> None:
     general, special = front.route("GET /{any}", ok), front.route("GET /special", ok)
     front.client().get("/special")
     assert (len(general.events), len(special.events)) == (0, 1)
 
 
-def test_a_function_that_fails_is_a_500_that_tells_nothing(front: Front) -> None:
+def test_failed_function_returns_500_without_details(front: Front) -> None:
     front.route("GET /things", fail)
     answer = front.client().get("/things")
     assert (answer.status_code, answer.json) == (500, {"message": "Internal Server Error"})
 
 
-def test_requests_over_the_rate_are_answered_429(front: Front) -> None:
+def test_request_over_the_rate_limit_returns_429(front: Front) -> None:
     front.stage = {"defaultRouteSettings": {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 2}}
     front.route("GET /things", ok)
     client = front.client()
     assert [client.get("/things").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_body_over_ten_megabytes_is_refused(front: Front) -> None:
+def test_body_over_10_mib_returns_413(front: Front) -> None:
     function = front.route("POST /things", ok)
     assert front.client().post("/things", data=b"x" * (10 * 2**20 + 1)).status_code == 413
     assert function.events == []
 
 
-def test_an_authorizers_context_reaches_the_function(front: Front) -> None:
+def test_authorizer_context_is_passed_to_the_function(front: Front) -> None:
     authorize = front.authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
     function = front.route("GET /me", ok, authorizer=True)
     assert bearer(front.client(), "t").status_code == 200
@@ -183,7 +183,7 @@ def test_an_authorizers_context_reaches_the_function(front: Front) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "asked"), [(60, 2), (0, 3)])
-def test_an_authorizers_answer_is_kept_for_its_token_and_its_time(front: Front, ttl: int, asked: int) -> None:
+def test_authorizer_result_is_cached_per_token_for_its_ttl(front: Front, ttl: int, asked: int) -> None:
     authorize = front.authorizer(lambda _event: {"isAuthorized": True}, ttl=ttl)
     front.route("GET /me", ok, authorizer=True)
     client = front.client()
@@ -192,7 +192,7 @@ def test_an_authorizers_answer_is_kept_for_its_token_and_its_time(front: Front, 
     assert len(authorize.events) == asked
 
 
-def test_an_authorizer_that_fails_is_a_500_and_one_that_refuses_a_403(front: Front) -> None:
+def test_failed_authorizer_returns_500_and_denial_returns_403(front: Front) -> None:
     front.authorizer(lambda event: {"isAuthorized": bool(1 / (event["identitySource"][0] != "Bearer broken")) and None})
     function = front.route("GET /me", ok, authorizer=True)
     client = front.client()
@@ -201,20 +201,20 @@ def test_an_authorizer_that_fails_is_a_500_and_one_that_refuses_a_403(front: Fro
 
 
 @pytest.mark.parametrize("source", ["/*/POST/me", "/other/*"])
-def test_a_route_that_may_not_invoke_its_function_is_refused(front: Front, source: str) -> None:
+def test_route_without_invoke_permission_raises(front: Front, source: str) -> None:
     front.route("GET /me", ok, source=source)
     with pytest.raises(ProgramError, match="route GET /me may not invoke f0"):
         front.client()
 
 
-def test_an_authorizer_that_may_not_be_invoked_is_refused(front: Front) -> None:
+def test_authorizer_without_invoke_permission_raises(front: Front) -> None:
     front.authorizer(ok, source=None)
     front.route("GET /me", ok, authorizer=True)
     with pytest.raises(ProgramError, match="authorizer auth may not invoke authorize"):
         front.client()
 
 
-def test_the_access_log_is_written_in_the_stages_format(front: Front) -> None:
+def test_access_log_has_the_format_of_the_stage(front: Front) -> None:
     front.stage = {
         "accessLogSettings": {"format": "$context.routeKey $context.status $context.authorizer.sub $context.x"}
     }

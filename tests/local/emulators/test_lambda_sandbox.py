@@ -55,7 +55,7 @@ def error_of(sandbox: Sandbox, event: Any = None) -> tuple[str, str]:
     return answer.error["errorType"], answer.error["errorMessage"]
 
 
-def test_a_handler_gets_the_event_and_the_context_and_gives_its_answer(start: Start) -> None:
+def test_handler_receives_event_and_context_and_returns_payload(start: Start) -> None:
     sandbox = start(
         "def handle(event, context):\n"
         "    return [event, context.invoked_function_arn, context.get_remaining_time_in_millis() > 9000]"
@@ -63,10 +63,10 @@ def test_a_handler_gets_the_event_and_the_context_and_gives_its_answer(start: St
     first, second = sandbox.invoke({"a": 1}), sandbox.invoke({"a": 2})
     assert first.payload == [{"a": 1}, "arn:aws:lambda:eu-west-1:123456789012:function:tried", True]
     assert second.payload[0] == {"a": 2}
-    assert (first.cold, second.cold) == (True, False)
+    assert (first.is_cold_start, second.is_cold_start) == (True, False)
 
 
-def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handler_sees_only_the_configured_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OF_THIS_MACHINE", "secret")
     source = "import os\ndef handle(event, context):\n    return dict(os.environ)"
     variables = start(source, GIVEN="x").invoke({}).payload
@@ -76,12 +76,12 @@ def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypat
 
 
 @pytest.mark.parametrize("module", ["PIL", "psycopg", "jwt", "boto3", "local", "functions"])
-def test_it_cannot_import_what_its_package_and_layers_lack(start: Start, module: str) -> None:
+def test_import_of_module_outside_package_and_layers_fails(start: Start, module: str) -> None:
     error, message = error_of(start(f"import {module}\ndef handle(event, context):\n    return 1"))
     assert (error, module in message) == ("Runtime.ImportModuleError", True)
 
 
-def test_an_exception_is_an_error_and_the_next_invocation_is_served(start: Start) -> None:
+def test_exception_is_reported_and_the_next_invocation_succeeds(start: Start) -> None:
     sandbox = start(
         "def handle(event, context):\n    if event == 'bad':\n        raise ValueError('no good')\n    return event"
     )
@@ -90,25 +90,25 @@ def test_an_exception_is_an_error_and_the_next_invocation_is_served(start: Start
     assert not sandbox.is_terminated
 
 
-def test_a_process_that_exits_is_an_error(start: Start) -> None:
+def test_exited_process_is_reported_as_error(start: Start) -> None:
     sandbox = start("import os\ndef handle(event, context):\n    os._exit(3)")
     assert error_of(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
     assert sandbox.is_terminated
 
 
-def test_a_handler_that_hangs_is_ended_after_its_timeout(start: Start) -> None:
+def test_handler_is_terminated_after_its_timeout(start: Start) -> None:
     sandbox = start("import time\ndef handle(event, context):\n    time.sleep(60)", timeout=0.5)
     assert error_of(sandbox) == ("Sandbox.Timedout", "the function ran longer than 0.5 s")
     assert sandbox.is_terminated
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="resident memory is read from procfs")  # noqa: PTH110
-def test_a_handler_that_takes_too_much_memory_is_ended(start: Start) -> None:
+def test_handler_over_its_memory_limit_is_terminated(start: Start) -> None:
     source = "import time\ndef handle(event, context):\n    hoard = b'x' * 200_000_000\n    time.sleep(30)"
     assert error_of(start(source, memory=128)) == ("Runtime.OutOfMemory", "the function used more than 128 MiB")
 
 
-def test_what_it_logs_is_in_its_log_as_json(start: Start, tmp_path: Path) -> None:
+def test_handler_log_is_written_as_json(start: Start, tmp_path: Path) -> None:
     source = "import logging\ndef handle(event, context):\n    logging.getLogger().warning('seen', extra={'key': 'k'})"
     start(source).invoke({})
     assert '"message": "seen"' in (tmp_path / "log").read_text()

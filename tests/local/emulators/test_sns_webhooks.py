@@ -103,13 +103,13 @@ def add(graph: Graph, type_: str, inputs: dict[str, Any], outputs: dict[str, Any
     return resource
 
 
-def test_a_confirmed_endpoint_gets_what_is_published(topic: Topic) -> None:
+def test_confirmed_endpoint_receives_published_message(topic: Topic) -> None:
     topic.publish("1")
     assert topic.endpoint.receiver.wait_for("1", 10) == {"upload_id": "1"}
     assert topic.endpoint.seen == ["SubscriptionConfirmation", "Notification"]
 
 
-def test_an_endpoint_that_fails_is_tried_again(topic: Topic) -> None:
+def test_delivery_is_retried_after_500_and_429(topic: Topic) -> None:
     topic.endpoint.answers = [500, 429]
     topic.publish("1")
     assert topic.endpoint.receiver.wait_for("1", 10) == {"upload_id": "1"}
@@ -117,7 +117,7 @@ def test_an_endpoint_that_fails_is_tried_again(topic: Topic) -> None:
 
 
 @pytest.mark.parametrize(("answers", "tries"), [([500] * 3, 3), ([403], 1)])
-def test_what_an_endpoint_does_not_take_waits_in_the_queue(topic: Topic, answers: list[int], tries: int) -> None:
+def test_undelivered_message_goes_to_the_dead_letter_queue(topic: Topic, answers: list[int], tries: int) -> None:
     topic.endpoint.answers = answers
     topic.publish("lost")
     arrived: list[Any] = []
@@ -127,13 +127,13 @@ def test_what_an_endpoint_does_not_take_waits_in_the_queue(topic: Topic, answers
     assert topic.endpoint.receiver.events == []
 
 
-def test_a_queue_that_sns_may_not_send_to_is_refused() -> None:
+def test_dead_letter_queue_without_send_permission_raises() -> None:
     foreign = {"Condition": {"ArnEquals": {"aws:SourceArn": f"arn:aws:sns:eu-west-1:{ACCOUNT_ID}:foreign"}}}
     with pytest.raises(ProgramError, match="SNS may not send"):
         next(subscribed(lambda statement: statement | foreign))
 
 
-def test_waits_follow_the_phases_of_the_policy() -> None:
+def test_retry_delays_follow_the_phases_of_the_policy() -> None:
     policy = {
         "numRetries": 8,
         "numNoDelayRetries": 1,
