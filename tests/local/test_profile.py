@@ -1,4 +1,4 @@
-"""Profiles end to end: the API, the functions, and the tables the deployment made."""
+"""Profiles end to end: API, functions and database tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from client.session import Session
 from local.stack import LocalStack
 from tests.local.conftest import sign_in
 
-ORIGIN = "https://evil.example"
+OTHER_ORIGIN = "https://evil.example"
 
 
 def call(
@@ -23,22 +23,22 @@ def call(
     return requests.request(method, stack.api_url + path, json=body, headers=headers, timeout=30)
 
 
-def put(stack: LocalStack, session: Session, **profile: Any) -> requests.Response:
+def put_profile(stack: LocalStack, session: Session, **profile: Any) -> requests.Response:
     return call(stack, "PUT", "/profile", session, profile)
 
 
 def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) -> None:
     session = sign_in(stack, name="Zoë O'Neil-Smith")
-    answer = call(stack, "GET", "/profile", session)
-    assert answer.status_code == 200
-    assert answer.json() == {
+    response = call(stack, "GET", "/profile", session)
+    assert response.status_code == 200
+    assert response.json() == {
         "subject": session.subject,
         "handle": "zoe_o_neil_smith",
         "display_name": "Zoë O'Neil-Smith",
         "bio": "",
         "avatar": None,
     }
-    assert call(stack, "GET", "/profile", session).json() == answer.json()
+    assert call(stack, "GET", "/profile", session).json() == response.json()
 
 
 def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None:
@@ -48,7 +48,9 @@ def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None
 
 
 def test_saved_profile_is_public(stack: LocalStack, session: Session) -> None:
-    saved = put(stack, session, display_name="  Grace Hopper ", bio="Rear admiral.\nCompilers.", handle="grace_h")
+    saved = put_profile(
+        stack, session, display_name="  Grace Hopper ", bio="Rear admiral.\nCompilers.", handle="grace_h"
+    )
     assert saved.status_code == 200
     assert saved.json()["display_name"] == "Grace Hopper"
     seen = call(stack, "GET", "/profiles/grace_h")
@@ -57,30 +59,30 @@ def test_saved_profile_is_public(stack: LocalStack, session: Session) -> None:
 
 def test_unknown_handle_returns_404(stack: LocalStack) -> None:
     for handle in ("nobody_here", "No-Handle", "x"):
-        answer = call(stack, "GET", f"/profiles/{handle}")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+        response = call(stack, "GET", f"/profiles/{handle}")
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
 def test_invalid_profile_lists_every_invalid_field(stack: LocalStack, session: Session) -> None:
-    answer = put(stack, session, display_name=" ", bio="x" * 501, handle="No!")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_profile")
-    assert sorted(answer.json()["error"]["fields"]) == ["bio", "display_name", "handle"]
+    response = put_profile(stack, session, display_name=" ", bio="x" * 501, handle="No!")
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_profile")
+    assert sorted(response.json()["error"]["fields"]) == ["bio", "display_name", "handle"]
 
 
 def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     owner = sign_in(stack)
-    assert put(stack, owner, display_name="Owner", handle="owned").status_code == 200
-    answer = put(stack, session, display_name="Thief", handle="owned")
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["handle"])
+    assert put_profile(stack, owner, display_name="Owner", handle="owned").status_code == 200
+    response = put_profile(stack, session, display_name="Thief", handle="owned")
+    assert (response.status_code, list(response.json()["error"]["fields"])) == (422, ["handle"])
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
 def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: LocalStack, session: Session) -> None:
     victim = sign_in(stack)
-    before = put(stack, victim, display_name="Victim", bio="mine").json()
-    answer = put(stack, session, display_name="Mallory", subject=victim.subject)
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["subject"])
-    assert put(stack, session, display_name="Mallory").json()["subject"] == session.subject
+    before = put_profile(stack, victim, display_name="Victim", bio="mine").json()
+    response = put_profile(stack, session, display_name="Mallory", subject=victim.subject)
+    assert (response.status_code, list(response.json()["error"]["fields"])) == (422, ["subject"])
+    assert put_profile(stack, session, display_name="Mallory").json()["subject"] == session.subject
     assert call(stack, "GET", "/profile", victim).json() == before
 
 
@@ -91,7 +93,7 @@ def test_own_profile_without_token_returns_401(stack: LocalStack) -> None:
 
 def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
     manifest = session.upload(photo, "image/jpeg").avatar
-    profile = put(stack, session, display_name="With a face", handle="face").json()
+    profile = put_profile(stack, session, display_name="With a face", handle="face").json()
     assert profile["avatar"] == {name: manifest[name] for name in ("url", "updated_at", "images")}
     assert call(stack, "GET", "/profiles/face").json()["avatar"] == profile["avatar"]
 
@@ -99,9 +101,9 @@ def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Sessio
 @pytest.mark.parametrize("path", ["/profiles/grace", "/profile"])
 def test_profile_for_other_origin_has_no_cors_headers(stack: LocalStack, session: Session, path: str) -> None:
     headers = {"Authorization": f"Bearer {session.access_token}"}
-    foreign = requests.get(stack.api_url + path, headers={**headers, "Origin": ORIGIN}, timeout=30)
+    other = requests.get(stack.api_url + path, headers={**headers, "Origin": OTHER_ORIGIN}, timeout=30)
     own = requests.get(stack.api_url + path, headers={**headers, "Origin": stack.cdn_url}, timeout=30)
-    assert "Access-Control-Allow-Origin" not in foreign.headers
+    assert "Access-Control-Allow-Origin" not in other.headers
     assert own.headers["Access-Control-Allow-Origin"] == stack.cdn_url
 
 
@@ -113,10 +115,8 @@ def test_deployment_creates_tables_in_the_avatars_schema(stack: LocalStack) -> N
     assert tables == [("avatars", "alembic_version"), ("avatars", "users")]
 
 
-def test_downgrade_and_upgrade_keep_profiles(
-    stack: LocalStack, session: Session
-) -> None:
-    before = put(stack, session, display_name="Kept", bio="lost with its column").json()
+def test_downgrade_and_upgrade_keep_profiles(stack: LocalStack, session: Session) -> None:
+    before = put_profile(stack, session, display_name="Kept", bio="lost with its column").json()
     migrate = stack.functions.find_by_package("migrate_database")
     back = migrate.invoke({"target": "-1"})
     forth = migrate.invoke({"target": "head"})

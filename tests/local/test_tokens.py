@@ -1,4 +1,4 @@
-"""Who gets in: the bearer of a good access token of the stack's own client, and nobody else."""
+"""Authorization of the API: only valid access tokens of the user pool client are accepted."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ROUTES = [
 ]
 
 
-def ask(stack: LocalStack, token: str, scheme: str = "Bearer") -> int:
+def get_status(stack: LocalStack, token: str, scheme: str = "Bearer") -> int:
     headers = {"Authorization": f"{scheme} {token}"}
     return requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code
 
 
-def resigned(token: str, changes: dict[str, Any], key: Any = None) -> str:
-    """A token with changed claims, signed again: with the pool's own key unless another is given."""
+def resign(token: str, changes: dict[str, Any], key: Any = None) -> str:
+    """Returns a token with changed claims, signed with `key` or else with the key of the user pool."""
     claims = jwt.decode(token, options={"verify_signature": False}) | changes
     pool_key = jwt.PyJWK(load_resource("cognitoidp/resources/jwks-private.json"), algorithm="RS256").key
     return jwt.encode(
@@ -39,14 +39,14 @@ def resigned(token: str, changes: dict[str, Any], key: Any = None) -> str:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_request_without_token_returns_401(stack: LocalStack, method: str, path: str) -> None:
-    answer = requests.request(method, stack.api_url + path, timeout=10)
-    assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
+    response = requests.request(method, stack.api_url + path, timeout=10)
+    assert (response.status_code, response.json()) == (401, {"message": "Unauthorized"})
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_request_with_invalid_token_returns_403(stack: LocalStack, method: str, path: str) -> None:
-    answer = requests.request(method, stack.api_url + path, headers={"Authorization": "Bearer a.b.c"}, timeout=10)
-    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+    response = requests.request(method, stack.api_url + path, headers={"Authorization": "Bearer a.b.c"}, timeout=10)
+    assert (response.status_code, response.json()) == (403, {"message": "Forbidden"})
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_unknown_route_returns_404(stack: LocalStack, session: Session, method: 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_access_token_of_the_client_is_accepted(stack: LocalStack, session: Session, scheme: str) -> None:
-    assert ask(stack, session.access_token, scheme) == 404  # let in, and no avatar yet
+    assert get_status(stack, session.access_token, scheme) == 404  # authorized, but there is no avatar yet
 
 
 def test_resigned_unchanged_token_is_accepted(stack: LocalStack, session: Session) -> None:
-    """So that the refusals below are for what they change, and not for how they are made."""
-    assert ask(stack, resigned(session.access_token, {})) == 404
+    """Shows that the rejections below are for the changed claims."""
+    assert get_status(stack, resign(session.access_token, {})) == 404
 
 
 @pytest.mark.parametrize(
@@ -76,22 +76,20 @@ def test_resigned_unchanged_token_is_accepted(stack: LocalStack, session: Sessio
         {"client_id": "another-client"},
         {"token_use": "id"},
     ],
-    ids=["expired", "of another pool", "of another client", "not an access token"],
+    ids=["expired", "other-pool", "other-client", "id-token"],
 )
-def test_token_with_one_wrong_claim_is_rejected(
-    stack: LocalStack, session: Session, changes: dict[str, Any]
-) -> None:
-    assert ask(stack, resigned(session.access_token, changes)) == 403
+def test_token_with_one_wrong_claim_is_rejected(stack: LocalStack, session: Session, changes: dict[str, Any]) -> None:
+    assert get_status(stack, resign(session.access_token, changes)) == 403
 
 
 def test_token_signed_with_another_key_is_rejected(stack: LocalStack, session: Session) -> None:
     forger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    assert ask(stack, resigned(session.access_token, {}, forger)) == 403
+    assert get_status(stack, resign(session.access_token, {}, forger)) == 403
 
 
 def test_token_without_signature_is_rejected(stack: LocalStack, session: Session) -> None:
     claims = jwt.decode(session.access_token, options={"verify_signature": False})
-    assert ask(stack, jwt.encode(claims, "", algorithm="none")) == 403
+    assert get_status(stack, jwt.encode(claims, "", algorithm="none")) == 403
 
 
 def test_id_token_is_rejected(stack: LocalStack) -> None:
@@ -106,20 +104,20 @@ def test_id_token_is_rejected(stack: LocalStack) -> None:
         AuthFlow="USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": "ida@example.com", "PASSWORD": "Ida-password-1"},
     )["AuthenticationResult"]
-    assert ask(stack, tokens["IdToken"]) == 403
-    assert ask(stack, tokens["AccessToken"]) == 404
+    assert get_status(stack, tokens["IdToken"]) == 403
+    assert get_status(stack, tokens["AccessToken"]) == 404
 
 
 def test_token_of_another_client_is_rejected(stack: LocalStack) -> None:
     other = stack.aws.client("cognito-idp").create_user_pool_client(
         UserPoolId=stack.exports["userPoolId"], ClientName="other", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
     )["UserPoolClient"]["ClientId"]
-    assert ask(stack, sign_in(stack, client_id=other).access_token) == 403
+    assert get_status(stack, sign_in(stack, client_id=other).access_token) == 403
 
 
 def test_logs_do_not_contain_tokens_or_credentials(stack: LocalStack, session: Session, photo: bytes) -> None:
     session.upload(photo, "image/jpeg")
-    ask(stack, resigned(session.access_token, {"client_id": "another-client"}))
+    get_status(stack, resign(session.access_token, {"client_id": "another-client"}))
     logs = stack.read_access_log() + "".join(function.read_log() for function in stack.functions.by_arn.values())
     assert session.subject in logs
     signature_of_token = session.access_token.rsplit(".", 1)[1]

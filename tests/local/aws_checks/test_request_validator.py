@@ -1,4 +1,4 @@
-"""What the guard refuses is what AWS refuses: signatures, expiry, POST policies, permissions, CORS."""
+"""The request validator rejects what AWS rejects: signatures, expiration, POST policies, permissions, CORS."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def aws() -> Generator[MotoServer]:
     server.close()
 
 
-def role(aws: MotoServer, *statements: tuple[list[str], str]) -> dict[str, str]:
-    """Credentials of a new role that is allowed (actions, resource) pairs."""
+def create_role(aws: MotoServer, *statements: tuple[list[str], str]) -> dict[str, str]:
+    """Creates a role that allows (actions, resource) pairs. Returns its credentials."""
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in statements],
@@ -46,14 +46,14 @@ def role(aws: MotoServer, *statements: tuple[list[str], str]) -> dict[str, str]:
     return aws.principals.add_role("role", [policy]).to_environment()
 
 
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+def get_code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return error.value.response["Error"]["Code"]
 
 
 class TestSignatures:
     def test_signed_request_with_known_key_is_accepted(self, aws: MotoServer) -> None:
-        answer = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
-        assert answer["Body"].read() == b"hello"
+        response = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
+        assert response["Body"].read() == b"hello"
 
     def test_signature_of_key_with_special_characters_is_valid(self, aws: MotoServer) -> None:
         key = "public/a b+c=ü&d~e%2F(f).txt"
@@ -68,20 +68,20 @@ class TestSignatures:
         credentials = aws.principals.operator.to_environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "SignatureDoesNotMatch"
+        assert get_code(error) == "SignatureDoesNotMatch"
 
     def test_unknown_access_key_is_rejected(self, aws: MotoServer) -> None:
         credentials = {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN", "AWS_SECRET_ACCESS_KEY": "x"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "InvalidAccessKeyId"
+        assert get_code(error) == "InvalidAccessKeyId"
 
     def test_missing_session_token_is_rejected(self, aws: MotoServer) -> None:
-        credentials = role(aws, (["s3:GetObject"], "*"))
+        credentials = create_role(aws, (["s3:GetObject"], "*"))
         del credentials["AWS_SESSION_TOKEN"]
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "InvalidToken"
+        assert get_code(error) == "InvalidToken"
 
     def test_request_signed_16_minutes_ago_is_rejected(self, aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
         operator = aws.principals.operator
@@ -91,9 +91,9 @@ class TestSignatures:
         request.headers["Content-Type"] = "application/x-www-form-urlencoded"
         credentials = Credentials(operator.access_key_id, operator.secret_access_key)
         SigV4Auth(credentials, "sns", "eu-west-1").add_auth(request)
-        answer = requests.post(aws.url, data=b"Action=ListTopics", headers=dict(request.headers), timeout=5)
-        assert answer.status_code == 403
-        assert "RequestTimeTooSkewed" in answer.text
+        response = requests.post(aws.url, data=b"Action=ListTopics", headers=dict(request.headers), timeout=5)
+        assert response.status_code == 403
+        assert "RequestTimeTooSkewed" in response.text
 
     def test_changed_or_expired_presigned_url_is_rejected(self, aws: MotoServer) -> None:
         url = aws.client("s3").generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "public/greeting"})
@@ -107,66 +107,70 @@ class TestSignatures:
 
 class TestPermissions:
     def test_role_is_allowed_only_the_actions_in_its_policy(self, aws: MotoServer) -> None:
-        s3 = aws.client_as("s3", role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
+        s3 = aws.client_as("s3", create_role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
         assert s3.get_object(Bucket=BUCKET, Key="public/greeting")["Body"].read() == b"hello"
-        for refused in (
+        for denied in (
             lambda: s3.put_object(Bucket=BUCKET, Key="public/greeting", Body=b"x"),
             lambda: s3.delete_object(Bucket=BUCKET, Key="public/greeting"),
             lambda: s3.list_objects_v2(Bucket=BUCKET),
             lambda: s3.get_object(Bucket=BUCKET, Key="private/greeting"),
         ):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
     def test_missing_key_without_list_permission_is_access_denied(self, aws: MotoServer) -> None:
-        reader = aws.client_as("s3", role(aws, (["s3:GetObject"], "*")))
+        reader = aws.client_as("s3", create_role(aws, (["s3:GetObject"], "*")))
         with pytest.raises(ClientError) as error:
             reader.get_object(Bucket=BUCKET, Key="public/none")
-        assert code(error) == "AccessDenied"
-        lister = aws.client_as("s3", role(aws, (["s3:GetObject"], "*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}")))
+        assert get_code(error) == "AccessDenied"
+        lister = aws.client_as(
+            "s3", create_role(aws, (["s3:GetObject"], "*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"))
+        )
         with pytest.raises(ClientError) as error:
             lister.get_object(Bucket=BUCKET, Key="public/none")
-        assert code(error) == "NoSuchKey"
+        assert get_code(error) == "NoSuchKey"
 
     def test_queue_permission_requires_matching_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sqs").create_queue(QueueName="mine")["QueueUrl"]
         other = aws.client("sqs").create_queue(QueueName="other")["QueueUrl"]
-        sqs = aws.client_as("sqs", role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
+        sqs = aws.client_as("sqs", create_role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
         assert "Messages" not in sqs.receive_message(QueueUrl=mine)
-        for refused in (lambda: sqs.receive_message(QueueUrl=other), lambda: sqs.purge_queue(QueueUrl=mine)):
+        for denied in (lambda: sqs.receive_message(QueueUrl=other), lambda: sqs.purge_queue(QueueUrl=mine)):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
     def test_topic_permission_requires_matching_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sns").create_topic(Name="mine")["TopicArn"]
         other = aws.client("sns").create_topic(Name="other")["TopicArn"]
-        sns = aws.client_as("sns", role(aws, (["sns:Publish"], mine)))
+        sns = aws.client_as("sns", create_role(aws, (["sns:Publish"], mine)))
         assert sns.publish(TopicArn=mine, Message="x")["MessageId"]
         with pytest.raises(ClientError) as error:
             sns.publish(TopicArn=other, Message="x")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize("name", ["mine", "/team/mine"])
     def test_parameter_permission_requires_matching_arn(self, aws: MotoServer, name: str) -> None:
         for parameter in (name, f"{name}-too"):
             aws.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value="secret")
-        ssm = aws.client_as("ssm", role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}"))))
+        ssm = aws.client_as(
+            "ssm", create_role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}")))
+        )
         assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "secret"
-        for refused in (
+        for denied in (
             lambda: ssm.get_parameter(Name=f"{name}-too"),
             lambda: ssm.delete_parameter(Name=name),
         ):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
     def test_unknown_action_of_role_is_access_denied(self, aws: MotoServer) -> None:
-        s3 = aws.client_as("s3", role(aws, (["s3:*"], "*")))
+        s3 = aws.client_as("s3", create_role(aws, (["s3:*"], "*")))
         with pytest.raises(ClientError) as error:
             s3.get_object_tagging(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
     def test_explicit_deny_overrides_allow(self, aws: MotoServer) -> None:
         deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/public/greeting"}
@@ -174,7 +178,7 @@ class TestPermissions:
         s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).to_environment())
         with pytest.raises(ClientError) as error:
             s3.get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize(
         ("statement", "unknown"),
@@ -194,14 +198,14 @@ class TestPermissions:
 
 
 class TestBrowserUploads:
-    """POST forms, signed by botocore, so that the guard is tried against another implementation of the rules."""
+    """POST forms that botocore signs, as an independent implementation of the rules."""
 
     @pytest.fixture
     def form(self, aws: MotoServer) -> dict[str, Any]:
-        return self.signed(aws, role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
+        return self.sign_form(aws, create_role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
 
     @staticmethod
-    def signed(aws: MotoServer, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
+    def sign_form(aws: MotoServer, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
         return aws.client_as("s3", credentials).generate_presigned_post(
             BUCKET,
             KEY,
@@ -219,12 +223,12 @@ class TestBrowserUploads:
         return aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=KEY)["KeyCount"] == 1
 
     @pytest.fixture(autouse=True)
-    def nothing_stored(self, aws: MotoServer) -> None:
+    def delete_object(self, aws: MotoServer) -> None:
         aws.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
 
     def test_form_that_meets_its_policy_is_stored(self, aws: MotoServer, form: dict[str, Any]) -> None:
-        answer = self.post(form)
-        assert answer.status_code == 204
+        response = self.post(form)
+        assert response.status_code == 204
         stored = aws.client("s3").get_object(Bucket=BUCKET, Key=KEY)
         assert (stored["Body"].read(), stored["ContentType"]) == (b"picture", "image/jpeg")
 
@@ -245,21 +249,21 @@ class TestBrowserUploads:
     def test_form_that_violates_its_policy_is_rejected(
         self, aws: MotoServer, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
     ) -> None:
-        answer = self.post(form, data, **changed)
-        assert answer.status_code == status
-        assert error in answer.text
+        response = self.post(form, data, **changed)
+        assert response.status_code == status
+        assert error in response.text
         assert not self.is_stored(aws)
 
     def test_form_with_changed_policy_is_rejected(self, aws: MotoServer, form: dict[str, Any]) -> None:
         policy = json.loads(base64.b64decode(form["fields"]["policy"]))
         policy["conditions"] = [c for c in policy["conditions"] if "content-length-range" not in c]
-        answer = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
-        assert "SignatureDoesNotMatch" in answer.text
+        response = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
+        assert "SignatureDoesNotMatch" in response.text
         assert not self.is_stored(aws)
 
     def test_expired_form_is_rejected(self, aws: MotoServer) -> None:
-        answer = self.post(self.signed(aws, role(aws, (["s3:PutObject"], "*")), expires_in=-1))
-        assert "Policy expired" in answer.text
+        response = self.post(self.sign_form(aws, create_role(aws, (["s3:PutObject"], "*")), expires_in=-1))
+        assert "Policy expired" in response.text
         assert not self.is_stored(aws)
 
     def test_form_without_policy_is_rejected(self, aws: MotoServer, form: dict[str, Any]) -> None:
@@ -268,12 +272,12 @@ class TestBrowserUploads:
         assert not self.is_stored(aws)
 
     def test_form_without_file_is_rejected(self, form: dict[str, Any]) -> None:
-        answer = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
-        assert (answer.status_code, "exactly one file" in answer.text) == (400, True)
+        response = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
+        assert (response.status_code, "exactly one file" in response.text) == (400, True)
 
     def test_form_of_role_without_put_permission_is_rejected(self, aws: MotoServer) -> None:
-        answer = self.post(self.signed(aws, role(aws, (["s3:GetObject"], "*"))))
-        assert "AccessDenied" in answer.text
+        response = self.post(self.sign_form(aws, create_role(aws, (["s3:GetObject"], "*"))))
+        assert "AccessDenied" in response.text
         assert not self.is_stored(aws)
 
 
@@ -283,10 +287,10 @@ class TestCors:
         return requests.options(f"{aws.url}/{BUCKET}", headers={"Origin": origin, **wanted}, timeout=5)
 
     def test_preflight_that_matches_a_rule_returns_cors_headers(self, aws: MotoServer) -> None:
-        answer = self.preflight(aws, ORIGIN, "POST")
-        assert answer.status_code == 200
-        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+        response = self.preflight(aws, ORIGIN, "POST")
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert response.headers["Access-Control-Allow-Methods"] == "POST"
 
     @pytest.mark.parametrize(
         ("origin", "method", "headers"),
@@ -295,14 +299,14 @@ class TestCors:
     def test_preflight_without_matching_rule_is_rejected(
         self, aws: MotoServer, origin: str, method: str, headers: str
     ) -> None:
-        answer = self.preflight(aws, origin, method, headers)
-        assert answer.status_code == 403
-        assert "Access-Control-Allow-Origin" not in answer.headers
+        response = self.preflight(aws, origin, method, headers)
+        assert response.status_code == 403
+        assert "Access-Control-Allow-Origin" not in response.headers
 
     def test_response_to_other_origin_has_no_cors_header(self, aws: MotoServer) -> None:
         for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
-            answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
-            assert answer.headers.get("Access-Control-Allow-Origin") == expected
+            response = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
+            assert response.headers.get("Access-Control-Allow-Origin") == expected
 
     def test_cognito_public_operation_allows_every_origin(self, aws: MotoServer) -> None:
         origin = {"Origin": "https://anywhere.example"}
@@ -310,14 +314,16 @@ class TestCors:
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type,x-amz-target",
         }
-        answer = requests.options(aws.url, headers=origin | wanted, timeout=5)
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        response = requests.options(aws.url, headers=origin | wanted, timeout=5)
+        assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (200, "*")
         operation = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
         }
-        answer = requests.post(aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5)
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
+        response = requests.post(
+            aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5
+        )
+        assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (400, "*")
 
 
 def test_revoked_refresh_token_is_not_authorized(aws: MotoServer) -> None:
@@ -330,8 +336,8 @@ def test_revoked_refresh_token_is_not_authorized(aws: MotoServer) -> None:
     cognito.admin_set_user_password(UserPoolId=pool, Username="alice", Password="Secret-123-secret", Permanent=True)
 
     def sign_in(flow: str, **parameters: str) -> dict[str, str]:
-        answer = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
-        return answer["AuthenticationResult"]
+        response = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
+        return response["AuthenticationResult"]
 
     first, second = (
         sign_in("USER_PASSWORD_AUTH", USERNAME="alice", PASSWORD="Secret-123-secret")["RefreshToken"] for _ in range(2)
@@ -339,7 +345,7 @@ def test_revoked_refresh_token_is_not_authorized(aws: MotoServer) -> None:
     cognito.revoke_token(Token=first, ClientId=client_id)
     with pytest.raises(ClientError) as error:
         sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=first)
-    assert code(error) == "NotAuthorizedException"
+    assert get_code(error) == "NotAuthorizedException"
     assert sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=second)["AccessToken"]
 
 

@@ -1,4 +1,4 @@
-"""What viewers get: caching, headers, the default picture, and nothing that is not theirs to see."""
+"""The CDN of a running stack: caching, headers, error responses, and access to objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def get(stack: LocalStack, path: str, **headers: str) -> requests.Response:
 
 
 def test_missing_avatar_returns_default_picture_with_404(stack: LocalStack) -> None:
-    answer = get(stack, "/avatars/nobody.jpg")
-    assert answer.status_code == 404
-    assert answer.headers["Content-Type"] == "image/jpeg"
-    assert answer.content == (ROOT / "assets" / "defaults" / "avatar.jpg").read_bytes()
+    response = get(stack, "/avatars/nobody.jpg")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.content == (ROOT / "assets" / "defaults" / "avatar.jpg").read_bytes()
 
 
 def test_default_picture_is_cached_for_at_most_10_seconds(stack: LocalStack) -> None:
@@ -28,8 +28,8 @@ def test_missing_manifest_returns_404(stack: LocalStack) -> None:
 
 
 def test_banner_is_served_as_jpeg(stack: LocalStack) -> None:
-    answer = get(stack, "/banners/banner.jpg")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    response = get(stack, "/banners/banner.jpg")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
 
 
 def test_cache_control_is_a_year_for_versions_and_a_minute_for_stable_urls(
@@ -59,18 +59,18 @@ def test_second_avatar_has_new_image_urls(session: Session, photo: bytes) -> Non
 
 
 def test_responses_have_security_headers(stack: LocalStack, session: Session, photo: bytes) -> None:
-    answer = requests.get(session.upload(photo, "image/jpeg").avatar["url"], timeout=5)
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert answer.headers["X-Frame-Options"] == "DENY"
+    response = requests.get(session.upload(photo, "image/jpeg").avatar["url"], timeout=5)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Frame-Options"] == "DENY"
 
 
 def test_object_outside_served_prefixes_returns_404(stack: LocalStack) -> None:
     stack.aws.client("s3").put_object(Bucket=stack.exports["assetsBucket"], Key="private/notes.txt", Body=b"secret")
-    answer = get(stack, "/private/notes.txt")
-    assert answer.status_code == 404
-    assert b"secret" not in answer.content
+    response = get(stack, "/private/notes.txt")
+    assert response.status_code == 404
+    assert b"secret" not in response.content
 
 
 def test_put_through_the_cdn_returns_403(stack: LocalStack) -> None:

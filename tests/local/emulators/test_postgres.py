@@ -1,4 +1,4 @@
-"""The database of a local run: real, its own, and gone afterwards."""
+"""The temporary PostgreSQL server of a local run."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def test_closed_server_leaves_no_process_and_no_files() -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_server_starts_as_root_with_private_temporary_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_starts_as_root_with_private_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     monkeypatch.setattr("tempfile.tempdir", str(closed))

@@ -1,4 +1,4 @@
-"""What the SDK's own mocks let pass, the recorder refuses."""
+"""The recorder: recorded resources, and errors that the mocks of the SDK do not report."""
 
 from __future__ import annotations
 
