@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from lambda_packages.build import REPOSITORY
-from local.recording.recorder import Resource, run_program
+from local.recording.graph import Resource
+from local.recording.recorder import run_program
 
 REGION = "us-east-1"  # whose prices are used
 

@@ -1,0 +1,1 @@
+"""A command-line client that uses a deployed or local stack as one of its users."""

@@ -1,7 +1,7 @@
-"""Tries a stack as one of its users: `python -m client upload|clear --outputs FILE [PHOTO ...]`.
+"""Uses a stack as one of its users: `python -m client upload|clear --outputs FILE [PHOTO ...]`.
 
-FILE holds stack outputs as JSON: `pulumi stack output --json`, or `.local/outputs.json` of a local run. The user is
-AVATARS_USERNAME with AVATARS_PASSWORD, else the first demo user in the file, else asked for.
+FILE contains the stack outputs as JSON: from `pulumi stack output --json`, or `.local/outputs.json` of a local run. The
+user is AVATARS_USERNAME with AVATARS_PASSWORD, or else the first user in FILE, or else prompted for.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from client.session import ClientError, Session, Upload
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m client", description="Try an avatars stack as one of its users.")
+    parser = argparse.ArgumentParser(prog="python -m client", description="Use an avatars stack as one of its users.")
     commands = parser.add_subparsers(dest="command", required=True)
-    upload = commands.add_parser("upload", help="take photos through the stack, up to the CDN")
+    upload = commands.add_parser("upload", help="upload photos and fetch the avatars from the CDN")
     upload.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    clear = commands.add_parser("clear", help="remove what the user's uploads left (needs AWS credentials)")
+    clear = commands.add_parser("clear", help="delete the objects of the user (needs AWS credentials)")
     for command in (upload, clear):
         command.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
     options = parser.parse_args(arguments)
     try:
         outputs = _read_outputs(options.outputs)
         photos = [read_photo(path) for path in getattr(options, "photos", [])]
-        session = Session(outputs, *_credentials(outputs))
+        session = Session(outputs, *_read_credentials(outputs))
         if options.command == "clear":
             print(f"{erase(outputs, session.subject)} object versions of {session.subject} deleted")
         for photo in photos:
@@ -48,9 +48,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def describe(name: str, upload: Upload) -> str:
-    """A few lines on one upload: its durations and where its pictures are."""
+    """Returns the durations and the URLs of one upload, as text."""
     steps = (("form", upload.presigned), ("upload", upload.posted), ("avatar ready", upload.processed),
-             ("on the CDN", upload.fetched), ("in all", upload.total))  # fmt: skip
+             ("on the CDN", upload.fetched), ("total", upload.total))  # fmt: skip
     lines = [f"{name}: " + " · ".join(f"{step} {seconds * 1000:.0f} ms" for step, seconds in steps)]
     lines += [f"  {image['url']}  ({image['bytes']} bytes)" for image in upload.avatar["images"]]
     return "\n".join([*lines, f"  {upload.avatar['url']}"])
@@ -65,7 +65,7 @@ def _read_outputs(path: Path) -> dict[str, Any]:
         raise ClientError(f"{path} is not JSON ({error}); write it with `pulumi stack output --json`") from error
 
 
-def _credentials(outputs: Mapping[str, Any]) -> tuple[str, str]:
+def _read_credentials(outputs: Mapping[str, Any]) -> tuple[str, str]:
     if "AVATARS_USERNAME" in os.environ:
         username = os.environ["AVATARS_USERNAME"]
         return username, os.environ.get("AVATARS_PASSWORD") or getpass.getpass(f"Password of {username}: ")

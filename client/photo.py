@@ -1,4 +1,4 @@
-"""A photo on disk."""
+"""Reads photos from disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from client.session import ClientError
 
-# What Python or the machine it runs on may be too old to know.
+# Python 3.11 and the type map of the system may lack these.
 for extension in ("avif", "heic", "heif"):
     mimetypes.add_type(f"image/{extension}", f".{extension}")
 
@@ -21,9 +21,10 @@ class Photo:
 
 
 def read_photo(path: Path) -> Photo:
-    """Raises ClientError for a file that is missing, empty or not named like a picture.
+    """Reads a photo. The content type is that of the file extension; the stack validates the content.
 
-    Whether the bytes really are one, and of a kind the stack takes, is for the stack to say.
+    Raises:
+        ClientError: The file does not exist, is empty or does not have the extension of an image.
     """
     content_type, _ = mimetypes.guess_type(path.name)
     if content_type is None or not content_type.startswith("image/"):

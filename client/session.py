@@ -1,4 +1,4 @@
-"""A signed-in user of one stack, known by the stack's outputs alone: works the same for a deployed and a local one."""
+"""A signed-in user of a deployed or local stack."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import requests
 
 _TIMEOUT_SECONDS = 30
 _FIRST_POLL_SECONDS = 0.02
-_SLOWEST_POLL_SECONDS = 1.0
+_MAX_POLL_SECONDS = 1.0
 
 
 class ClientError(Exception):
-    """The stack refused, or did not answer as its contract says."""
+    """The stack rejected a request, or its response does not match the API contract."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One photo's way through a stack. Durations in seconds."""
+    """The result of an upload. Durations are in seconds."""
 
     upload_id: str
     avatar: Mapping[str, Any]
     """The manifest."""
     presigned: float
-    """Asking for the upload form."""
+    """Until the presigned form was received."""
     posted: float
-    """Sending the photo."""
+    """Until S3 accepted the photo."""
     processed: float
-    """From the photo's arrival until the API called it ready."""
+    """Until the API returned the status `ready`."""
     fetched: float
-    """Fetching the largest picture from the CDN."""
+    """Until the largest picture was received from the CDN."""
 
     @property
     def total(self) -> float:
@@ -42,13 +42,17 @@ class Upload:
 
 
 class Session:
-    """Signs in on creation. `outputs` has `apiUrl`, `userPoolId`, `userPoolClientId` and maybe `cognitoEndpoint`."""
+    """A user who is signed in with Cognito."""
 
     def __init__(self, outputs: Mapping[str, Any], username: str, password: str) -> None:
-        """Raises ClientError when an output is missing or the sign-in fails."""
+        """Signs in. `outputs` has `apiUrl`, `userPoolId`, `userPoolClientId` and optionally `cognitoEndpoint`.
+
+        Raises:
+            ClientError: An output is missing, or Cognito rejects the user.
+        """
         missing = [name for name in ("apiUrl", "userPoolId", "userPoolClientId") if not outputs.get(name)]
         if missing:
-            raise ClientError(f"the outputs lack {', '.join(missing)}: are they those of an avatars stack?")
+            raise ClientError(f"the outputs have no {', '.join(missing)}: they are not those of an avatars stack")
         self._api = outputs["apiUrl"].rstrip("/")
         self._http = requests.Session()
         region = outputs["userPoolId"].partition("_")[0]
@@ -57,27 +61,29 @@ class Session:
 
     @property
     def subject(self) -> str:
-        """The user's id. Read from the token without verifying it: it only names what this user made."""
+        """The user ID, from the access token, which is not verified here."""
         payload = self.access_token.split(".")[1]
         return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
 
     def upload(self, photo: bytes, content_type: str, timeout: float = 60) -> Upload:
-        """Takes a photo all the way to the CDN. Raises ClientError with the reason when it is refused or rejected."""
+        """Uploads a photo, waits for the avatar and fetches it from the CDN. `timeout` is in seconds.
+
+        Raises:
+            ClientError: The stack rejects the upload or the photo, or does not process it within `timeout`.
+        """
         started = time.monotonic()
         form = self._call("POST", "/avatars/key_upload", {"content_type": content_type, "size": len(photo)})
         presigned = time.monotonic()
-        answer = self._http.post(
-            form["url"], data=form["fields"], files={"file": photo}, timeout=_TIMEOUT_SECONDS
-        )  # fmt: skip
-        if not answer.ok:
-            raise ClientError(f"the upload was refused with status {answer.status_code}: {answer.text}")
+        response = self._http.post(form["url"], data=form["fields"], files={"file": photo}, timeout=_TIMEOUT_SECONDS)
+        if not response.ok:
+            raise ClientError(f"the upload was rejected with status {response.status_code}: {response.text}")
         posted = time.monotonic()
         avatar = self._await_avatar(form["upload_id"], posted + timeout)
         processed = time.monotonic()
         largest = avatar["images"][0]
         picture = self._http.get(largest["url"], timeout=_TIMEOUT_SECONDS)
         if picture.status_code != 200 or len(picture.content) != largest["bytes"]:
-            raise ClientError(f"{largest['url']} answered {picture.status_code} with {len(picture.content)} bytes")
+            raise ClientError(f"{largest['url']} returned {picture.status_code} with {len(picture.content)} bytes")
         return Upload(
             upload_id=form["upload_id"],
             avatar=avatar,
@@ -88,7 +94,7 @@ class Session:
         )
 
     def _await_avatar(self, upload_id: str, deadline: float) -> dict[str, Any]:
-        pause = _FIRST_POLL_SECONDS
+        delay = _FIRST_POLL_SECONDS
         while True:
             state = self._call("GET", f"/avatars/uploads/{upload_id}")
             if state["status"] == "ready":
@@ -96,20 +102,20 @@ class Session:
             if state["status"] == "rejected":
                 raise ClientError(f"the photo was rejected: {state['reason']}")
             if time.monotonic() > deadline:
-                raise ClientError(f"upload {upload_id} is still pending; the queue or its dead-letter queue knows why")
-            time.sleep(pause)
-            pause = min(pause * 1.3, _SLOWEST_POLL_SECONDS)
+                raise ClientError(f"upload {upload_id} is still pending; see the queue and its dead-letter queue")
+            time.sleep(delay)
+            delay = min(delay * 1.3, _MAX_POLL_SECONDS)
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self.access_token}"}
-        answer = self._http.request(method, self._api + path, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
-        if not answer.ok:
-            raise ClientError(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
+        response = self._http.request(method, self._api + path, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+        if not response.ok:
+            raise ClientError(f"{method} {path} returned {response.status_code}: {response.text}")
+        return response.json()
 
     def _sign_in(self, endpoint: str, client_id: str, username: str, password: str) -> str:
         """https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html"""
-        answer = self._http.post(
+        response = self._http.post(
             endpoint,
             json={
                 "AuthFlow": "USER_PASSWORD_AUTH",
@@ -122,9 +128,11 @@ class Session:
             },
             timeout=_TIMEOUT_SECONDS,
         )
-        document = answer.json()
-        if not answer.ok:
+        document = response.json()
+        if not response.ok:
             raise ClientError(f"{username} cannot sign in: {document.get('message', document)}")
         if "AuthenticationResult" not in document:
-            raise ClientError(f"{username} cannot sign in here: Cognito asks for {document.get('ChallengeName')} first")
+            raise ClientError(
+                f"{username} cannot sign in: Cognito requires the challenge {document.get('ChallengeName')}"
+            )
         return document["AuthenticationResult"]["AccessToken"]

@@ -27,7 +27,8 @@ from cryptography.x509.oid import NameOID
 from bench import cost
 from components.config import ConfigurationError, StackConfig
 from functions.process_avatar.imaging import renderer
-from local.recording.recorder import Resource, run_program
+from local.recording.graph import Resource
+from local.recording.recorder import run_program
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

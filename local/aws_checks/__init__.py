@@ -1,1 +1,1 @@
-"""What AWS checks and moto lets pass: signatures, expiry, POST policies, the caller's permissions, CORS."""
+"""Checks that AWS makes and moto omits: signatures, expiration, POST policies, IAM policies, CORS."""

@@ -1,6 +1,6 @@
-"""Which permission a request needs: the IAM action and the resource it is asked for.
+"""The IAM permissions that a request requires.
 
-Action names and resources are those of
+Actions and resources are named as in
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -18,7 +18,7 @@ from local.aws_checks.signature import SignedRequest
 
 
 class UnknownActionError(Exception):
-    """A request whose permission is not known here; a role may not send it in a local run."""
+    """The permission that a request requires is not known here. A local run denies such a request to a role."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,26 @@ class S3Target:
     key: str
 
 
-def s3_target(path: str) -> S3Target:
-    """Bucket and key of a path-style request."""
+def parse_s3_path(path: str) -> S3Target:
+    """Returns the bucket and the key of a path-style request."""
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     return S3Target(bucket, key)
 
 
-def required_permissions(request: SignedRequest, service: str) -> list[Permission]:
-    """Every permission the request needs. Raises UnknownActionError."""
+def find_required_permissions(request: SignedRequest, service: str) -> list[Permission]:
+    """Returns every permission that the request requires.
+
+    Raises:
+        UnknownActionError: The service or the operation is not known here.
+    """
     try:
         return _SERVICES[service](request)
     except KeyError:
         raise UnknownActionError(f"{service}: {request.method} {request.path}") from None
 
 
-def list_permission(bucket: str) -> Permission:
-    """What decides whether a missing key is answered with 404 (allowed) or 403 (not allowed).
+def list_bucket_permission(bucket: str) -> Permission:
+    """Returns the permission that decides the status for a missing key: 404 with it, 403 without it.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
     """
@@ -56,33 +60,35 @@ def list_permission(bucket: str) -> Permission:
 
 
 def _s3(request: SignedRequest) -> list[Permission]:
-    target = s3_target(request.path)
+    target = parse_s3_path(request.path)
     query = parse_qs(request.query, keep_blank_values=True)
     if request.method == "POST" and "delete" in query:
-        return [Permission("s3:DeleteObject", f"arn:aws:s3:::{target.bucket}/{key}") for key in _deleted_keys(request)]
+        return [
+            Permission("s3:DeleteObject", f"arn:aws:s3:::{target.bucket}/{key}") for key in _parse_deleted_keys(request)
+        ]
     subresources = set(query) - {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "x-id"}
     if subresources & {"tagging", "acl", "policy", "uploads", "uploadId", "versions", "delete", "cors", "lifecycle"}:
         raise UnknownActionError(f"s3: {request.method} with {sorted(subresources)}")
     if not target.key:
-        return [{"GET": list_permission, "HEAD": list_permission}[request.method](target.bucket)]
+        return [{"GET": list_bucket_permission, "HEAD": list_bucket_permission}[request.method](target.bucket)]
     resource = f"arn:aws:s3:::{target.bucket}/{target.key}"
-    needed = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
+    required = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
                           "DELETE": "s3:DeleteObject"}[request.method], resource)]  # fmt: skip
     if "x-amz-tagging" in request.headers:
-        needed.append(Permission("s3:PutObjectTagging", resource))
+        required.append(Permission("s3:PutObjectTagging", resource))
     if "x-amz-copy-source" in request.headers:
-        needed.append(Permission("s3:GetObject", f"arn:aws:s3:::{unquote(request.headers['x-amz-copy-source'])}"))
-    return needed
+        required.append(Permission("s3:GetObject", f"arn:aws:s3:::{unquote(request.headers['x-amz-copy-source'])}"))
+    return required
 
 
-def _deleted_keys(request: SignedRequest) -> list[str]:
+def _parse_deleted_keys(request: SignedRequest) -> list[str]:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
-    document = ElementTree.fromstring(request.body)  # noqa: S314 - signed by one of the program's own functions
+    document = ElementTree.fromstring(request.body)  # noqa: S314 - signed by a function of the program
     return [key.text or "" for key in document.iterfind("{*}Object/{*}Key")]
 
 
 def _sqs(request: SignedRequest) -> list[Permission]:
-    """Both protocols of SQS: JSON, which the SDKs speak, and forms."""
+    """Supports both protocols of SQS: AWS JSON and AWS query."""
     if "x-amz-target" in request.headers:
         operation = request.headers["x-amz-target"].removeprefix("AmazonSQS.").removesuffix("Batch")
         queue_url = json.loads(request.body)["QueueUrl"]

@@ -1,7 +1,8 @@
-"""CORS as the services apply it: S3 by a bucket's rules, Cognito for every origin.
+"""CORS of S3 (the rules of a bucket) and of Cognito (every origin).
 
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html: the first rule that admits origin, method and every
-requested header answers; without one a preflight is refused and a plain answer carries no CORS header.
+The first rule that allows the origin, the method and every requested header applies. Without such a rule, a preflight
+request is denied and the response to an actual request has no CORS headers:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Rule = Mapping[str, Any]
-"""A `corsRules` entry as the program registered it: allowedOrigins, allowedMethods, allowedHeaders, ..."""
+"""An entry of `corsRules` as registered by the program: allowedOrigins, allowedMethods, allowedHeaders, ..."""
 
-
-# Cognito's public operations are for apps on any page, and cannot be narrowed to some:
+# Cognito allows its public operations from every origin, and has no setting to restrict them:
 # https://github.com/aws-amplify/amplify-js/issues/2982
-COGNITO: Sequence[Rule] = (
+COGNITO_RULES: Sequence[Rule] = (
     {
         "allowedOrigins": ["*"],
         "allowedMethods": ["POST"],
@@ -26,33 +26,33 @@ COGNITO: Sequence[Rule] = (
 )
 
 
-def preflight_headers(rules: Sequence[Rule], origin: str, method: str, headers: str) -> dict[str, str] | None:
-    """Headers of the answer to a preflight, or None when no rule admits the request."""
-    wanted = [name.strip().lower() for name in headers.split(",") if name.strip()]
-    rule = _admitting(rules, origin, method, wanted)
+def build_preflight_headers(rules: Sequence[Rule], origin: str, method: str, headers: str) -> dict[str, str] | None:
+    """Returns the headers of the response to a preflight request, or None if no rule allows the request."""
+    requested = [name.strip().lower() for name in headers.split(",") if name.strip()]
+    rule = _find_rule(rules, origin, method, requested)
     if rule is None:
         return None
-    answer = _common(rule, origin)
+    answer = _build_origin_headers(rule, origin)
     answer["Access-Control-Allow-Methods"] = ", ".join(rule["allowedMethods"])
-    if wanted:
-        answer["Access-Control-Allow-Headers"] = ", ".join(wanted)
+    if requested:
+        answer["Access-Control-Allow-Headers"] = ", ".join(requested)
     if "maxAgeSeconds" in rule:
         answer["Access-Control-Max-Age"] = str(rule["maxAgeSeconds"])
     return answer
 
 
-def response_headers(rules: Sequence[Rule], origin: str, method: str) -> dict[str, str]:
-    """CORS headers of an answer to an actual request; none when no rule admits it."""
-    rule = _admitting(rules, origin, method, [])
+def build_response_headers(rules: Sequence[Rule], origin: str, method: str) -> dict[str, str]:
+    """Returns the CORS headers of the response to an actual request, empty if no rule allows the request."""
+    rule = _find_rule(rules, origin, method, [])
     if rule is None:
         return {}
-    answer = _common(rule, origin)
+    answer = _build_origin_headers(rule, origin)
     if rule.get("exposeHeaders"):
         answer["Access-Control-Expose-Headers"] = ", ".join(rule["exposeHeaders"])
     return answer
 
 
-def _admitting(rules: Sequence[Rule], origin: str, method: str, headers: Sequence[str]) -> Rule | None:
+def _find_rule(rules: Sequence[Rule], origin: str, method: str, headers: Sequence[str]) -> Rule | None:
     for rule in rules:
         allowed_headers = [pattern.lower() for pattern in rule.get("allowedHeaders") or []]
         if (
@@ -64,7 +64,7 @@ def _admitting(rules: Sequence[Rule], origin: str, method: str, headers: Sequenc
     return None
 
 
-def _common(rule: Rule, origin: str) -> dict[str, str]:
+def _build_origin_headers(rule: Rule, origin: str) -> dict[str, str]:
     if "*" in rule["allowedOrigins"]:
         return {"Access-Control-Allow-Origin": "*"}
     return {

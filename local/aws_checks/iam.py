@@ -1,8 +1,8 @@
-"""Judges IAM policy statements, as far as this project's policies use the language.
+"""Evaluates IAM policy statements, limited to the policy elements that this project uses.
 
-The rules are those of
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html: an explicit Deny wins, then
-an Allow, and nothing said is a refusal. What is not understood here is refused when the policy is read, never skipped.
+An explicit Deny overrides an Allow, and the default is Deny:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. An unsupported element is an
+error when the policy is parsed and is never ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class UnsupportedPolicyError(Exception):
-    """A policy uses a part of the language that a local run cannot judge."""
+    """A policy uses an element or a condition operator that a local run cannot evaluate."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class Statement:
 
 
 def parse_policy(policy: Mapping[str, Any]) -> list[Statement]:
-    """Reads a policy document. Raises UnsupportedPolicyError naming what is not understood."""
-    return [_parse_statement(statement) for statement in _listed(policy["Statement"])]
+    """Parses a policy document.
+
+    Raises:
+        UnsupportedPolicyError: The policy has an unsupported element or condition operator, named in the message.
+    """
+    return [_parse_statement(statement) for statement in _as_list(policy["Statement"])]
 
 
 def evaluate(
@@ -46,33 +50,32 @@ def evaluate(
     context: Mapping[str, str],
     principal: str | None = None,
 ) -> bool:
-    """Whether `action` on `resource` is allowed.
+    """Returns whether the statements allow `action` on `resource`.
 
-    `context` holds condition keys in lower case. `principal` is given for a resource policy, whose statements name
-    whom they speak of.
+    `context` maps condition keys in lower case to values. `principal` is required for a resource-based policy.
     """
-    applying = [s for s in statements if _applies(s, action, resource, context, principal)]
-    return any(s.effect == "Allow" for s in applying) and not any(s.effect == "Deny" for s in applying)
+    applicable = [s for s in statements if _applies(s, action, resource, context, principal)]
+    return any(s.effect == "Allow" for s in applicable) and not any(s.effect == "Deny" for s in applicable)
 
 
 def _parse_statement(statement: Mapping[str, Any]) -> Statement:
     unknown = set(statement) - {"Sid", "Effect", "Action", "Resource", "Principal", "Condition"}
     if unknown:
-        raise UnsupportedPolicyError(f"a local run cannot judge {sorted(unknown)} in {statement}")
+        raise UnsupportedPolicyError(f"a local run cannot evaluate {sorted(unknown)} in {statement}")
     conditions = [
-        Condition(operator, key.lower(), tuple(_listed(values)))
+        Condition(operator, key.lower(), tuple(_as_list(values)))
         for operator, tests in statement.get("Condition", {}).items()
         for key, values in tests.items()
     ]
     for condition in conditions:
         if condition.operator not in _OPERATORS:
             raise UnsupportedPolicyError(
-                f"a local run cannot judge the condition operator {condition.operator}; it knows {sorted(_OPERATORS)}"
+                f"a local run cannot evaluate the condition operator {condition.operator}, only {sorted(_OPERATORS)}"
             )
     return Statement(
         effect=statement["Effect"],
-        actions=tuple(_listed(statement["Action"])),
-        resources=tuple(_listed(statement["Resource"])),
+        actions=tuple(_as_list(statement["Action"])),
+        resources=tuple(_as_list(statement["Resource"])),
         principals=_parse_principals(statement.get("Principal", {})),
         conditions=tuple(conditions),
     )
@@ -82,7 +85,7 @@ def _parse_principals(principal: Any) -> tuple[str, ...]:
     if principal == "*":
         return ("*",)
     return tuple(
-        "*" if name == "*" else f"{kind}:{name}" for kind, names in principal.items() for name in _listed(names)
+        "*" if name == "*" else f"{kind}:{name}" for kind, names in principal.items() for name in _as_list(names)
     )
 
 
@@ -92,40 +95,41 @@ def _applies(
     if principal is not None and not {"*", principal} & set(statement.principals):
         return False
     return (
-        any(matches(pattern.lower(), action.lower()) for pattern in statement.actions)
-        and any(matches(pattern, resource) for pattern in statement.resources)
-        and all(_holds(condition, context) for condition in statement.conditions)
+        any(matches_pattern(pattern.lower(), action.lower()) for pattern in statement.actions)
+        and any(matches_pattern(pattern, resource) for pattern in statement.resources)
+        and all(_is_met(condition, context) for condition in statement.conditions)
     )
 
 
-def _holds(condition: Condition, context: Mapping[str, str]) -> bool:
+def _is_met(condition: Condition, context: Mapping[str, str]) -> bool:
     value = context.get(condition.key)
-    # A key that the request lacks never matches: "Condition keys" in the IAM reference.
-    return value is not None and any(_OPERATORS[condition.operator](wanted, value) for wanted in condition.values)
+    # A condition key that is not in the request context does not match:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition_operators.html
+    return value is not None and any(_OPERATORS[condition.operator](expected, value) for expected in condition.values)
 
 
-def matches(pattern: str, value: str) -> bool:
-    """Whether a value fits a pattern with the wildcards of policies: `*` any text, `?` any character."""
+def matches_pattern(pattern: str, value: str) -> bool:
+    """Returns whether a value matches a pattern with the wildcards `*` (any text) and `?` (any character)."""
     expression = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
-def _equals(wanted: str, value: str) -> bool:
-    return wanted == value
+def _equals(expected: str, value: str) -> bool:
+    return expected == value
 
 
-def _same_truth(wanted: str, value: str) -> bool:
-    return str(wanted).lower() == value.lower()
+def _equals_ignoring_case(expected: str, value: str) -> bool:
+    return str(expected).lower() == value.lower()
 
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": _equals,
-    "StringLike": matches,
-    "ArnEquals": matches,  # the two ARN operators behave the same, wildcards included
-    "ArnLike": matches,
-    "Bool": _same_truth,
+    "StringLike": matches_pattern,
+    "ArnEquals": matches_pattern,  # ArnEquals and ArnLike behave identically
+    "ArnLike": matches_pattern,
+    "Bool": _equals_ignoring_case,
 }
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""Judges browser uploads: the policy of a POST form, as S3 does before it stores a byte.
+"""Validates browser uploads against the POST policy in the form.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
 """
@@ -16,12 +16,12 @@ from typing import Any
 from local.aws_checks.principals import Principal, Principals
 from local.aws_checks.signature import SignatureError, parse_timestamp, sign
 
-# Fields that need no condition: they carry the policy itself, or S3 leaves them alone.
+# Form fields that need no condition in the policy.
 _EXEMPT = frozenset({"x-amz-signature", "file", "policy"})
 
 
 class PolicyError(SignatureError):
-    """A form that its policy does not allow; `status` is the HTTP status S3 answers with."""
+    """The form does not meet its policy. `status` is the HTTP status of S3's response."""
 
     def __init__(self, code: str, message: str, status: int = 403) -> None:
         super().__init__(code, message)
@@ -30,7 +30,7 @@ class PolicyError(SignatureError):
 
 @dataclass(frozen=True)
 class Form:
-    """A decoded multipart form. Field names in lower case; `size` is the file's, in bytes."""
+    """A decoded multipart form. Field names are in lower case; `size` is the size of the file in bytes."""
 
     bucket: str
     fields: Mapping[str, str]
@@ -38,22 +38,26 @@ class Form:
 
 
 def verify_form(form: Form, principals: Principals, now: datetime.datetime) -> Principal:
-    """The principal that signed the form's policy, when all its conditions hold. Raises PolicyError."""
+    """Returns the principal that signed the policy of the form.
+
+    Raises:
+        PolicyError: The signature is invalid, the policy has expired or a condition is not met.
+    """
     if form.size is None:
         raise PolicyError("InvalidArgument", "POST requires exactly one file upload per request.", 400)
     missing = [name for name in ("key", "policy", "x-amz-credential", "x-amz-date", "x-amz-signature")
                if name not in form.fields]  # fmt: skip
     if missing:
-        raise PolicyError("AccessDenied", f"the form lacks the fields {missing}")
-    principal = _signer(form.fields, principals)
-    policy = _decode(form.fields["policy"])
-    if now >= _expiration(policy):
+        raise PolicyError("AccessDenied", f"the form has no fields {missing}")
+    principal = _authenticate_signer(form.fields, principals)
+    policy = _decode_policy(form.fields["policy"])
+    if now >= _parse_expiration(policy):
         raise PolicyError("AccessDenied", "Invalid according to Policy: Policy expired.")
     _check_conditions(policy.get("conditions", []), form, form.size)
     return principal
 
 
-def _signer(fields: Mapping[str, str], principals: Principals) -> Principal:
+def _authenticate_signer(fields: Mapping[str, str], principals: Principals) -> Principal:
     access_key, _, scope = fields["x-amz-credential"].partition("/")
     principal = principals.find(access_key)
     if principal is None:
@@ -68,7 +72,7 @@ def _signer(fields: Mapping[str, str], principals: Principals) -> Principal:
     return principal
 
 
-def _decode(policy: str) -> dict[str, Any]:
+def _decode_policy(policy: str) -> dict[str, Any]:
     try:
         document = json.loads(base64.b64decode(policy, validate=True))
     except ValueError as error:
@@ -76,7 +80,7 @@ def _decode(policy: str) -> dict[str, Any]:
     return document
 
 
-def _expiration(policy: Mapping[str, Any]) -> datetime.datetime:
+def _parse_expiration(policy: Mapping[str, Any]) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(policy["expiration"])
     except (KeyError, ValueError) as error:
@@ -87,16 +91,16 @@ def _check_conditions(conditions: list[Any], form: Form, size: int) -> None:
     values = {**form.fields, "bucket": form.bucket}
     covered: set[str] = set()
     for condition in conditions:
-        operator, name, *rest = _normalised(condition)
+        operator, name, *rest = _normalize_condition(condition)
         if operator == "content-length-range":
             _check_size(size, int(name), int(rest[0]))
             continue
         field = name.removeprefix("$").lower()
         covered.add(field)
-        holds = {"eq": str.__eq__, "starts-with": str.startswith}.get(operator)
-        if holds is None:
+        is_met = {"eq": str.__eq__, "starts-with": str.startswith}.get(operator)
+        if is_met is None:
             raise PolicyError("InvalidPolicyDocument", f"Invalid Policy: operation {operator}", 400)
-        if not holds(values.get(field, ""), str(rest[0])):
+        if not is_met(values.get(field, ""), str(rest[0])):
             raise PolicyError(
                 "AccessDenied", f"Invalid according to Policy: Policy Condition failed: {json.dumps(condition)}"
             )
@@ -105,7 +109,7 @@ def _check_conditions(conditions: list[Any], form: Form, size: int) -> None:
         raise PolicyError("AccessDenied", f"Invalid according to Policy: Extra input fields: {', '.join(extra)}")
 
 
-def _normalised(condition: Any) -> list[Any]:
+def _normalize_condition(condition: Any) -> list[Any]:
     if isinstance(condition, dict):
         ((name, value),) = condition.items()
         return ["eq", f"${name}", value]

@@ -1,4 +1,4 @@
-"""Who may call: access keys, and the policies each key's holder has."""
+"""The principals of a local run: their access keys and their IAM policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.aws_checks.iam import Statement, evaluate, parse_policy
 
 @dataclass
 class Principal:
-    """The holder of one access key: a function's role, or the operator (`policies` None: may do anything)."""
+    """The owner of an access key: the role of a function, or the operator, whose `statements` are None: all allowed."""
 
     name: str
     access_key_id: str
@@ -21,8 +21,8 @@ class Principal:
     statements: Sequence[Statement] | None
     used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
-    def may(self, action: str, resource: str, context: Mapping[str, str]) -> bool:
-        """Whether the policies allow it. What they allow and is asked for is kept in `used`, for audits."""
+    def is_allowed(self, action: str, resource: str, context: Mapping[str, str]) -> bool:
+        """Returns whether the policies allow `action` on `resource`. Records each allowed request in `used`."""
         if self.statements is None:
             return True
         allowed = evaluate(self.statements, action, resource, context)
@@ -30,8 +30,8 @@ class Principal:
             self.used.add((action, resource))
         return allowed
 
-    def environment(self) -> dict[str, str]:
-        """The variables in which Lambda hands a function its role's credentials."""
+    def to_environment(self) -> dict[str, str]:
+        """Returns the environment variables in which Lambda passes the credentials of the execution role."""
         credentials = {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -42,14 +42,18 @@ class Principal:
 
 
 class Principals:
-    """The access keys of one run."""
+    """All principals of one local run, by access key ID."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, Principal] = {}
         self.operator = self._add("operator", "AKIA", None, None)
 
     def add_role(self, name: str, policies: Sequence[Mapping[str, Any]]) -> Principal:
-        """Temporary credentials of a role. Raises UnsupportedPolicyError for a policy that cannot be judged here."""
+        """Creates temporary credentials for a role.
+
+        Raises:
+            UnsupportedPolicyError: A policy cannot be evaluated in a local run.
+        """
         statements = [statement for policy in policies for statement in parse_policy(policy)]
         return self._add(name, "ASIA", secrets.token_urlsafe(48), statements)
 

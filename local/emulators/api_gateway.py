@@ -1,6 +1,6 @@
-"""API Gateway's HTTP API, served from the recorded routes, authorizers, integrations, CORS settings and stage.
+"""Emulates an HTTP API of API Gateway: routes, Lambda authorizers, Lambda integrations, CORS and stage settings.
 
-https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html; events and answers are payload format 2.0.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html, with payload format version 2.0.
 """
 
 from __future__ import annotations
@@ -19,69 +19,73 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from local.aws_checks.iam import matches
-from local.emulators.lambda_functions import Function, Functions
+from local.aws_checks.iam import matches_pattern
+from local.emulators.lambda_functions import LambdaFunction, LambdaFunctions
 from local.emulators.moto import ACCOUNT_ID
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.recording.graph import Graph, ProgramError, Resource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_MAX_BODY = 10 * 2**20  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+_MAX_PAYLOAD_BYTES = 10 * 2**20  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 
 
-class HttpApi:
-    """A WSGI application for the one HTTP API of the program."""
+class HttpApiEmulator:
+    """A WSGI application that emulates the only HTTP API of the program."""
 
-    def __init__(self, graph: Graph, functions: Functions, access_log: Path) -> None:
-        """Raises ProgramError for a route or authorizer that API Gateway could not call."""
+    def __init__(self, graph: Graph, functions: LambdaFunctions, access_log: Path) -> None:
+        """Creates the routes.
+
+        Raises:
+            ProgramError: API Gateway may not invoke the function of a route or an authorizer.
+        """
         self._api = graph.one("aws:apigatewayv2/api:Api")
         stage = graph.one("aws:apigatewayv2/stage:Stage")
         self._stage = stage.inputs["name"]
         self._log_format = stage.inputs.get("accessLogSettings", {}).get("format")
         self._access_log = access_log
-        self._throttle = _TokenBucket(stage.inputs.get("defaultRouteSettings", {}))
+        self._token_bucket = _TokenBucket(stage.inputs.get("defaultRouteSettings", {}))
         permissions = _Permissions(graph)
-        self._routes = [self._route(route, graph, functions, permissions) for route in _routes(graph)]
+        self._routes = [self._create_route(route, graph, functions, permissions) for route in _sort_routes(graph)]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        call = _Call(str(uuid.uuid4()), request)
-        response = self._answer(call)
-        for name, value in self._cors_headers(request).items():
+        call = _ApiRequest(str(uuid.uuid4()), request)
+        response = self._handle(call)
+        for name, value in self._build_cors_headers(request).items():
             response.headers[name] = value
-        self._log(call, response)
+        self._write_access_log(call, response)
         return response(environ, start_response)
 
-    def _answer(self, call: _Call) -> Response:
+    def _handle(self, call: _ApiRequest) -> Response:
         request = call.request
         if request.method == "OPTIONS" and request.headers.get("Origin"):
-            return self._preflight(request)
-        if not self._throttle.take():
-            return _message(429, "Too Many Requests")
-        if (request.content_length or 0) > _MAX_BODY:
-            return _message(413, "Request Entity Too Large")
+            return self._respond_to_preflight(request)
+        if not self._token_bucket.take():
+            return _build_error(429, "Too Many Requests")
+        if (request.content_length or 0) > _MAX_PAYLOAD_BYTES:
+            return _build_error(413, "Request Entity Too Large")
         for route in self._routes:
             parameters = route.match(request)
             if parameters is not None:
                 call.route = route
                 call.parameters = parameters
-                return self._run(call, route)
-        return _message(404, "Not Found")
+                return self._invoke_integration(call, route)
+        return _build_error(404, "Not Found")
 
-    def _run(self, call: _Call, route: _Route) -> Response:
+    def _invoke_integration(self, call: _ApiRequest, route: _Route) -> Response:
         context: Mapping[str, Any] | None = None
         if route.authorizer is not None:
-            verdict = route.authorizer.judge(self._event(call, None))
-            if isinstance(verdict, Response):
-                return verdict
-            context = call.authorized = verdict
-        answer = route.function.invoke(self._event(call, context))
-        if answer.error is not None:
-            return _message(500, "Internal Server Error")
-        return _response(answer.payload)
+            authorized = route.authorizer.authorize(self._build_event(call, None))
+            if isinstance(authorized, Response):
+                return authorized
+            context = call.authorized = authorized
+        result = route.function.invoke(self._build_event(call, context))
+        if result.error is not None:
+            return _build_error(500, "Internal Server Error")
+        return _build_response(result.payload)
 
-    def _event(self, call: _Call, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _build_event(self, call: _ApiRequest, authorized: Mapping[str, Any] | None) -> dict[str, Any]:
         """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html"""
         request, route = call.request, call.route
         body = request.get_data()
@@ -120,18 +124,18 @@ class HttpApi:
             event["requestContext"]["authorizer"] = {"lambda": dict(authorized)}
         return event
 
-    def _preflight(self, request: Request) -> Response:
+    def _respond_to_preflight(self, request: Request) -> Response:
         cors = self._api.inputs.get("corsConfiguration")
         if cors is None:
-            return _message(404, "Not Found")
+            return _build_error(404, "Not Found")
         response = Response(status=204)
-        if self._cors_headers(request):
+        if self._build_cors_headers(request):
             response.headers["Access-Control-Allow-Methods"] = ",".join(cors.get("allowMethods", []))
             response.headers["Access-Control-Allow-Headers"] = ",".join(cors.get("allowHeaders", []))
             response.headers["Access-Control-Max-Age"] = str(cors.get("maxAge", 0))
         return response
 
-    def _cors_headers(self, request: Request) -> dict[str, str]:
+    def _build_cors_headers(self, request: Request) -> dict[str, str]:
         cors = self._api.inputs.get("corsConfiguration")
         origin = request.headers.get("Origin")
         if cors is None or origin is None:
@@ -141,7 +145,7 @@ class HttpApi:
             return {"Access-Control-Allow-Origin": "*"}
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if origin in allowed else {}
 
-    def _log(self, call: _Call, response: Response) -> None:
+    def _write_access_log(self, call: _ApiRequest, response: Response) -> None:
         if self._log_format is None:
             return
         context = {
@@ -161,26 +165,30 @@ class HttpApi:
         with self._access_log.open("a") as log:
             log.write(line + "\n")
 
-    def _route(self, route: Resource, graph: Graph, functions: Functions, permissions: _Permissions) -> _Route:
+    def _create_route(
+        self, route: Resource, graph: Graph, functions: LambdaFunctions, permissions: _Permissions
+    ) -> _Route:
         key = route.inputs["routeKey"]
         method, _, path = key.partition(" ")
         integration_id = route.inputs["target"].removeprefix("integrations/")
         integration = next(
             r for r in graph.of_type("aws:apigatewayv2/integration:Integration") if r.id == integration_id
         )
-        function = _function(integration.inputs["integrationUri"], functions)
+        function = _find_function(integration.inputs["integrationUri"], functions)
         execution_arn = self._api.outputs["executionArn"]
         permissions.require(function, f"{execution_arn}/{self._stage}/{method}{path}", f"route {key}")
-        return _Route(key, method, _pattern(path), function, self._authorizer(route, graph, functions, permissions))
+        return _Route(
+            key, method, _compile_path(path), function, self._create_authorizer(route, graph, functions, permissions)
+        )
 
-    def _authorizer(
-        self, route: Resource, graph: Graph, functions: Functions, permissions: _Permissions
+    def _create_authorizer(
+        self, route: Resource, graph: Graph, functions: LambdaFunctions, permissions: _Permissions
     ) -> _Authorizer | None:
         if route.inputs.get("authorizationType", "NONE") == "NONE":
             return None
         id_ = route.inputs["authorizerId"]
         authorizer = next(r for r in graph.of_type("aws:apigatewayv2/authorizer:Authorizer") if r.id == id_)
-        function = _function(authorizer.inputs["authorizerUri"], functions)
+        function = _find_function(authorizer.inputs["authorizerUri"], functions)
         permissions.require(
             function, f"{self._api.outputs['executionArn']}/authorizers/{id_}", f"authorizer {authorizer.name}"
         )
@@ -188,7 +196,7 @@ class HttpApi:
 
 
 @dataclass
-class _Call:
+class _ApiRequest:
     id: str
     request: Request
     started: float = field(default_factory=time.monotonic)
@@ -202,7 +210,7 @@ class _Route:
     key: str
     method: str
     path: re.Pattern[str]
-    function: Function
+    function: LambdaFunction
     authorizer: _Authorizer | None
 
     def match(self, request: Request) -> dict[str, str] | None:
@@ -213,24 +221,24 @@ class _Route:
 class _Authorizer:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html"""
 
-    def __init__(self, inputs: Mapping[str, Any], function: Function, execution_arn: str) -> None:
+    def __init__(self, inputs: Mapping[str, Any], function: LambdaFunction, execution_arn: str) -> None:
         if not inputs.get("enableSimpleResponses") or inputs.get("authorizerPayloadFormatVersion") != "2.0":
-            raise ProgramError("a local run knows Lambda authorizers with payload 2.0 and simple responses only")
+            raise ProgramError("a local run supports only Lambda authorizers with payload 2.0 and simple responses")
         self._sources = [source.removeprefix("$request.header.").lower() for source in inputs["identitySources"]]
         self._ttl = inputs.get("authorizerResultTtlInSeconds", 300)
         self._function = function
         self._execution_arn = execution_arn
         self._cache: dict[tuple[str, ...], tuple[float, Any]] = {}
 
-    def judge(self, event: dict[str, Any]) -> Mapping[str, Any] | Response:
-        """The authorizer's context, or the answer to give instead."""
+    def authorize(self, event: dict[str, Any]) -> Mapping[str, Any] | Response:
+        """Returns the context of the authorizer, or the response to an unauthorized request."""
         identity = tuple(event["headers"].get(source, "") for source in self._sources)
         if not all(identity):
-            return _message(401, "Unauthorized")
-        expires, verdict = self._cache.get(identity, (0.0, None))
+            return _build_error(401, "Unauthorized")
+        expires, result = self._cache.get(identity, (0.0, None))
         if time.monotonic() >= expires:
             method, path = event["requestContext"]["http"]["method"], event["rawPath"]
-            answer = self._function.invoke(
+            invocation = self._function.invoke(
                 {
                     **event,
                     "type": "REQUEST",
@@ -238,36 +246,36 @@ class _Authorizer:
                     "identitySource": list(identity),
                 }
             )
-            if answer.error is not None or not isinstance(answer.payload, dict):
-                return _message(500, "Internal Server Error")
-            verdict = answer.payload
-            self._cache[identity] = (time.monotonic() + self._ttl, verdict)
-        if verdict.get("isAuthorized") is not True:
-            return _message(403, "Forbidden")
-        return verdict.get("context") or {}
+            if invocation.error is not None or not isinstance(invocation.payload, dict):
+                return _build_error(500, "Internal Server Error")
+            result = invocation.payload
+            self._cache[identity] = (time.monotonic() + self._ttl, result)
+        if result.get("isAuthorized") is not True:
+            return _build_error(403, "Forbidden")
+        return result.get("context") or {}
 
 
 class _Permissions:
-    """The functions' resource policies: who may invoke them."""
+    """The resource-based policies of the functions."""
 
     def __init__(self, graph: Graph) -> None:
         self._permissions = graph.of_type("aws:lambda/permission:Permission")
 
-    def require(self, function: Function, source_arn: str, caller: str) -> None:
+    def require(self, function: LambdaFunction, source_arn: str, caller: str) -> None:
         names = (function.arn, function.arn.rsplit(":", 1)[-1])
         for inputs in (permission.inputs for permission in self._permissions):
             if (
                 inputs["function"] in names
                 and inputs["action"] == "lambda:InvokeFunction"
                 and inputs["principal"] == "apigateway.amazonaws.com"
-                and matches(inputs.get("sourceArn", "*"), source_arn)
+                and matches_pattern(inputs.get("sourceArn", "*"), source_arn)
             ):
                 return
-        raise ProgramError(f"{caller} may not invoke {function.name}: no permission admits {source_arn}")
+        raise ProgramError(f"{caller} may not invoke {function.name}: no permission allows {source_arn}")
 
 
 class _TokenBucket:
-    """A stage's throttling: `throttlingRateLimit` requests a second, bursts of `throttlingBurstLimit`."""
+    """Throttles to `throttlingRateLimit` requests per second, in bursts of up to `throttlingBurstLimit`."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._rate = settings.get("throttlingRateLimit", 10_000)
@@ -287,29 +295,29 @@ class _TokenBucket:
             return True
 
 
-def _routes(graph: Graph) -> list[Resource]:
-    """Most specific first: API Gateway prefers a full match over one with parameters."""
+def _sort_routes(graph: Graph) -> list[Resource]:
+    """Returns the routes in order of priority: a full match precedes a match with path variables."""
     return sorted(graph.of_type("aws:apigatewayv2/route:Route"), key=lambda route: route.inputs["routeKey"].count("{"))
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile_path(path: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\w+\+?\})", path)
-    return re.compile("".join(_part_pattern(part) if part.startswith("{") else re.escape(part) for part in parts))
+    return re.compile("".join(_compile_path_part(part) if part.startswith("{") else re.escape(part) for part in parts))
 
 
-def _part_pattern(part: str) -> str:
+def _compile_path_part(part: str) -> str:
     name = part.strip("{}")
     return f"(?P<{name[:-1]}>.+)" if name.endswith("+") else f"(?P<{name}>[^/]+)"
 
 
-def _function(invoke_uri: str, functions: Functions) -> Function:
+def _find_function(invoke_uri: str, functions: LambdaFunctions) -> LambdaFunction:
     for arn, function in functions.by_arn.items():
         if arn in invoke_uri:
             return function
     raise ProgramError(f"no function has the invocation URI {invoke_uri}")
 
 
-def _response(payload: Any) -> Response:
+def _build_response(payload: Any) -> Response:
     if not isinstance(payload, dict) or "statusCode" not in payload:
         return Response(json.dumps(payload), content_type="application/json")
     body = payload.get("body") or ""
@@ -317,5 +325,5 @@ def _response(payload: Any) -> Response:
     return Response(data, status=payload["statusCode"], headers=payload.get("headers") or {})
 
 
-def _message(status: int, message: str) -> Response:
+def _build_error(status: int, message: str) -> Response:
     return Response(json.dumps({"message": message}), status=status, content_type="application/json")

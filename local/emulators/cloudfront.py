@@ -1,6 +1,6 @@
-"""CloudFront, served from the recorded distribution, its policies and the buckets behind it.
+"""Emulates a CloudFront distribution: cache behaviors, cache policies, response headers policies and S3 origins.
 
-The fronts speak plain HTTP, so what the distribution says of certificates, TLS and HTTP versions is not exercised here.
+It serves plain HTTP. The viewer certificate, TLS settings and HTTP versions of the distribution have no effect.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 from werkzeug.wrappers import Request, Response
 
 from local.aws_checks.iam import Statement, evaluate, parse_policy
-from local.emulators.moto import ACCOUNT_ID, Aws
-from local.recording.recorder import Graph, ProgramError
+from local.emulators.moto import ACCOUNT_ID, MotoServer
+from local.recording.graph import Graph, ProgramError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -28,8 +28,8 @@ _SERVICE = "Service:cloudfront.amazonaws.com"
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """An answer of the origin, and how long (`time.monotonic()`) the edge keeps it."""
+class _CacheEntry:
+    """A response of the origin. `stored` and `expires` are values of `time.monotonic()`."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,45 +40,49 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Origin:
-    """A bucket behind origin access control."""
+    """A bucket and its bucket policy."""
 
     bucket: str
     policy: list[Statement] = field(default_factory=list[Statement])
 
 
-class Cdn:
-    """A WSGI application for the one distribution of the program."""
+class CloudFrontEmulator:
+    """A WSGI application that emulates the only distribution of the program."""
 
-    def __init__(self, graph: Graph, aws: Aws) -> None:
-        """Raises ProgramError for a distribution that uses what is not served here."""
+    def __init__(self, graph: Graph, aws: MotoServer) -> None:
+        """Creates the origins and cache behaviors.
+
+        Raises:
+            ProgramError: The distribution uses a feature that is not emulated.
+        """
         self._distribution = graph.one("aws:cloudfront/distribution:Distribution")
         inputs = self._distribution.inputs
         self._s3 = aws.client("s3")
-        self._origins = {origin["originId"]: _origin(origin, graph) for origin in inputs["origins"]}
+        self._origins = {origin["originId"]: _create_origin(origin, graph) for origin in inputs["origins"]}
         self._behaviors = [
             *inputs.get("orderedCacheBehaviors", []),
             {**inputs["defaultCacheBehavior"], "pathPattern": "*"},
         ]
         for behavior in self._behaviors:
             if behavior.get("functionAssociations") or behavior.get("lambdaFunctionAssociations"):
-                raise ProgramError(f"{self._distribution.name}: a local run does not run functions at the edge")
+                raise ProgramError(f"{self._distribution.name}: a local run does not support edge functions")
         self._cache_policies = {r.id: r.inputs for r in graph.of_type("aws:cloudfront/cachePolicy:CachePolicy")}
         self._header_policies = {
             r.id: r.inputs for r in graph.of_type("aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy")
         }
         self._error_pages = {page["errorCode"]: page for page in inputs.get("customErrorResponses", [])}
-        self._cache: dict[tuple[str, str], _Entry] = {}
+        self._cache: dict[tuple[str, str], _CacheEntry] = {}
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        behavior = next(b for b in self._behaviors if fnmatch.fnmatchcase(request.path.lstrip("/"), _glob(b)))
-        response = self._answer(request, behavior)
+        behavior = next(b for b in self._behaviors if fnmatch.fnmatchcase(request.path.lstrip("/"), _path_pattern(b)))
+        response = self._respond(request, behavior)
         policy = self._header_policies.get(behavior.get("responseHeadersPolicyId", ""), {})
         _apply_headers_policy(policy, request, response)
         return response(environ, start_response)
 
-    def _answer(self, request: Request, behavior: Mapping[str, Any]) -> Response:
+    def _respond(self, request: Request, behavior: Mapping[str, Any]) -> Response:
         if request.method not in behavior["allowedMethods"]:
             return Response("Method not allowed for this distribution", status=403)
         if request.method == "OPTIONS":
@@ -86,8 +90,8 @@ class Cdn:
         entry, hit = self._fetch(request.path, behavior)
         page = self._error_pages.get(entry.status)
         if page and page.get("responsePagePath"):
-            picture, _ = self._fetch(page["responsePagePath"], self._behaviors[-1])
-            response = Response(picture.body, status=page["responseCode"], headers=dict(picture.headers))
+            error_page, _ = self._fetch(page["responsePagePath"], self._behaviors[-1])
+            response = Response(error_page.body, status=page["responseCode"], headers=dict(error_page.headers))
             response.headers["Cache-Control"] = f"max-age={page.get('errorCachingMinTtl', 10)}"
             response.headers["X-Cache"] = "Error from cloudfront"
             return response
@@ -97,44 +101,44 @@ class Cdn:
             response.headers["Age"] = str(int(time.monotonic() - entry.stored))
         return response.make_conditional(request)
 
-    def _fetch(self, path: str, behavior: Mapping[str, Any]) -> tuple[_Entry, bool]:
+    def _fetch(self, path: str, behavior: Mapping[str, Any]) -> tuple[_CacheEntry, bool]:
         key = (behavior["targetOriginId"], path)
         now = time.monotonic()
         with self._lock:
             entry = self._cache.get(key)
         if entry and now < entry.expires:
             return entry, True
-        status, headers, body = self._from_origin(self._origins[behavior["targetOriginId"]], path.lstrip("/"))
+        status, headers, body = self._fetch_from_origin(self._origins[behavior["targetOriginId"]], path.lstrip("/"))
         if status == 200:
-            lifetime = _lifetime(headers.get("Cache-Control", ""), self._cache_policies[behavior["cachePolicyId"]])
+            ttl = _compute_ttl(headers.get("Cache-Control", ""), self._cache_policies[behavior["cachePolicyId"]])
         else:
-            lifetime = self._error_pages.get(status, {}).get("errorCachingMinTtl", 10)
-        entry = _Entry(status, headers, body, now, now + lifetime)
+            ttl = self._error_pages.get(status, {}).get("errorCachingMinTtl", 10)
+        entry = _CacheEntry(status, headers, body, now, now + ttl)
         with self._lock:
             self._cache[key] = entry
         return entry, False
 
-    def _from_origin(self, origin: _Origin, key: str) -> tuple[int, dict[str, str], bytes]:
-        if not self._may(origin, "s3:GetObject", f"arn:aws:s3:::{origin.bucket}/{key}"):
+    def _fetch_from_origin(self, origin: _Origin, key: str) -> tuple[int, dict[str, str], bytes]:
+        if not self._is_allowed(origin, "s3:GetObject", f"arn:aws:s3:::{origin.bucket}/{key}"):
             return 403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>"
         try:
-            answer = self._s3.get_object(Bucket=origin.bucket, Key=key)
+            response = self._s3.get_object(Bucket=origin.bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
-            # Without the right to list, S3 does not tell a missing key from a forbidden one.
-            status = 404 if self._may(origin, "s3:ListBucket", f"arn:aws:s3:::{origin.bucket}") else 403
+            # Without s3:ListBucket, S3 responds with 403 for a missing key.
+            status = 404 if self._is_allowed(origin, "s3:ListBucket", f"arn:aws:s3:::{origin.bucket}") else 403
             return status, {"Content-Type": "application/xml"}, b"<Error><Code>NoSuchKey</Code></Error>"
         headers = {
-            "Content-Type": answer["ContentType"],
-            "ETag": answer["ETag"],
-            "Last-Modified": answer["ResponseMetadata"]["HTTPHeaders"]["last-modified"],
+            "Content-Type": response["ContentType"],
+            "ETag": response["ETag"],
+            "Last-Modified": response["ResponseMetadata"]["HTTPHeaders"]["last-modified"],
         }
-        if "CacheControl" in answer:
-            headers["Cache-Control"] = answer["CacheControl"]
-        return 200, headers, answer["Body"].read()
+        if "CacheControl" in response:
+            headers["Cache-Control"] = response["CacheControl"]
+        return 200, headers, response["Body"].read()
 
-    def _may(self, origin: _Origin, action: str, resource: str) -> bool:
+    def _is_allowed(self, origin: _Origin, action: str, resource: str) -> bool:
         context = {
             "aws:sourcearn": self._distribution.outputs["arn"],
             "aws:sourceaccount": ACCOUNT_ID,
@@ -143,10 +147,10 @@ class Cdn:
         return evaluate(origin.policy, action, resource, context, principal=_SERVICE)
 
 
-def _origin(origin: Mapping[str, Any], graph: Graph) -> _Origin:
+def _create_origin(origin: Mapping[str, Any], graph: Graph) -> _Origin:
     bucket = graph.with_output("aws:s3/bucket:Bucket", "bucketRegionalDomainName", origin["domainName"])
     if not origin.get("originAccessControlId"):
-        return _Origin(bucket.id)  # an unsigned reader: no policy admits it
+        return _Origin(bucket.id)  # CloudFront sends unsigned requests, which no bucket policy allows
     policies = [
         statement
         for policy in graph.of_type("aws:s3/bucketPolicy:BucketPolicy")
@@ -156,17 +160,17 @@ def _origin(origin: Mapping[str, Any], graph: Graph) -> _Origin:
     return _Origin(bucket.id, policies)
 
 
-def _glob(behavior: Mapping[str, Any]) -> str:
+def _path_pattern(behavior: Mapping[str, Any]) -> str:
     return behavior["pathPattern"].lstrip("/")
 
 
-def _lifetime(cache_control: str, policy: Mapping[str, Any]) -> float:
+def _compute_ttl(cache_control: str, policy: Mapping[str, Any]) -> float:
     """https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Expiration.html"""
     if re.search(r"\b(no-store|no-cache|private)\b", cache_control):
         return policy.get("minTtl", 0)
     age = re.search(r"s-maxage=(\d+)", cache_control) or re.search(r"max-age=(\d+)", cache_control)
-    wanted = int(age[1]) if age else policy.get("defaultTtl", 86_400)
-    return max(policy.get("minTtl", 0), min(wanted, policy.get("maxTtl", 31_536_000)))
+    ttl = int(age[1]) if age else policy.get("defaultTtl", 86_400)
+    return max(policy.get("minTtl", 0), min(ttl, policy.get("maxTtl", 31_536_000)))
 
 
 def _apply_headers_policy(policy: Mapping[str, Any], request: Request, response: Response) -> None:

@@ -1,4 +1,4 @@
-"""HTTP servers on 127.0.0.1, one thread a connection."""
+"""Threaded HTTP servers on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -14,44 +14,47 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
-CLOSING_SECONDS = 0.05
-"""How often a server looks whether it has been closed."""
+SHUTDOWN_POLL_SECONDS = 0.05
+"""Interval at which a server checks whether it has been shut down."""
 
 
-class PortTakenError(Exception):
-    """Another program listens on a port that a server needs."""
+class PortInUseError(Exception):
+    """Another process listens on the port that a server needs."""
 
 
 class _QuietHandler(MotoRequestHandler):
-    # Keep-alive: a new TCP connection for each request would be most of a small request's time.
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"  # keeps connections alive
 
     def setup(self) -> None:
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """What a front has to say it says itself; a line a request would drown it."""
+        """Disables the access log of werkzeug."""
 
 
-class Server:
-    """A listening socket that answers 503 until it is given its application.
+class HttpServer:
+    """An HTTP server that responds with 503 until `serve` sets its application.
 
-    The port is known before the program runs, because the program puts the address into outputs and environments; what
-    to answer is known only after.
+    The address is needed before the program runs, because stack outputs and environment variables contain it. The
+    application is created from the recorded resources, after the program has run.
     """
 
     def __init__(self, name: str, port: int = 0) -> None:
-        """Raises PortTakenError when `port` is in use; 0 takes a free one."""
-        self._app: WSGIApplication = _not_ready
+        """Listens on `port`, or on a free port if it is 0.
+
+        Raises:
+            PortInUseError: Another process listens on `port`.
+        """
+        self._app: WSGIApplication = _respond_unavailable
         try:
             listener = socket.create_server((HOST, port), backlog=128)
         except OSError as error:
-            raise PortTakenError(
-                f"{name} needs port {port} on {HOST} and cannot have it ({error.strerror}): "
-                "stop the program that listens there, or choose other ports with --port"
+            raise PortInUseError(
+                f"{name} needs port {port} on {HOST}, which is not available ({error.strerror}): "
+                "stop the process that listens on it, or choose other ports with --port"
             ) from error
-        with listener:  # the server works on its own copy of the descriptor
+        with listener:  # the server duplicates the file descriptor
             self._server: BaseWSGIServer = make_server(
                 HOST,
                 listener.getsockname()[1],
@@ -64,7 +67,7 @@ class Server:
         self.authority = f"{HOST}:{self.port}"
         self.url = f"http://{self.authority}"
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(CLOSING_SECONDS,), name=name, daemon=True
+            target=self._server.serve_forever, args=(SHUTDOWN_POLL_SECONDS,), name=name, daemon=True
         )
         self._thread.start()
 
@@ -80,6 +83,6 @@ class Server:
         return self._app(environ, start_response)
 
 
-def _not_ready(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _respond_unavailable(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     start_response("503 Service Unavailable", [("Content-Length", "0"), ("Retry-After", "1")])
     return []

@@ -1,12 +1,14 @@
-"""The program's Lambda functions, run from their packages with exactly their environment and their role's rights."""
+"""Runs the Lambda functions of the program from their deployment packages, with their environment and role."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import site
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -16,91 +18,104 @@ from typing import Any
 
 from lambda_packages.build import Package
 from local.aws_checks.principals import Principal
-from local.emulators.lambda_sandbox import Answer, Sandbox, Specification
-from local.emulators.moto import Aws
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.lambda_sandbox import InvocationResult, Sandbox, SandboxConfig
+from local.emulators.moto import MotoServer
+from local.recording.graph import Graph, ProgramError, Resource
 
-# Sandboxes of one function at a time. AWS would start up to a thousand; two processor cores would only thrash.
+# Concurrent sandboxes per function. The default quota of Lambda is 1000 for an account.
 _MAX_CONCURRENCY = 4
-# AWS's runtime client and what it imports: in Lambda they come with the runtime, outside of every package.
+# The runtime client of Lambda and its dependencies, which the managed runtime provides.
 _RUNTIME_CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 
 
-class Function:
-    """One deployed function. Sandboxes start when they are needed and are used again, as in Lambda."""
+class LambdaFunction:
+    """A deployed function. As in Lambda, a sandbox is started when none is idle, and is reused."""
 
-    def __init__(self, name: str, role: Principal, specification: Specification) -> None:
+    def __init__(self, name: str, role: Principal, config: SandboxConfig) -> None:
         self.name = name
         self.role = role
-        self.arn = specification.arn
-        self.timeout = specification.timeout
-        self.specification = specification
+        self.arn = config.arn
+        self.timeout = config.timeout
+        self.config = config
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(_MAX_CONCURRENCY)
+        self._is_closed = False
 
-    def invoke(self, event: Any) -> Answer:
-        """Runs the handler. A failure is an Answer with an error, never an exception."""
+    def invoke(self, event: Any) -> InvocationResult:
+        """Invokes the function. A failure is a result with an `error`, never an exception."""
         with self._slots:
             with self._lock:
-                sandbox = self._idle.pop() if self._idle else Sandbox(self.specification)
+                if self._is_closed:
+                    error = {"errorType": "Runtime.Closed", "errorMessage": f"{self.name} has been closed"}
+                    return InvocationResult(payload=None, error=error, is_cold_start=False)
+                sandbox = self._idle.pop() if self._idle else Sandbox(self.config)
                 self._busy.add(sandbox)
-            answer = sandbox.invoke(event)
+            result = sandbox.invoke(event)
             with self._lock:
                 self._busy.discard(sandbox)
-                if not sandbox.is_dead:
+                if not sandbox.is_terminated:
                     self._idle.append(sandbox)
-            return answer
+            return result
 
-    def log(self) -> str:
-        """What the function has written so far: JSON, one object a line."""
-        return self.specification.log.read_text() if self.specification.log.exists() else ""
+    def read_log(self) -> str:
+        """Returns the log of the function: one JSON object per line."""
+        return self.config.log.read_text() if self.config.log.exists() else ""
 
-    def close(self) -> None:
+    def stop_sandboxes(self) -> None:
+        """Terminates all sandboxes, so that the next invocation is a cold start."""
         with self._lock:
             for sandbox in [*self._idle, *self._busy]:
                 sandbox.close()
             self._idle.clear()
 
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+        self.stop_sandboxes()
+
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where functions are unpacked and what the platform gives each besides the program's own settings."""
+    """Settings for all functions: the folder for logs, the packages, and additional environment variables."""
 
     folder: Path
     packages: Mapping[str, Package]
-    """Built for this machine; the record names the archives that are built for Lambda."""
+    """Built for this machine. The recorded resources refer to the archives that are built for Lambda."""
     environment: Mapping[str, str]
 
 
-class Functions:
-    """All functions of the recorded program, found by ARN."""
+class LambdaFunctions:
+    """All functions of the program, by ARN."""
 
-    def __init__(self, graph: Graph, aws: Aws, deployment: Deployment) -> None:
-        """Raises ProgramError for a function that AWS would not take, or that could not log."""
+    def __init__(self, graph: Graph, aws: MotoServer, deployment: Deployment) -> None:
+        """Deploys the functions.
+
+        Raises:
+            ProgramError: The role of a function may not write its log, or the runtime client is not installed.
+        """
         self._runtime = install_runtime_client(deployment.folder / "runtime")
-        self._unpacked: dict[Path, Path] = {}
         self.by_arn = {
             resource.outputs["arn"]: self._deploy(resource, graph, aws, deployment)
             for resource in graph.of_type("aws:lambda/function:Function")
         }
 
-    def named(self, logical_name: str) -> Function:
-        """The function whose package is called so, e.g. `process_avatar`."""
-        return next(function for function in self.by_arn.values() if function.name == logical_name)
+    def find_by_package(self, package: str) -> LambdaFunction:
+        """Returns the function of a deployment package, such as `process_avatar`."""
+        return next(function for function in self.by_arn.values() if function.name == package)
 
-    def called(self, function_name: str) -> Function:
-        """The function of a name in AWS, e.g. `avatars-api-authorize-1a2b3c4`."""
+    def find_by_name(self, function_name: str) -> LambdaFunction:
+        """Returns the function with a physical name, such as `avatars-api-authorize-1a2b3c4`."""
         return next(function for arn, function in self.by_arn.items() if arn.endswith(f":function:{function_name}"))
 
     def close(self) -> None:
         for function in self.by_arn.values():
             function.close()
 
-    def _deploy(self, resource: Resource, graph: Graph, aws: Aws, deployment: Deployment) -> Function:
+    def _deploy(self, resource: Resource, graph: Graph, aws: MotoServer, deployment: Deployment) -> LambdaFunction:
         inputs = resource.inputs
-        package = deployment.packages[_archive_name(resource)]
+        package = deployment.packages[_find_archive_name(resource)]
         role = graph.with_output("aws:iam/role:Role", "arn", inputs["role"])
         policies = [
             json.loads(policy.inputs["policy"])
@@ -115,18 +130,20 @@ class Functions:
         host_layers = {
             name: archive for known in deployment.packages.values() for name, archive in known.layers.items()
         }
-        task_root = self._unpack(package.archive, deployment.folder)
-        specification = Specification(
+        task_root = deployment.folder / "code" / package.name
+        with zipfile.ZipFile(package.archive) as archive:
+            archive.extractall(task_root)
+        config = SandboxConfig(
             handler=inputs["handler"],
             path=[
                 task_root,
-                *(self._unpack(host_layers[_archive_name(layer)], deployment.folder) / "python" for layer in layers),
+                *(unpack_layer(host_layers[_find_archive_name(layer)]) / "python" for layer in layers),
                 self._runtime,
             ],
             environment={
-                **_platform_environment(resource, aws, task_root),
+                **_build_platform_environment(resource, aws, task_root),
                 **deployment.environment,
-                **principal.environment(),
+                **principal.to_environment(),
                 **inputs.get("environment", {}).get("variables", {}),
             },
             arn=resource.outputs["arn"],
@@ -134,22 +151,31 @@ class Functions:
             memory=inputs.get("memorySize", 128),
             log=deployment.folder / f"{package.name}.log",
         )
-        return Function(package.name, principal, specification)
-
-    def _unpack(self, archive: Path, folder: Path) -> Path:
-        if archive not in self._unpacked:
-            target = folder / "code" / archive.stem
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(target)
-            self._unpacked[archive] = target
-        return self._unpacked[archive]
+        return LambdaFunction(package.name, principal, config)
 
 
-def _archive_name(resource: Resource) -> str:
+def unpack_layer(archive: Path) -> Path:
+    """Unpacks a layer beside its archive, once for each content, and returns the folder."""
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target = archive.parent / "unpacked" / f"{archive.stem}-{digest[:16]}"
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=target.parent))
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(partial)
+        try:
+            partial.rename(target)
+        except OSError:  # another process has unpacked it
+            shutil.rmtree(partial)
+    return target
+
+
+def _find_archive_name(resource: Resource) -> str:
     return Path(resource.inputs["code"].path).stem
 
 
-def _platform_environment(resource: Resource, aws: Aws, task_root: Path) -> dict[str, str]:
+def _build_platform_environment(resource: Resource, aws: MotoServer, task_root: Path) -> dict[str, str]:
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime"""
     logging = resource.inputs.get("loggingConfig", {})
     return {
@@ -168,17 +194,23 @@ def _platform_environment(resource: Resource, aws: Aws, task_root: Path) -> dict
 
 
 def _require_logging(resource: Resource, graph: Graph, role: Principal) -> None:
-    """Lambda writes a function's log with its role; without the right, silently, not at all."""
+    """Rejects a role that may not write the log of its function: Lambda would drop the log without an error."""
     name = resource.inputs.get("loggingConfig", {}).get("logGroup")
     group = graph.with_output("aws:cloudwatch/logGroup:LogGroup", "name", name)
     stream = f"{group.outputs['arn']}:log-stream:local"
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        if not role.may(action, stream, {}):
-            raise ProgramError(f"{resource.name}: its role may not {action} on {stream}, so its log would be lost")
+        if not role.is_allowed(action, stream, {}):
+            raise ProgramError(
+                f"{resource.name}: its role does not allow {action} on {stream}, so its log would be lost"
+            )
 
 
 def install_runtime_client(folder: Path) -> Path:
-    """A folder with the runtime client alone: site-packages would lend a function modules its package lacks."""
+    """Creates a folder with the runtime client only: with site-packages, a function could import undeclared modules.
+
+    Raises:
+        ProgramError: awslambdaric is not installed.
+    """
     folder.mkdir(parents=True)
     for installed in (Path(entry) for entry in [*site.getsitepackages(), *sys.path]):
         for module in _RUNTIME_CLIENT:
@@ -187,5 +219,5 @@ def install_runtime_client(folder: Path) -> Path:
                     (folder / found.name).symlink_to(found.resolve())
     if not (folder / "awslambdaric").exists():
         shutil.rmtree(folder)
-        raise ProgramError("AWS's Lambda runtime client, awslambdaric, is not installed; it is there for Linux only")
+        raise ProgramError("the runtime client of Lambda, awslambdaric, is not installed; it supports only Linux")
     return folder

@@ -1,4 +1,4 @@
-"""The AWS endpoint of a local run: moto behind the guard, and boto3 clients that speak to it as the operator."""
+"""The AWS endpoint of a local run: moto behind the request validator, with boto3 clients for it."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
 
-from local.aws_checks.middleware import Guard
 from local.aws_checks.principals import Principals
-from local.emulators.http_server import Server
+from local.aws_checks.request_validator import RequestValidator
+from local.emulators.http_server import HttpServer
 
-ACCOUNT_ID = "123456789012"  # moto's
+ACCOUNT_ID = "123456789012"  # the default account of moto
 _sequence = itertools.count(1)
 
 
-class Aws:
-    """S3, SQS, SNS, Systems Manager and Cognito of one run."""
+class MotoServer:
+    """Serves S3, SQS, SNS, Systems Manager and Cognito. The state of moto is shared by all servers of a process."""
 
-    def __init__(self, server: Server, region: str) -> None:
+    def __init__(self, server: HttpServer, region: str) -> None:
         _complete_s3_events()
         self.url = server.url
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        self.guard = Guard(DomainDispatcherApplication(create_backend_app), self.principals)
+        self.request_validator = RequestValidator(DomainDispatcherApplication(create_backend_app), self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-        server.serve(self.guard)
+        server.serve(self.request_validator)
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the operator's rights. boto3's own session is not thread-safe; clients are."""
+        """Returns the boto3 client of the operator for a service. Creating a client is not thread-safe, using it is."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self.client_as(service, self.principals.operator.environment())
+                self._clients[service] = self.client_as(service, self.principals.operator.to_environment())
             return self._clients[service]
 
     def client_as(self, service: str, credentials: dict[str, str]) -> Any:
-        """A boto3 client with the credentials of a principal (`Principal.environment()`)."""
+        """Creates a boto3 client with the credentials of a principal (`Principal.to_environment()`)."""
         return boto3.client(  # pyright: ignore[reportUnknownVariableType, reportCallIssue, reportArgumentType]
             service,  # pyright: ignore[reportArgumentType]
             endpoint_url=self.url,
@@ -50,7 +50,7 @@ class Aws:
             config=Config(
                 retries={"max_attempts": 1},
                 s3={"addressing_style": "path"},
-                # boto3 still presigns with version 2 when it is given an endpoint
+                # With a custom endpoint, boto3 presigns URLs with Signature Version 2 by default.
                 **({"signature_version": "s3v4"} if service == "s3" else {}),
             ),
             **{name.lower(): value for name, value in credentials.items()},
@@ -61,20 +61,22 @@ class Aws:
 
 
 def _complete_s3_events() -> None:
-    """Adds what moto's S3 events lack: the sequencer, and slashes left as they are in keys.
+    """Adds the sequencer to the S3 events of moto, and does not encode the slashes in keys.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
     if getattr(notifications._get_s3_event, "is_complete", False):  # pyright: ignore[reportPrivateUsage]
         return
-    incomplete = notifications._get_s3_event  # pyright: ignore[reportPrivateUsage]
+    original = notifications._get_s3_event  # pyright: ignore[reportPrivateUsage]
 
-    def complete(event_name: str, bucket: Any, key: Any, notification_id: str) -> dict[str, list[dict[str, Any]]]:
-        event = incomplete(event_name, bucket, key, notification_id)
-        described = event["Records"][0]["s3"]["object"]
-        described["key"] = quote_plus(key.name, safe="/")
-        described["sequencer"] = f"{next(_sequence):016X}"
+    def create_complete_event(
+        event_name: str, bucket: Any, key: Any, notification_id: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        event = original(event_name, bucket, key, notification_id)
+        s3_object = event["Records"][0]["s3"]["object"]
+        s3_object["key"] = quote_plus(key.name, safe="/")
+        s3_object["sequencer"] = f"{next(_sequence):016X}"
         return event
 
-    complete.is_complete = True  # pyright: ignore[reportFunctionMemberAccess]
-    notifications._get_s3_event = complete  # pyright: ignore[reportPrivateUsage]
+    create_complete_event.is_complete = True  # pyright: ignore[reportFunctionMemberAccess]
+    notifications._get_s3_event = create_complete_event  # pyright: ignore[reportPrivateUsage]

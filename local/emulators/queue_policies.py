@@ -1,4 +1,4 @@
-"""Who else may send to a queue: AWS services, for the source that the queue's policy names."""
+"""Evaluates the resource-based policies of SQS queues."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 from local.aws_checks.iam import evaluate, parse_policy
 from local.emulators.moto import ACCOUNT_ID
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 
 
-def may_send(graph: Graph, service: str, source_arn: str, queue_arn: str) -> bool:
-    """Whether a queue's recorded policies admit messages that a service (`s3.amazonaws.com`) sends for a source."""
+def can_send(graph: Graph, service: str, source_arn: str, queue_arn: str) -> bool:
+    """Returns whether the policies of a queue allow a service, such as `s3.amazonaws.com`, to send for a source."""
     queue_name = queue_arn.rsplit(":", 1)[-1]
     statements = [
         statement

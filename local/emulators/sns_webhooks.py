@@ -1,7 +1,7 @@
-"""Delivery of a topic's messages to HTTPS endpoints, as SNS does it, and a receiver that shows what arrived.
+"""Emulates the delivery of SNS messages to HTTPS endpoints, and provides such an endpoint.
 
-https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html. Not like SNS: messages are not
-signed, because only AWS holds the key.
+https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html. Unlike in SNS, messages are not
+signed, because only AWS has the private key.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import requests
+from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.wrappers import Request, Response
 
-from local.emulators.http_server import Server
-from local.emulators.moto import Aws
-from local.emulators.queue_policies import may_send
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import MotoServer
+from local.emulators.queue_policies import can_send
+from local.recording.graph import Graph, ProgramError, Resource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,55 +28,65 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html, for customer-managed endpoints
 _DEFAULT_RETRIES = {"numRetries": 3, "minDelayTarget": 20, "maxDelayTarget": 20}
 _TIMEOUT_SECONDS = 15
+_RETRY_SECONDS = 1
 
 
-class Subscription:
-    """One HTTPS subscription: asks the endpoint to confirm, then delivers what is published."""
+class HttpsSubscription:
+    """Requests confirmation of one subscription, then delivers the messages of its topic."""
 
-    def __init__(self, resource: Resource, graph: Graph, aws: Aws) -> None:
-        """Raises ProgramError when what is not taken has a queue that SNS may not send to."""
+    def __init__(self, resource: Resource, graph: Graph, aws: MotoServer) -> None:
+        """Subscribes to the topic.
+
+        Raises:
+            ProgramError: SNS may not send to the dead-letter queue of the subscription.
+        """
         self._arn = resource.outputs["arn"]
         self._topic = resource.inputs["topic"]
         self._endpoint = resource.inputs["endpoint"]
         self._raw = resource.inputs.get("rawMessageDelivery", False)
         policy = json.loads(resource.inputs.get("deliveryPolicy", "{}"))
-        self._waits = retry_waits(policy.get("healthyRetryPolicy", _DEFAULT_RETRIES))
+        self._retry_delays = compute_retry_delays(policy.get("healthyRetryPolicy", _DEFAULT_RETRIES))
         self._token = uuid.uuid4().hex
         self._confirmed = threading.Event()
         self._stopped = threading.Event()
-        self._confirmations = Server("SNS confirmations")
+        self._confirmations = HttpServer("SNS confirmations")
         self._confirmations.serve(self._confirm)
         self._sqs = aws.client("sqs")
         self._queue = self._sqs.create_queue(QueueName=f"webhook-{self._token[:8]}")["QueueUrl"]
         queue_arn = aws.arn("sqs", self._queue.rsplit("/", 1)[-1])
         aws.client("sns").subscribe(TopicArn=self._topic, Protocol="sqs", Endpoint=queue_arn)
-        self._undelivered = _dead_letter_queue(resource, graph)
-        self._thread = threading.Thread(target=self._run, name=resource.name, daemon=True)
+        self._dead_letter_queue = _find_dead_letter_queue(resource, graph)
+        self._name = resource.name
 
     def start(self) -> None:
-        self._thread.start()
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def close(self) -> None:
         self._stopped.set()
         self._confirmations.close()
-        self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        self._post(self._envelope("SubscriptionConfirmation", {
+        self._deliver(self._build_envelope("SubscriptionConfirmation", {
             "Message": f"You have chosen to subscribe to the topic {self._topic}.",
             "Token": self._token,
             "SubscribeURL": f"{self._confirmations.url}/?Action=ConfirmSubscription&Token={self._token}",
         }))  # fmt: skip
         while not self._stopped.is_set():
-            answer = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
-            for message in answer.get("Messages", []):
-                published = json.loads(message["Body"])
-                if self._confirmed.is_set():
-                    kept = {name: published[name] for name in ("Message", "MessageAttributes") if name in published}
-                    self._post(self._envelope("Notification", {**kept, "MessageId": published["MessageId"]}))
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+            try:
+                self._deliver_messages()
+            except (BotoCoreError, ClientError):  # the endpoint has been closed
+                self._stopped.wait(_RETRY_SECONDS)
 
-    def _envelope(self, type_: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _deliver_messages(self) -> None:
+        response = self._sqs.receive_message(QueueUrl=self._queue, WaitTimeSeconds=1, MaxNumberOfMessages=10)
+        for message in response.get("Messages", []):
+            published = json.loads(message["Body"])
+            if self._confirmed.is_set():
+                fields = {name: published[name] for name in ("Message", "MessageAttributes") if name in published}
+                self._deliver(self._build_envelope("Notification", {**fields, "MessageId": published["MessageId"]}))
+            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+
+    def _build_envelope(self, type_: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "Type": type_,
             "MessageId": str(uuid.uuid4()),
@@ -84,7 +95,7 @@ class Subscription:
             **fields,
         }
 
-    def _post(self, envelope: Mapping[str, Any]) -> None:
+    def _deliver(self, envelope: Mapping[str, Any]) -> None:
         raw = self._raw and envelope["Type"] == "Notification"
         headers = {
             "Content-Type": "text/plain; charset=UTF-8",
@@ -95,19 +106,19 @@ class Subscription:
             **({"x-amz-sns-rawdelivery": "true"} if raw else {}),
         }
         body = envelope["Message"] if raw else json.dumps(envelope)
-        for wait in (0.0, *self._waits):
-            if self._stopped.wait(wait):
+        for delay in (0.0, *self._retry_delays):
+            if self._stopped.wait(delay):
                 return
             try:
-                answer = requests.post(self._endpoint, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+                response = requests.post(self._endpoint, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
             except requests.RequestException:
                 continue
-            if answer.ok:
+            if response.ok:
                 return
-            if 400 <= answer.status_code < 500 and answer.status_code != 429:
-                break  # a client error is permanent: SNS does not try again
-        if self._undelivered and envelope["Type"] == "Notification":
-            self._sqs.send_message(QueueUrl=self._undelivered, MessageBody=body)
+            if 400 <= response.status_code < 500 and response.status_code != 429:
+                break  # SNS does not retry after a client error
+        if self._dead_letter_queue and envelope["Type"] == "Notification":
+            self._sqs.send_message(QueueUrl=self._dead_letter_queue, MessageBody=body)
 
     def _confirm(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if Request(environ).args.get("Token") == self._token:
@@ -116,28 +127,31 @@ class Subscription:
         return Response(status=403)(environ, start_response)
 
 
-def retry_waits(policy: Mapping[str, Any]) -> list[float]:
-    """Seconds before each retry of a `healthyRetryPolicy`: at once, at the least delay, growing, at the largest."""
-    least, largest = float(policy["minDelayTarget"]), float(policy["maxDelayTarget"])
-    at_once, at_least = policy.get("numNoDelayRetries", 0), policy.get("numMinDelayRetries", 0)
-    at_largest = policy.get("numMaxDelayRetries", 0)
-    growing = policy["numRetries"] - at_once - at_least - at_largest
-    steps = [least * (largest / least) ** (step / max(growing - 1, 1)) for step in range(growing)]
-    return [0.0] * at_once + [least] * at_least + steps + [largest] * at_largest
+def compute_retry_delays(policy: Mapping[str, Any]) -> list[float]:
+    """Returns the delay before each retry, in seconds, of a `healthyRetryPolicy` with an exponential backoff function.
+
+    The phases are immediate retry, pre-backoff, backoff and post-backoff:
+    https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html.
+    """
+    min_delay, max_delay = float(policy["minDelayTarget"]), float(policy["maxDelayTarget"])
+    immediate, pre_backoff = policy.get("numNoDelayRetries", 0), policy.get("numMinDelayRetries", 0)
+    post_backoff = policy.get("numMaxDelayRetries", 0)
+    backoff = policy["numRetries"] - immediate - pre_backoff - post_backoff
+    delays = [min_delay * (max_delay / min_delay) ** (step / max(backoff - 1, 1)) for step in range(backoff)]
+    return [0.0] * immediate + [min_delay] * pre_backoff + delays + [max_delay] * post_backoff
 
 
-def _dead_letter_queue(subscription: Resource, graph: Graph) -> str | None:
-    """The URL of the queue for what is not taken."""
+def _find_dead_letter_queue(subscription: Resource, graph: Graph) -> str | None:
     if "redrivePolicy" not in subscription.inputs:
         return None
     arn = json.loads(subscription.inputs["redrivePolicy"])["deadLetterTargetArn"]
-    if not may_send(graph, "sns.amazonaws.com", subscription.inputs["topic"], arn):
-        raise ProgramError(f"{subscription.name}: SNS may not send what is not taken to {arn}")
+    if not can_send(graph, "sns.amazonaws.com", subscription.inputs["topic"], arn):
+        raise ProgramError(f"{subscription.name}: SNS may not send undelivered messages to {arn}")
     return graph.with_output("aws:sqs/queue:Queue", "arn", arn).outputs["url"]
 
 
-class Receiver:
-    """A webhook endpoint: confirms its subscription and keeps the events it is sent."""
+class WebhookReceiver:
+    """A webhook endpoint: confirms its subscription and keeps the events that it receives."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -154,13 +168,17 @@ class Receiver:
         return Response(status=204)(environ, start_response)
 
     def wait_for(self, upload_id: str, timeout: float) -> dict[str, Any]:
-        """The event of an upload. Raises TimeoutError after `timeout` seconds without it."""
+        """Waits for the event of an upload.
 
-        def found() -> dict[str, Any] | None:
+        Raises:
+            TimeoutError: The event has not arrived after `timeout` seconds.
+        """
+
+        def find_event() -> dict[str, Any] | None:
             return next((event for event in self.events if event["upload_id"] == upload_id), None)
 
         with self._arrived:
-            event = self._arrived.wait_for(found, timeout)
+            event = self._arrived.wait_for(find_event, timeout)
         if event is None:
-            raise TimeoutError(f"no webhook for upload {upload_id} within {timeout} s")
+            raise TimeoutError(f"no webhook request for upload {upload_id} within {timeout} s")
         return event

@@ -1,0 +1,1 @@
+"""Runs a Pulumi program without the Pulumi engine and records the resources that it registers."""

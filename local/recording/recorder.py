@@ -1,12 +1,12 @@
-"""Runs a Pulumi program without the Pulumi engine and records everything it registers.
+"""Runs a Pulumi program with a recording resource monitor in place of the Pulumi engine.
 
-The program talks to a monitor, as it does under `pulumi up`; here that monitor is a `Recorder`. It keeps what
-the SDK's own mocks drop (parents, protection, dependencies, component outputs) and refuses what they let pass:
-two resources with one URN, an asset that is not on disk, an output that was read but that nobody provides. What a
-resource's computed outputs are is decided by the caller: tests hand out fixed values, the local stack makes the
-resource real first.
+In addition to what the mocks of the SDK record, the `Recorder` keeps parents, resource options, dependencies and
+component outputs. It rejects duplicate URNs, assets that do not exist, and the use of outputs that have no value. The
+caller provides the ID and the computed outputs of each resource: tests return constants, the local stack creates the
+resource first.
 
-`run_in_stack` and the mock monitor are the SDK's internals, hence the exact pin of Pulumi in requirements.txt.
+`run_in_stack` and `MockMonitor` are private interfaces of the SDK, so requirements.txt pins an exact version of Pulumi.
+docs/upgrading-pulumi.md lists all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import runpy
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,85 +32,19 @@ from pulumi.runtime import mocks, rpc, settings, stack
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import resource_pb2
 
+from local.recording.graph import Graph, ProgramError, Resource
+
 PROJECT = "avatars"
 STACK_TYPE = "pulumi:pulumi:Stack"
 _SECRET_KEY, _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 _MISSING = "<no value for output "
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """One registered resource: what the program asked for (`inputs`) and what it was told back (`outputs`).
-
-    Property names are camelCase, as on Pulumi's wire; secrets are unwrapped; whole numbers are ints.
-    """
-
-    urn: str
-    type: str
-    name: str
-    custom: bool
-    parent: str
-    inputs: dict[str, Any]
-    id: str = ""
-    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
-    component_outputs: dict[str, Any] | None = None
-    protect: bool = False
-    retain_on_delete: bool = False
-    provider: str = ""
-    dependencies: frozenset[str] = frozenset()
-    property_dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    aliases: tuple[str, ...] = ()
-    ignore_changes: tuple[str, ...] = ()
-
-
 Create = Callable[[Resource], tuple[str, Mapping[str, Any]]]
-"""Gives a custom resource its id and computed outputs; inputs are echoed for outputs it leaves out."""
+"""Returns the ID and the computed outputs of a custom resource. Every other output has the value of its input."""
 
 Invoke = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
-"""Answers a provider function, e.g. `aws:index/getRegion:getRegion`; raises for one it does not know."""
-
-
-@dataclass
-class Graph:
-    """All that one run of a program registered."""
-
-    resources: dict[str, Resource] = field(default_factory=dict[str, Resource])
-    exports: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def __iter__(self) -> Iterator[Resource]:
-        return iter(self.resources.values())
-
-    def of_type(self, type_: str) -> list[Resource]:
-        return [resource for resource in self if resource.type == type_]
-
-    def one(self, type_: str, name: str | None = None) -> Resource:
-        """The only resource of a type (and name). Raises LookupError when there is none or more than one."""
-        found = [r for r in self.of_type(type_) if name is None or r.name == name]
-        if len(found) != 1:
-            wanted = type_ if name is None else f"{type_} named {name}"
-            raise LookupError(f"expected one {wanted}, found {[r.name for r in found]}")
-        return found[0]
-
-    def named(self, name: str) -> Resource:
-        """The only resource with a logical name. Raises LookupError when there is none or more than one."""
-        found = [resource for resource in self if resource.name == name]
-        if len(found) != 1:
-            raise LookupError(f"expected one resource named {name}, found {[r.type for r in found]}")
-        return found[0]
-
-    def children(self, urn: str) -> list[Resource]:
-        return [resource for resource in self if resource.parent == urn]
-
-    def with_output(self, type_: str, output: str, value: object) -> Resource:
-        """The only resource of a type with that value in an output (or input), e.g. the bucket of a given name."""
-        found = [r for r in self.of_type(type_) if {**r.inputs, **r.outputs}.get(output) == value]
-        if len(found) != 1:
-            raise LookupError(f"expected one {type_} with {output} = {value!r}, found {[r.name for r in found]}")
-        return found[0]
-
-
-class ProgramError(Exception):
-    """The program did something the engine, the provider or AWS would refuse."""
+"""Returns the result of a provider function, such as `aws:index/getRegion:getRegion`; raises for an unknown one."""
 
 
 def run_program(
@@ -124,16 +58,20 @@ def run_program(
     preview: bool = False,
     timeout: float = 60.0,
 ) -> Graph:
-    """Runs a program (a callable, or the path of a `__main__.py`) to its end and returns what it registered.
+    """Runs a program (a callable, or the path of a `__main__.py`) and returns its resource graph.
 
-    `config` has full keys (`avatars:domain`, `aws:region`). Raises what the program raises, `ProgramError` for what
-    only a recorder sees, and TimeoutError when the program has not ended after `timeout` seconds.
+    `config` has fully qualified keys (`avatars:domain`, `aws:region`). `timeout` is in seconds.
+
+    Raises:
+        ProgramError: The program registers a resource or an output that the recorder rejects.
+        TimeoutError: The program has not finished after `timeout` seconds.
+        Exception: Whatever the program itself raises.
     """
     recorder = Recorder(create, invoke, preview=preview)
 
-    def body() -> None:
+    def run_body() -> None:
         if isinstance(program, Path):
-            with contextlib.chdir(program.parent), _importable_from(program.parent):
+            with contextlib.chdir(program.parent), _add_to_path(program.parent):
                 runpy.run_path(str(program), run_name="__main__")
         else:
             program()
@@ -150,33 +88,33 @@ def run_program(
                 dry_run=preview,
                 organization="local",
                 callbacks=None,
-                # Left out, it is one set for the whole process, and a run that failed leaves its tasks to the next.
+                # The default is one set per process, in which a failed run would leave its tasks for the next run.
                 outputs=set[asyncio.Task[Any]](),
             )
         )
         loop = asyncio.new_event_loop()
-        # A failed registration leaves one abandoned future per dependent resource; the cause is raised below.
+        # After a failed registration, the futures of dependent resources are never awaited; the cause is raised below.
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(asyncio.wait_for(_in_stack(body), timeout))
+            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body), timeout))
         finally:
             settings.reset_options()
             asyncio.set_event_loop(None)
             loop.close()
             recorder.close()
 
-    # Root resource and configuration are context variables: a copy keeps one run from leaking into the next.
+    # The SDK keeps the root resource and the configuration in context variables; the copy isolates each run.
     contextvars.copy_context().run(run)
     return recorder.graph
 
 
-async def _in_stack(body: Callable[[], None]) -> None:
+async def _run_in_stack(body: Callable[[], None]) -> None:
     await stack.run_in_stack(body)
 
 
 @contextlib.contextmanager
-def _importable_from(folder: Path) -> Generator[None]:
+def _add_to_path(folder: Path) -> Generator[None]:
     added = str(folder) not in sys.path
     if added:
         sys.path.insert(0, str(folder))
@@ -187,21 +125,21 @@ def _importable_from(folder: Path) -> Generator[None]:
             sys.path.remove(str(folder))
 
 
-class _NoMocks(mocks.Mocks):
-    """The base class wants mocks; the recorder answers every request itself."""
+class _UnusedMocks(mocks.Mocks):
+    """Required by `MockMonitor`. Never called, because the recorder overrides every request."""
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        raise ProgramError(f"{args.token} is not answered here")
+        raise ProgramError(f"unexpected call of a mock: {args.token}")
 
     def new_resource(self, args: mocks.MockResourceArgs) -> Any:
-        raise ProgramError(f"{args.typ} is not answered here")
+        raise ProgramError(f"unexpected call of a mock: {args.typ}")
 
 
 class Recorder(mocks.MockMonitor):
-    """A resource monitor that records whole registration requests."""
+    """A resource monitor that records complete registration requests."""
 
     def __init__(self, create: Create, invoke: Invoke, *, preview: bool) -> None:
-        super().__init__(_NoMocks())
+        super().__init__(_UnusedMocks())
         self.graph = Graph()
         self._create = create
         self._invoke = invoke
@@ -210,20 +148,20 @@ class Recorder(mocks.MockMonitor):
         self._loops: set[asyncio.AbstractEventLoop] = set()
 
     def close(self) -> None:
-        """Closes the event loops of the threads that have served requests: left to the collector, they complain."""
+        """Closes the event loops of the threads that handled requests; an unclosed loop emits a ResourceWarning."""
         for loop in self._loops:
             if not loop.is_running():
                 loop.close()
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         info = super().GetDeploymentInfo(request)
-        # With resource references a Resource passed as a value makes the SDK ask the monitor back and wait for
-        # ever; without the feature its id arrives, as with a provider that does not know references.
+        # With resource references, passing a Resource as a value makes the SDK call the monitor again and never
+        # return. Without the feature the SDK sends the ID of the resource.
         kept = [f for f in info.supportedFeatures if f != resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES]
         return resource_pb2.DeploymentInfo(supportedFeatures=kept)
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        """As the engine builds it: the whole chain of parent types, without the stack's own."""
+        """Builds a URN as the engine does: with the types of all parents except the stack."""
         chain = parent.split("::")[2] if parent else ""
         qualified = type_ if chain in ("", STACK_TYPE) else f"{chain}${type_}"
         return f"urn:pulumi:{settings.get_stack()}::{settings.get_project()}::{qualified}::{name}"
@@ -233,14 +171,14 @@ class Recorder(mocks.MockMonitor):
         if request.type == STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=urn)
         self._ensure_event_loop()
-        wire_inputs: dict[str, Any] = rpc.deserialize_properties(request.object, keep_unknowns=self._preview)
+        raw_inputs: dict[str, Any] = rpc.deserialize_properties(request.object, keep_unknowns=self._preview)
         resource = Resource(
             urn=urn,
             type=request.type,
             name=request.name,
             custom=request.custom,
             parent=request.parent if STACK_TYPE not in request.parent else "",
-            inputs=_plain(wire_inputs),
+            inputs=_unwrap(raw_inputs),
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,
             provider=request.provider,
@@ -252,9 +190,9 @@ class Recorder(mocks.MockMonitor):
             ignore_changes=tuple(request.ignoreChanges),
         )
         self._reserve(resource)
-        _refuse_missing_assets(resource)
+        _require_assets(resource)
         if not self._preview:
-            _refuse_missing_values(resource)
+            _require_values(resource)
         if resource.custom and not self._preview:
             id_, computed = self._create(resource)
         else:
@@ -262,16 +200,16 @@ class Recorder(mocks.MockMonitor):
         resource = replace(resource, id=id_, outputs={**resource.inputs, **computed})
         with self._lock:
             self.graph.resources[urn] = resource
-        answer = {**wire_inputs, **computed}
+        state = {**raw_inputs, **computed}
         if resource.custom and not self._preview:
-            answer = {**_missing_markers(resource, answer), **answer}
-        state = mocks._sync_await(rpc.serialize_properties(answer, {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=state)
+            state = {**_create_missing_markers(resource, state), **state}
+        serialized = mocks._sync_await(rpc.serialize_properties(state, {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=serialized)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
-        outputs = _plain(rpc.deserialize_properties(request.outputs, keep_unknowns=self._preview))
+        outputs = _unwrap(rpc.deserialize_properties(request.outputs, keep_unknowns=self._preview))
         if STACK_TYPE in request.urn:
-            missing = [name for name, value in outputs.items() if _mentions(value, _MISSING)]
+            missing = [name for name, value in outputs.items() if _contains(value, _MISSING)]
             if missing:
                 raise ProgramError(f"stack outputs {missing} have no value")
             self.graph.exports = outputs
@@ -283,37 +221,38 @@ class Recorder(mocks.MockMonitor):
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
         self._ensure_event_loop()
-        result = self._invoke(request.tok, _plain(rpc.deserialize_properties(request.args)))
-        answer = mocks._sync_await(rpc.serialize_properties(dict(result), {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        outputs = self._invoke(request.tok, _unwrap(rpc.deserialize_properties(request.args)))
+        result = mocks._sync_await(rpc.serialize_properties(dict(outputs), {}))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         response = resource_pb2.ResourceInvokeResponse()
-        getattr(response, "return").CopyFrom(answer)  # `return` is a keyword here
+        getattr(response, "return").CopyFrom(result)  # `return` is a keyword in Python
         return response
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
-        raise ProgramError(f"{request.type}.get() of {request.id!r} reads a live account, which a recorded run has not")
+        raise ProgramError(
+            f"{request.type}.get() of {request.id!r} needs an AWS account, which a recorded run does not have"
+        )
 
     def _ensure_event_loop(self) -> None:
-        """Requests come on threads of a pool, and the SDK waits for its coroutines on a loop of the thread's own."""
+        """Requests arrive on pool threads, and the SDK runs its coroutines on the event loop of the current thread."""
         mocks._ensure_event_loop()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         with self._lock:
             self._loops.add(asyncio.get_event_loop())
 
     def _reserve(self, resource: Resource) -> None:
-        """Two resources with one URN: the engine refuses, mocks overwrite."""
         with self._lock:
             if resource.urn in self.graph.resources:
                 raise ProgramError(f"duplicate URN {resource.urn}")
             self.graph.resources[resource.urn] = resource
 
 
-def _plain(value: Any) -> Any:
-    """Unwraps secrets and turns the wire's floats back into whole numbers."""
+def _unwrap(value: Any) -> Any:
+    """Unwraps secrets, and converts floats that are whole numbers to ints: the protocol has no integers."""
     if isinstance(value, dict):
         if value.get(_SECRET_KEY) == _SECRET_SIGNATURE:
-            return _plain(value["value"])
-        return {key: _plain(item) for key, item in value.items()}
+            return _unwrap(value["value"])
+        return {key: _unwrap(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_unwrap(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -331,38 +270,36 @@ def _walk(value: Any) -> Iterator[Any]:
         yield from _walk(dict(value.assets))
 
 
-def _mentions(value: Any, text: str) -> bool:
+def _contains(value: Any, text: str) -> bool:
     return any(isinstance(item, str) and text in item for item in _walk(value))
 
 
-def _refuse_missing_assets(resource: Resource) -> None:
+def _require_assets(resource: Resource) -> None:
     for item in _walk(resource.inputs):
-        if isinstance(item, pulumi.FileAsset | pulumi.FileArchive) and not os.path.exists(item.path):  # noqa: PTH110 - as Pulumi: relative to the program
+        if isinstance(item, pulumi.FileAsset | pulumi.FileArchive) and not os.path.exists(item.path):  # noqa: PTH110 - relative to the program, as in Pulumi
             raise ProgramError(f"{resource.type} {resource.name}: {item.path} does not exist")
 
 
-def _refuse_missing_values(resource: Resource) -> None:
-    """An output nobody provides is None to a program: it drops out of maps and is `null` in JSON, silently."""
+def _require_values(resource: Resource) -> None:
+    """Without this check, an output without a value would be None: dropped from maps, and `null` in JSON."""
     for name, value in resource.inputs.items():
-        if _mentions(value, _MISSING):
-            raise ProgramError(
-                f"{resource.type} {resource.name}: {name} was made from an output without a value: {value}"
-            )
+        if _contains(value, _MISSING):
+            raise ProgramError(f"{resource.type} {resource.name}: {name} uses an output without a value: {value}")
     for name, urns in resource.property_dependencies.items():
         if urns and resource.inputs.get(name) is None:
             raise ProgramError(f"{resource.type} {resource.name}: {name} depends on {sorted(urns)} but has no value")
 
 
-def _missing_markers(resource: Resource, known: Mapping[str, Any]) -> dict[str, str]:
-    """A marker for each output that has no value, so that using one shows up in the next registration."""
+def _create_missing_markers(resource: Resource, known: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a marker for each output without a value, so that its use is detected in a later registration."""
     return {
         name: f"{_MISSING}{name} of {resource.type} {resource.name}>"
-        for name in _output_names(resource.type)
+        for name in _find_output_names(resource.type)
         if name not in known
     }
 
 
-def _output_names(type_: str) -> set[str]:
+def _find_output_names(type_: str) -> set[str]:
     package, module, class_ = type_.split(":")
     if package != "aws" or "/" not in module:
         return set()

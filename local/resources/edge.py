@@ -1,48 +1,48 @@
-"""API Gateway and CloudFront, which local/emulators serves from the record."""
+"""Handlers for API Gateway and CloudFront, which local/emulators emulates from the recorded resources."""
 
 from __future__ import annotations
 
 import secrets
 
 from local.emulators.moto import ACCOUNT_ID
-from local.recording.recorder import Resource
-from local.resources.handlers import Cloud, Made, Maker, recorded
+from local.recording.graph import Resource
+from local.resources.handlers import CreatedResource, HandlerContext, ResourceHandler, record_only
 
 
-def _api(_resource: Resource, cloud: Cloud) -> Made:
+def _api(_resource: Resource, context: HandlerContext) -> CreatedResource:
     id_ = secrets.token_hex(5)
     return id_, {
-        "apiEndpoint": cloud.api_url,
-        "arn": f"arn:aws:apigateway:{cloud.aws.region}::/apis/{id_}",
-        "executionArn": cloud.aws.arn("execute-api", id_),
+        "apiEndpoint": context.api_url,
+        "arn": f"arn:aws:apigateway:{context.aws.region}::/apis/{id_}",
+        "executionArn": context.aws.arn("execute-api", id_),
     }
 
 
-def _stage(resource: Resource, cloud: Cloud) -> Made:
+def _stage(resource: Resource, context: HandlerContext) -> CreatedResource:
     name = resource.inputs["name"]
-    execution_arn = cloud.aws.arn("execute-api", f"{resource.inputs['apiId']}/{name}")
-    return name, {"invokeUrl": cloud.api_url, "executionArn": execution_arn}
+    execution_arn = context.aws.arn("execute-api", f"{resource.inputs['apiId']}/{name}")
+    return name, {"invokeUrl": context.api_url, "executionArn": execution_arn}
 
 
-def _distribution(_resource: Resource, cloud: Cloud) -> Made:
+def _distribution(_resource: Resource, context: HandlerContext) -> CreatedResource:
     id_ = f"E{secrets.token_hex(6).upper()}"
     return id_, {
         "arn": f"arn:aws:cloudfront::{ACCOUNT_ID}:distribution/{id_}",
-        # A real one has a host under cloudfront.net; this address makes every URL the program builds reachable here.
-        "domainName": cloud.cdn_authority,
+        # In place of a host under cloudfront.net, so that every URL of the program leads to the emulator.
+        "domainName": context.cdn_authority,
         "hostedZoneId": "Z2FDTNDATAQYW2",
     }
 
 
-MAKERS: dict[str, Maker] = {
+HANDLERS: dict[str, ResourceHandler] = {
     "aws:apigatewayv2/api:Api": _api,
-    "aws:apigatewayv2/authorizer:Authorizer": recorded,
-    "aws:apigatewayv2/integration:Integration": recorded,
-    "aws:apigatewayv2/route:Route": recorded,
+    "aws:apigatewayv2/authorizer:Authorizer": record_only,
+    "aws:apigatewayv2/integration:Integration": record_only,
+    "aws:apigatewayv2/route:Route": record_only,
     "aws:apigatewayv2/stage:Stage": _stage,
     "aws:cloudfront/distribution:Distribution": _distribution,
-    "aws:cloudfront/originAccessControl:OriginAccessControl": recorded,
-    "aws:cloudfront/cachePolicy:CachePolicy": recorded,
-    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": recorded,
-    "aws:cloudfront/function:Function": recorded,
+    "aws:cloudfront/originAccessControl:OriginAccessControl": record_only,
+    "aws:cloudfront/cachePolicy:CachePolicy": record_only,
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": record_only,
+    "aws:cloudfront/function:Function": record_only,
 }

@@ -1,4 +1,4 @@
-"""What a maker is, and the registry of all of them."""
+"""The interface of resource handlers, and functions that they share."""
 
 from __future__ import annotations
 
@@ -7,39 +7,47 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.emulators.moto import Aws
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.moto import MotoServer
+from local.recording.graph import Graph, ProgramError, Resource
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """What makers work with: the AWS endpoint, the fronts' addresses, and what has been registered so far."""
+class HandlerContext:
+    """What a handler can use: the AWS endpoint, the addresses of the emulators, and the resources created so far."""
 
-    aws: Aws
+    aws: MotoServer
     api_url: str
     cdn_authority: str
     graph: Graph
 
 
-Made = tuple[str, Mapping[str, Any]]
-Maker = Callable[[Resource, Cloud], Made]
+CreatedResource = tuple[str, Mapping[str, Any]]
+"""The ID and the computed outputs."""
+
+ResourceHandler = Callable[[Resource, HandlerContext], CreatedResource]
 
 
-def physical_name(resource: Resource, given: str) -> str:
-    """The name the program gave in the input `given`, or one with a random suffix, as Pulumi's auto-naming."""
-    return resource.inputs.get(given) or f"{resource.name}-{secrets.token_hex(4)[:7]}"
+def resolve_physical_name(resource: Resource, name_input: str) -> str:
+    """Returns the input `name_input` or, as Pulumi auto-naming does, the logical name with a random suffix."""
+    return resource.inputs.get(name_input) or f"{resource.name}-{secrets.token_hex(4)[:7]}"
 
 
-def recorded(resource: Resource, _cloud: Cloud) -> Made:
-    """For a resource that only a front reads, or that describes what a local run does not have."""
+def record_only(resource: Resource, _context: HandlerContext) -> CreatedResource:
+    """Handles a resource that only an emulator reads, or that has no counterpart in a local run."""
     return f"{resource.name}-{secrets.token_hex(4)[:7]}", {}
 
 
-def make(makers: Mapping[str, Maker], resource: Resource, cloud: Cloud) -> Made:
-    """Raises ProgramError for a type that no maker knows."""
-    maker = makers.get(resource.type)
-    if maker is None:
+def create_resource(
+    handlers: Mapping[str, ResourceHandler], resource: Resource, context: HandlerContext
+) -> CreatedResource:
+    """Calls the handler of the resource type.
+
+    Raises:
+        ProgramError: There is no handler for the type.
+    """
+    handler = handlers.get(resource.type)
+    if handler is None:
         raise ProgramError(
-            f"a local run does not know {resource.type} ({resource.name}): add a maker in local/resources/"
+            f"a local run does not support {resource.type} ({resource.name}): add a handler in local/resources/"
         )
-    return maker(resource, cloud)
+    return handler(resource, context)

@@ -1,9 +1,15 @@
-"""SQS queues, SNS topics, log groups and alarms."""
+"""Handlers for SQS, SNS and CloudWatch."""
 
 from __future__ import annotations
 
-from local.recording.recorder import ProgramError, Resource
-from local.resources.handlers import Cloud, Made, Maker, physical_name, recorded
+from local.recording.graph import ProgramError, Resource
+from local.resources.handlers import (
+    CreatedResource,
+    HandlerContext,
+    ResourceHandler,
+    record_only,
+    resolve_physical_name,
+)
 
 _QUEUE_ATTRIBUTES = {
     "visibilityTimeoutSeconds": "VisibilityTimeout",
@@ -16,8 +22,8 @@ _QUEUE_ATTRIBUTES = {
 }
 
 
-def _queue(resource: Resource, cloud: Cloud) -> Made:
-    name = physical_name(resource, "name")
+def _queue(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name = resolve_physical_name(resource, "name")
     attributes = {
         attribute: str(resource.inputs[key]).lower()
         if isinstance(resource.inputs[key], bool)
@@ -25,45 +31,45 @@ def _queue(resource: Resource, cloud: Cloud) -> Made:
         for key, attribute in _QUEUE_ATTRIBUTES.items()
         if resource.inputs.get(key) is not None
     }
-    url = cloud.aws.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    return url, {"url": url, "arn": cloud.aws.arn("sqs", name), "name": name}
+    url = context.aws.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    return url, {"url": url, "arn": context.aws.arn("sqs", name), "name": name}
 
 
-def _topic(resource: Resource, cloud: Cloud) -> Made:
-    name = physical_name(resource, "name")
-    arn = cloud.aws.client("sns").create_topic(Name=name)["TopicArn"]
+def _topic(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name = resolve_physical_name(resource, "name")
+    arn = context.aws.client("sns").create_topic(Name=name)["TopicArn"]
     return arn, {"arn": arn, "name": name}
 
 
-def _subscription(resource: Resource, _cloud: Cloud) -> Made:
+def _subscription(resource: Resource, _context: HandlerContext) -> CreatedResource:
     if resource.inputs["protocol"] != "https":
-        raise ProgramError(f"{resource.name}: a local run delivers to https endpoints only")
+        raise ProgramError(f"{resource.name}: a local run supports only https endpoints")
     arn = f"{resource.inputs['topic']}:{resource.name}"
     return arn, {"arn": arn, "pendingConfirmation": True}
 
 
-def _log_group(resource: Resource, cloud: Cloud) -> Made:
-    name = physical_name(resource, "name")
-    return name, {"name": name, "arn": cloud.aws.arn("logs", f"log-group:{name}")}
+def _log_group(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name = resolve_physical_name(resource, "name")
+    return name, {"name": name, "arn": context.aws.arn("logs", f"log-group:{name}")}
 
 
-def _alarm(resource: Resource, cloud: Cloud) -> Made:
-    name = physical_name(resource, "name")
-    return name, {"name": name, "arn": cloud.aws.arn("cloudwatch", f"alarm:{name}")}
+def _alarm(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name = resolve_physical_name(resource, "name")
+    return name, {"name": name, "arn": context.aws.arn("cloudwatch", f"alarm:{name}")}
 
 
-def _log_delivery(resource: Resource, cloud: Cloud) -> Made:
-    name = physical_name(resource, "name")
+def _log_delivery(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name = resolve_physical_name(resource, "name")
     kind = resource.type.rsplit(":", 1)[-1]
-    return name, {"name": name, "arn": cloud.aws.arn("logs", f"{kind}:{name}")}
+    return name, {"name": name, "arn": context.aws.arn("logs", f"{kind}:{name}")}
 
 
-MAKERS: dict[str, Maker] = {
+HANDLERS: dict[str, ResourceHandler] = {
     "aws:sqs/queue:Queue": _queue,
-    "aws:sqs/queuePolicy:QueuePolicy": recorded,
-    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": recorded,
+    "aws:sqs/queuePolicy:QueuePolicy": record_only,
+    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": record_only,
     "aws:sns/topic:Topic": _topic,
-    "aws:sns/topicPolicy:TopicPolicy": recorded,
+    "aws:sns/topicPolicy:TopicPolicy": record_only,
     "aws:sns/topicSubscription:TopicSubscription": _subscription,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,

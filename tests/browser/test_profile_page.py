@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 from client.session import Session
 from local.stack import LocalStack, read_config
-from tests.local.conftest import PHOTO, make_user, wait_until
+from tests.local.conftest import PHOTO, create_user, wait_until
 
 PROFILE = Path(__file__).parents[2] / "web" / "profile"
 SCREENSHOTS = Path(__file__).parents[2] / ".build" / "screenshots"
@@ -146,7 +146,7 @@ def stack() -> Generator[LocalStack]:
 @pytest.fixture
 def new_person(stack: LocalStack) -> Callable[..., Person]:
     def make(**profile: str) -> Person:
-        username, password = make_user(stack)
+        username, password = create_user(stack)
         session = Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
         person = Person(stack, username, password, session)
         person.put(**{"display_name": "Alice Ackermann", "handle": f"alice_{next(_numbers)}", **profile})

@@ -17,7 +17,8 @@ import yaml
 
 from lambda_packages import build
 from lambda_packages.build import Package
-from local.recording.recorder import Create, Graph, Resource, run_program
+from local.recording.graph import Graph, Resource
+from local.recording.recorder import Create, run_program
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"

@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 import components
-from local.recording.recorder import Graph, Resource
+from local.recording.graph import Graph, Resource
 
 Invariant = Callable[[Graph], list[str]]
 

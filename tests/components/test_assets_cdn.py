@@ -10,7 +10,7 @@ import pytest
 
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.blocks.custom_domain import CustomDomain
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, document
 
 BUCKET = "cdn-assets-abc1234"

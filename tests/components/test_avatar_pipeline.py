@@ -11,7 +11,7 @@ import pytest
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from functions.process_avatar.imaging import subprocess_decoder
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
 
 UPLOADS_ARN = "arn:aws:s3:::pipeline-uploads-abc1234"

@@ -17,7 +17,8 @@ from components.config import ConfigurationError, StackConfig
 from components.profile_api import ProfileApiArgs
 from components.upload_api import UploadApiArgs
 from lambda_packages import build
-from local.recording.recorder import Resource, run_program
+from local.recording.graph import Resource
+from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
 
 OF_AWS = {"region", "profile", "allowed_account_ids", "tags"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.identity import Identity, IdentityArgs
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import RunAlone
 
 POOL = "aws:cognito/userPool:UserPool"

@@ -13,7 +13,7 @@ import pulumi
 import pytest
 from pulumi_aws import cloudwatch, lambda_, s3
 
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.recording.graph import Graph, ProgramError, Resource
 from tests.components import invariants
 from tests.components.conftest import RunAlone, RunStack
 from tests.components.invariants import Invariant

@@ -17,7 +17,7 @@ from components.database.external import DatabaseAccess
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.upload_api import UploadApi
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components import test_upload_api as upload_api
 from tests.components.conftest import RunAlone, arn, document
 

@@ -12,7 +12,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from lambda_packages import build
-from local.recording.recorder import Graph, Recorder, Resource
+from local.recording.graph import Graph, Resource
+from local.recording.recorder import Recorder
 from tests.components.conftest import ROOT, RunStack, document, run_main, stack_config
 from tests.components.invariants import INVARIANTS, Invariant, component_classes, data_is_protected
 

@@ -13,7 +13,7 @@ from components.blocks.custom_domain import CustomDomain
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Theirs"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.web_assets import WebModules, WebModulesArgs
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import RunAlone
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"

@@ -1,4 +1,4 @@
-"""One running stack for all tests here, and users of it."""
+"""A running stack that all tests here share, and helpers to use it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stack(config: dict[str, str]) -> Generator[LocalStack]:
 
 @pytest.fixture
 def session(stack: LocalStack) -> Session:
-    """A new user, signed in."""
+    """The session of a new user."""
     return sign_in(stack)
 
 
@@ -42,8 +42,8 @@ def photo() -> bytes:
     return PHOTO.read_bytes()
 
 
-def make_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
-    """Makes a user of the stack's pool. Returns username and password."""
+def create_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
+    """Creates a user in the user pool. Returns username and password."""
     username, password = f"user{next(_numbers)}@example.com", f"{secrets.token_urlsafe(12)}-aA1"
     cognito = stack.aws.client("cognito-idp")
     pool = stack.exports["userPoolId"]
@@ -54,44 +54,35 @@ def make_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
 
 
 def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = None) -> Session:
-    """Makes a user of the stack's pool and signs them in."""
-    username, password = make_user(stack, name)
+    """Creates a user in the user pool and signs in."""
+    username, password = create_user(stack, name)
     outputs = {**stack.exports, "cognitoEndpoint": stack.aws_url}
     if client_id:
         outputs["userPoolClientId"] = client_id
     return Session(outputs, username, password)
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 20) -> None:
-    """Waits for a condition, and fails by its name after `timeout` seconds."""
+def wait_until(condition: Callable[[], object], description: str, timeout: float = 20) -> None:
+    """Waits for a condition. Fails with its description after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout} s: {description}"
         time.sleep(0.02)
 
 
-def change_visibility(stack: LocalStack, seconds: str) -> None:
-    """Failed messages come back after so long. A poll under way would still use the old value, so polling restarts."""
-    for source in stack.event_sources:
-        source.close()
-    queue, _ = queue_urls(stack)
-    stack.aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": seconds})
-    for source in stack.event_sources:
-        source.start()
-
-
-def queue_urls(stack: LocalStack) -> tuple[str, str]:
-    """The queue that feeds the function, and its dead-letter queue."""
+def find_queue_urls(stack: LocalStack) -> tuple[str, str]:
+    """Returns the URLs of the queue that invokes the function and of its dead-letter queue."""
     queue = next(q for q in stack.graph.of_type("aws:sqs/queue:Queue") if q.inputs.get("redrivePolicy"))
     dead_letter_arn = json.loads(queue.inputs["redrivePolicy"])["deadLetterTargetArn"]
     return queue.outputs["url"], stack.graph.with_output("aws:sqs/queue:Queue", "arn", dead_letter_arn).outputs["url"]
 
 
-def event_of(key: str) -> str:
-    """What S3 sends to the queue when an object is made, as far as it is read."""
+def build_s3_event(key: str) -> str:
+    """Builds the part of an S3 event notification that the function reads."""
     now = datetime.datetime.now(datetime.UTC).isoformat()
     return json.dumps({"Records": [{"eventTime": now, "s3": {"object": {"key": key}}}]})
 
 
-def send(stack: LocalStack, body: str) -> None:
-    stack.aws.client("sqs").send_message(QueueUrl=queue_urls(stack)[0], MessageBody=body)
+def send_message(stack: LocalStack, body: str) -> str:
+    """Sends a message to the queue that invokes the function. Returns the message ID."""
+    return stack.aws.client("sqs").send_message(QueueUrl=find_queue_urls(stack)[0], MessageBody=body)["MessageId"]

@@ -1,4 +1,4 @@
-"""`make local` and the client, run as their users run them."""
+"""The command lines of `make local` and of the client."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ import requests
 from local.stack import ROOT
 from tests.local.conftest import wait_until
 
-FREE_PORTS = "0"  # the first of five; 0 lets the system choose each of them
+FREE_PORTS = "0"  # 0 selects five free ports
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def local(tmp_path: Path, *arguments: str | Path, port: str = FREE_PORTS) -> subprocess.CompletedProcess[str]:
+def run_local(tmp_path: Path, *arguments: str | Path, port: str = FREE_PORTS) -> subprocess.CompletedProcess[str]:
     return run("local", "--outputs", tmp_path / "outputs.json", "--port", port, *arguments)
 
 
 class TestOnce:
-    def test_the_shipped_photo_goes_all_the_way_and_nothing_is_left_behind(
+    def test_once_uploads_the_demo_photo_and_leaves_no_files(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         monkeypatch.setenv("TMPDIR", str(temporary))
-        finished = local(tmp_path, "--once")
+        finished = run_local(tmp_path, "--once")
         assert (finished.returncode, finished.stderr) == (0, "")
         assert re.search(r"^Ready in \d+\.\d s: \d+ resources$", finished.stdout, re.MULTILINE)
         starts = re.findall(r"^photo\.jpg +(cold|warm) .* avatar\.ready$", finished.stdout, re.MULTILINE)
@@ -45,40 +45,40 @@ class TestOnce:
         assert list(temporary.iterdir()) == []
         assert not (tmp_path / "outputs.json").exists()
 
-    def test_a_photo_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
-        finished = local(tmp_path, "--once", "no/such.jpg")
+    def test_missing_photo_is_an_error(self, tmp_path: Path) -> None:
+        finished = run_local(tmp_path, "--once", "no/such.jpg")
         assert finished.returncode == 1
         assert finished.stderr == "error: cannot read no/such.jpg: No such file or directory\n"
 
-    def test_a_file_that_is_no_photo_by_its_name_is_named(self, tmp_path: Path) -> None:
-        finished = local(tmp_path, "--once", "README.md")
+    def test_file_without_image_extension_is_an_error(self, tmp_path: Path) -> None:
+        finished = run_local(tmp_path, "--once", "README.md")
         assert finished.returncode == 1
         assert finished.stderr.startswith("error: README.md is not a photo by its name")
 
-    def test_a_file_that_only_says_it_is_a_photo_fails_with_the_reason(self, tmp_path: Path) -> None:
-        liar = tmp_path / "me.jpg"
-        liar.write_text("not a picture")
-        finished = local(tmp_path, "--once", liar)
+    def test_invalid_photo_is_an_error_with_the_reason(self, tmp_path: Path) -> None:
+        text_file = tmp_path / "me.jpg"
+        text_file.write_text("not a picture")
+        finished = run_local(tmp_path, "--once", text_file)
         assert finished.returncode == 1
         assert finished.stderr == "error: the photo was rejected: not_an_image\n"
 
-    def test_a_taken_port_is_named(self, tmp_path: Path) -> None:
+    def test_port_in_use_is_an_error(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            finished = local(tmp_path, "--once", port=str(port))
+            finished = run_local(tmp_path, "--once", port=str(port))
         assert finished.returncode == 1
         assert f"AWS needs port {port} on 127.0.0.1" in finished.stderr
         assert "--port" in finished.stderr
 
-    def test_an_unknown_stack_is_named_with_those_there_are(self, tmp_path: Path) -> None:
-        finished = local(tmp_path, "--once", "--stack", "nope")
+    def test_unknown_stack_is_an_error_that_lists_the_stacks(self, tmp_path: Path) -> None:
+        finished = run_local(tmp_path, "--once", "--stack", "nope")
         assert finished.returncode == 1
         assert finished.stderr == "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
-    """The outputs file of a stack that stays up, as `make local` leaves it."""
+    """The outputs file of a stack that `make local` keeps running."""
     outputs = tmp_path_factory.mktemp("running") / "outputs.json"
     command = [sys.executable, "-m", "local", "--outputs", str(outputs), "--port", FREE_PORTS]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -88,16 +88,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
             break
     assert process.poll() is None
     yield outputs
-    children = children_of(process.pid)
+    children = list_children(process.pid)
     assert children, "functions run as processes"
     process.send_signal(signal.SIGINT)
     process.stdout.close()
     assert process.wait(timeout=20) == 0
     assert not outputs.exists()
-    wait_until(lambda: not any(is_running(child) for child in children), "every function's process has ended")
+    wait_until(lambda: not any(is_running(child) for child in children), "the processes of all functions have ended")
 
 
-def children_of(pid: int) -> Sequence[int]:
+def list_children(pid: int) -> Sequence[int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for task in tasks for child in task.read_text().split()]
 
@@ -109,8 +109,8 @@ def is_running(pid: int) -> bool:
         return False
 
 
-class TestWhileUp:
-    def test_the_outputs_file_is_its_owners_alone_and_has_what_a_client_needs(self, running: Path) -> None:
+class TestRunningStack:
+    def test_outputs_file_is_private_and_complete(self, running: Path) -> None:
         assert stat.S_IMODE(running.stat().st_mode) == 0o600
         outputs = json.loads(running.read_text())
         assert {"apiUrl", "cdnUrl", "avatarUrl", "uploadsBucket", "assetsBucket", "topicArn", "userPoolId",
@@ -118,27 +118,27 @@ class TestWhileUp:
                 "databaseUrl"} <= set(outputs)  # fmt: skip
         assert all(outputs[name].startswith("http://127.0.0.1:") for name in ("apiUrl", "cdnUrl", "cognitoEndpoint"))
 
-    def test_the_client_uploads_from_the_outputs_alone_and_clears_what_it_made(self, running: Path) -> None:
+    def test_client_uploads_and_clears_with_the_outputs_file(self, running: Path) -> None:
         uploaded = run("client", "upload", "--outputs", running, "local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         pictures = re.findall(r"http://\S+\.webp", uploaded.stdout)
         assert [requests.get(url, timeout=5).status_code for url in pictures] == [200]
         cleared = run("client", "clear", "--outputs", running)
         assert cleared.returncode == 0, cleared.stderr
-        # Of the photo taken through at the start (twice) and the one just now: a variant each, and every version of the
-        # stable picture and the manifest. The originals are gone already.
+        # Two uploads at the start and one here: each has one image, one version of the stable picture and one of the
+        # manifest. The originals have been deleted.
         assert cleared.stdout.startswith(f"{3 * (1 + 1 + 1)} object versions of ")
         again = run("client", "clear", "--outputs", running)
         assert again.stdout.startswith("0 object versions of ")
 
-    def test_a_wrong_password_is_a_sentence(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wrong_password_is_an_error_message(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AVATARS_USERNAME", json.loads(running.read_text())["users"][0]["username"])
         monkeypatch.setenv("AVATARS_PASSWORD", "wrong")
-        refused = run("client", "upload", "--outputs", running, "local/photo.jpg")
-        assert refused.returncode == 1
-        assert refused.stderr.startswith("error: grace@example.com cannot sign in: ")
+        failed = run("client", "upload", "--outputs", running, "local/photo.jpg")
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("error: grace@example.com cannot sign in: ")
 
-    def test_nothing_listens_beyond_this_machine(self, running: Path) -> None:
+    def test_all_ports_listen_only_on_localhost(self, running: Path) -> None:
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.read_text())}
         assert len(ports) == 4
         sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
@@ -148,17 +148,17 @@ class TestWhileUp:
 
 
 class TestMake:
-    """The Makefile's targets for a deployed stack, with a Pulumi CLI that knows the outputs of the running one."""
+    """The Makefile targets for a deployed stack, with a fake Pulumi CLI that prints the outputs of a local one."""
 
     def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # Not as a part of the `make test` that may have started us: that hands down its flags and its level.
+        # A `make test` that runs these tests would pass its flags and its level.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         environment = {**kept, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
         command = [
             "make",
             "--old-file=.venv/installed",
             f"VENV={Path(sys.executable).parent}",
-            "STACK=tried",
+            "STACK=fake",
             *arguments,
         ]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
@@ -166,12 +166,12 @@ class TestMake:
     @pytest.fixture
     def pulumi(self, tmp_path: Path, running: Path) -> Generator[Path]:
         cli = tmp_path / "pulumi"
-        cli.write_text(f'#!/bin/sh\ntest "$*" = "stack output --json --stack tried" && cat {running}\n')
+        cli.write_text(f'#!/bin/sh\ntest "$*" = "stack output --json --stack fake" && cat {running}\n')
         cli.chmod(0o755)
         yield tmp_path
-        (ROOT / ".build" / "outputs" / "tried.json").unlink(missing_ok=True)
+        (ROOT / ".build" / "outputs" / "fake.json").unlink(missing_ok=True)
 
-    def test_a_photo_goes_through_a_deployed_stack_and_is_cleared(self, pulumi: Path) -> None:
+    def test_upload_and_clear_use_the_stack_outputs(self, pulumi: Path) -> None:
         uploaded = self.make(pulumi, "upload", "PHOTO=local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         assert uploaded.stdout.startswith("photo.jpg: form ")
@@ -179,32 +179,32 @@ class TestMake:
         assert (cleared.returncode, cleared.stderr) == (0, "")
         assert " object versions of " in cleared.stdout
 
-    def test_without_a_photo_it_says_how_to_name_one(self, pulumi: Path) -> None:
-        refused = self.make(pulumi, "upload")
-        assert refused.returncode == 2
-        assert "make upload STACK=tried PHOTO=me.jpg" in refused.stderr
+    def test_upload_without_photo_shows_usage(self, pulumi: Path) -> None:
+        failed = self.make(pulumi, "upload")
+        assert failed.returncode == 2
+        assert "make upload STACK=fake PHOTO=me.jpg" in failed.stderr
 
-    def test_without_the_pulumi_cli_it_says_so(self, tmp_path: Path) -> None:
-        refused = self.make(tmp_path, "upload", "PHOTO=local/photo.jpg")
-        assert refused.returncode == 2
-        assert "this needs the Pulumi CLI" in refused.stderr
+    def test_upload_without_pulumi_cli_is_an_error(self, tmp_path: Path) -> None:
+        failed = self.make(tmp_path, "upload", "PHOTO=local/photo.jpg")
+        assert failed.returncode == 2
+        assert "this needs the Pulumi CLI" in failed.stderr
 
 
-def test_outputs_that_are_not_a_stacks_are_a_sentence(tmp_path: Path) -> None:
-    for content, sentence in (("{", "is not JSON"), ('{"users": [{"username": "a", "password": "b"}]}', "apiUrl")):
+def test_client_with_invalid_outputs_is_an_error_message(tmp_path: Path) -> None:
+    for content, message in (("{", "is not JSON"), ('{"users": [{"username": "a", "password": "b"}]}', "apiUrl")):
         outputs = tmp_path / "outputs.json"
         outputs.write_text(content)
-        refused = run("client", "upload", "--outputs", outputs, "local/photo.jpg")
-        assert (refused.returncode, sentence in refused.stderr) == (1, True), refused.stderr
+        failed = run("client", "upload", "--outputs", outputs, "local/photo.jpg")
+        assert (failed.returncode, message in failed.stderr) == (1, True), failed.stderr
 
 
-def test_a_client_without_a_user_and_nobody_to_ask_says_what_to_set(tmp_path: Path) -> None:
+def test_client_without_user_and_terminal_names_the_variables(tmp_path: Path) -> None:
     outputs = tmp_path / "outputs.json"
     outputs.write_text('{"apiUrl": "http://127.0.0.1:1"}')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AVATARS_")}
-    refused = subprocess.run(
+    failed = subprocess.run(
         [sys.executable, "-m", "client", "upload", "--outputs", str(outputs), "local/photo.jpg"],
         cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert refused.returncode == 1
-    assert refused.stderr == "error: no user: set AVATARS_USERNAME and AVATARS_PASSWORD\n"
+    assert failed.returncode == 1
+    assert failed.stderr == "error: no user: set AVATARS_USERNAME and AVATARS_PASSWORD\n"

@@ -1,4 +1,4 @@
-"""Profiles end to end: the API, the functions, and the tables the deployment made."""
+"""Profiles end to end: API, functions and database tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from client.session import Session
 from local.stack import LocalStack
 from tests.local.conftest import sign_in
 
-ORIGIN = "https://evil.example"
+OTHER_ORIGIN = "https://evil.example"
 
 
 def call(
@@ -23,89 +23,91 @@ def call(
     return requests.request(method, stack.api_url + path, json=body, headers=headers, timeout=30)
 
 
-def put(stack: LocalStack, session: Session, **profile: Any) -> requests.Response:
+def put_profile(stack: LocalStack, session: Session, **profile: Any) -> requests.Response:
     return call(stack, "PUT", "/profile", session, profile)
 
 
-def test_a_user_seen_for_the_first_time_has_a_profile_with_the_name_they_signed_up_with(stack: LocalStack) -> None:
+def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) -> None:
     session = sign_in(stack, name="Zoë O'Neil-Smith")
-    answer = call(stack, "GET", "/profile", session)
-    assert answer.status_code == 200
-    assert answer.json() == {
+    response = call(stack, "GET", "/profile", session)
+    assert response.status_code == 200
+    assert response.json() == {
         "subject": session.subject,
         "handle": "zoe_o_neil_smith",
         "display_name": "Zoë O'Neil-Smith",
         "bio": "",
         "avatar": None,
     }
-    assert call(stack, "GET", "/profile", session).json() == answer.json()
+    assert call(stack, "GET", "/profile", session).json() == response.json()
 
 
-def test_two_users_of_one_name_have_handles_of_their_own(stack: LocalStack) -> None:
+def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None:
     first, second = (call(stack, "GET", "/profile", sign_in(stack, name="Sam Same")).json()["handle"] for _ in range(2))
     assert first == "sam_same"
     assert second.startswith("sam_same_")
 
 
-def test_everybody_sees_what_a_user_saved(stack: LocalStack, session: Session) -> None:
-    saved = put(stack, session, display_name="  Grace Hopper ", bio="Rear admiral.\nCompilers.", handle="grace_h")
+def test_saved_profile_is_public(stack: LocalStack, session: Session) -> None:
+    saved = put_profile(
+        stack, session, display_name="  Grace Hopper ", bio="Rear admiral.\nCompilers.", handle="grace_h"
+    )
     assert saved.status_code == 200
     assert saved.json()["display_name"] == "Grace Hopper"
     seen = call(stack, "GET", "/profiles/grace_h")
     assert (seen.status_code, seen.json()) == (200, saved.json())
 
 
-def test_a_handle_nobody_has_is_not_found(stack: LocalStack) -> None:
+def test_unknown_handle_returns_404(stack: LocalStack) -> None:
     for handle in ("nobody_here", "No-Handle", "x"):
-        answer = call(stack, "GET", f"/profiles/{handle}")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+        response = call(stack, "GET", f"/profiles/{handle}")
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
-def test_every_wrong_field_is_named(stack: LocalStack, session: Session) -> None:
-    answer = put(stack, session, display_name=" ", bio="x" * 501, handle="No!")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_profile")
-    assert sorted(answer.json()["error"]["fields"]) == ["bio", "display_name", "handle"]
+def test_invalid_profile_lists_every_invalid_field(stack: LocalStack, session: Session) -> None:
+    response = put_profile(stack, session, display_name=" ", bio="x" * 501, handle="No!")
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_profile")
+    assert sorted(response.json()["error"]["fields"]) == ["bio", "display_name", "handle"]
 
 
-def test_a_taken_handle_stays_with_its_owner(stack: LocalStack, session: Session) -> None:
+def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     owner = sign_in(stack)
-    assert put(stack, owner, display_name="Owner", handle="owned").status_code == 200
-    answer = put(stack, session, display_name="Thief", handle="owned")
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["handle"])
+    assert put_profile(stack, owner, display_name="Owner", handle="owned").status_code == 200
+    response = put_profile(stack, session, display_name="Thief", handle="owned")
+    assert (response.status_code, list(response.json()["error"]["fields"])) == (422, ["handle"])
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
-def test_saving_changes_the_callers_row_whatever_the_body_names(stack: LocalStack, session: Session) -> None:
+def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: LocalStack, session: Session) -> None:
     victim = sign_in(stack)
-    before = put(stack, victim, display_name="Victim", bio="mine").json()
-    answer = put(stack, session, display_name="Mallory", subject=victim.subject)
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["subject"])
-    assert put(stack, session, display_name="Mallory").json()["subject"] == session.subject
+    before = put_profile(stack, victim, display_name="Victim", bio="mine").json()
+    response = put_profile(stack, session, display_name="Mallory", subject=victim.subject)
+    assert (response.status_code, list(response.json()["error"]["fields"])) == (422, ["subject"])
+    assert put_profile(stack, session, display_name="Mallory").json()["subject"] == session.subject
     assert call(stack, "GET", "/profile", victim).json() == before
 
 
-def test_only_the_public_profile_answers_without_a_token(stack: LocalStack) -> None:
+def test_own_profile_without_token_returns_401(stack: LocalStack) -> None:
     assert call(stack, "GET", "/profile").status_code == 401
     assert call(stack, "PUT", "/profile", body={"display_name": "Nobody"}).status_code == 401
 
 
-def test_a_profile_has_the_pictures_of_the_users_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
+def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
     manifest = session.upload(photo, "image/jpeg").avatar
-    profile = put(stack, session, display_name="With a face", handle="face").json()
+    profile = put_profile(stack, session, display_name="With a face", handle="face").json()
     assert profile["avatar"] == {name: manifest[name] for name in ("url", "updated_at", "images")}
     assert call(stack, "GET", "/profiles/face").json()["avatar"] == profile["avatar"]
 
 
 @pytest.mark.parametrize("path", ["/profiles/grace", "/profile"])
-def test_a_foreign_page_may_not_read_a_profile(stack: LocalStack, session: Session, path: str) -> None:
+def test_profile_for_other_origin_has_no_cors_headers(stack: LocalStack, session: Session, path: str) -> None:
     headers = {"Authorization": f"Bearer {session.access_token}"}
-    foreign = requests.get(stack.api_url + path, headers={**headers, "Origin": ORIGIN}, timeout=30)
+    other = requests.get(stack.api_url + path, headers={**headers, "Origin": OTHER_ORIGIN}, timeout=30)
     own = requests.get(stack.api_url + path, headers={**headers, "Origin": stack.cdn_url}, timeout=30)
-    assert "Access-Control-Allow-Origin" not in foreign.headers
+    assert "Access-Control-Allow-Origin" not in other.headers
     assert own.headers["Access-Control-Allow-Origin"] == stack.cdn_url
 
 
-def test_the_deployment_made_the_tables_in_a_schema_of_their_own(stack: LocalStack) -> None:
+def test_deployment_creates_tables_in_the_avatars_schema(stack: LocalStack) -> None:
     with psycopg.connect(stack.database.url) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_|information_schema' ORDER BY 1, 2"
@@ -113,11 +115,9 @@ def test_the_deployment_made_the_tables_in_a_schema_of_their_own(stack: LocalSta
     assert tables == [("avatars", "alembic_version"), ("avatars", "users")]
 
 
-def test_the_newest_migration_can_be_taken_back_and_applied_again_with_profiles_kept(
-    stack: LocalStack, session: Session
-) -> None:
-    before = put(stack, session, display_name="Kept", bio="lost with its column").json()
-    migrate = stack.functions.named("migrate_database")
+def test_downgrade_and_upgrade_keep_profiles(stack: LocalStack, session: Session) -> None:
+    before = put_profile(stack, session, display_name="Kept", bio="lost with its column").json()
+    migrate = stack.functions.find_by_package("migrate_database")
     back = migrate.invoke({"target": "-1"})
     forth = migrate.invoke({"target": "head"})
     assert (back.error, forth.error) == (None, None)
@@ -125,9 +125,9 @@ def test_the_newest_migration_can_be_taken_back_and_applied_again_with_profiles_
     assert call(stack, "GET", "/profile", session).json() == {**before, "bio": ""}
 
 
-def test_no_log_and_no_environment_holds_the_databases_password(stack: LocalStack, session: Session) -> None:
+def test_logs_and_environments_do_not_contain_database_password(stack: LocalStack, session: Session) -> None:
     password = stack.database.url.split(":")[2].split("@")[0]
     call(stack, "GET", "/profile", session)
     for function in stack.functions.by_arn.values():
-        assert password not in function.log()
-        assert password not in str(function.specification.environment)
+        assert password not in function.read_log()
+        assert password not in str(function.config.environment)

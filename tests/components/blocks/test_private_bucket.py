@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import RunAlone, document
 
 BUCKET = "aws:s3/bucket:Bucket"

@@ -13,7 +13,7 @@ from pulumi_aws import cloudwatch
 from components.blocks import iam
 from components.blocks.python_function import Network, PythonFunction, PythonFunctionArgs, publish_layers
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, RunAlone, document
 
 FUNCTION = "aws:lambda/function:Function"

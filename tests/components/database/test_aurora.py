@@ -10,7 +10,7 @@ import pytest
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import REGION, RunAlone, arn, document
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"

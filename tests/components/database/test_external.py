@@ -9,7 +9,7 @@ import pytest
 from components.blocks.python_function import Network, PythonFunction, PythonFunctionArgs
 from components.database.external import GivenDatabase, GivenDatabaseArgs
 from lambda_packages.build import Package
-from local.recording.recorder import Graph
+from local.recording.graph import Graph
 from tests.components.conftest import RunAlone, arn, document
 
 URL = "postgresql://app:secret@db.example.com/app"

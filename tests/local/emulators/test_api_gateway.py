@@ -1,4 +1,4 @@
-"""The HTTP API's front: what API Gateway does around functions, from recorded resources alone."""
+"""The HTTP API emulator, with recorded resources and fake functions."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from typing import Any, cast
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from local.emulators.api_gateway import HttpApi
-from local.emulators.lambda_functions import Functions
-from local.emulators.lambda_sandbox import Answer
-from local.recording.recorder import Graph, ProgramError, Resource
+from local.emulators.api_gateway import HttpApiEmulator
+from local.emulators.lambda_functions import LambdaFunctions
+from local.emulators.lambda_sandbox import InvocationResult
+from local.recording.graph import Graph, ProgramError, Resource
 
 EXECUTION_ARN = "arn:aws:execute-api:eu-west-1:123456789012:api"
 
 
 @dataclass
 class FakeFunction:
-    """Stands for a deployed function; keeps the events it was invoked with."""
+    """Replaces a deployed function and records the events of its invocations."""
 
     name: str
-    answer: Callable[[Any], Any]
+    handler: Callable[[Any], Any]
     events: list[Any] = field(default_factory=list[Any])
 
     @property
     def arn(self) -> str:
         return f"arn:aws:lambda:eu-west-1:123456789012:function:{self.name}"
 
-    def invoke(self, event: Any) -> Answer:
+    def invoke(self, event: Any) -> InvocationResult:
         self.events.append(event)
         try:
-            return Answer(self.answer(event), None, cold=False, seconds=0)
+            return InvocationResult(self.handler(event), None, is_cold_start=False)
         except ZeroDivisionError as error:
-            return Answer(None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, cold=False, seconds=0)
+            return InvocationResult(
+                None, {"errorType": "ZeroDivisionError", "errorMessage": str(error)}, is_cold_start=False
+            )
 
 
 @dataclass
-class Front:
-    """An API that is put together resource by resource."""
+class ApiBuilder:
+    """Builds an HTTP API resource by resource."""
 
     folder: Path
     graph: Graph = field(default_factory=Graph)
@@ -53,8 +55,8 @@ class Front:
             urn=id_, type=type_, name=id_, custom=True, parent="", id=id_, inputs=inputs, outputs=outputs
         )
 
-    def function(self, name: str, answer: Callable[[Any], Any], source: str | None) -> FakeFunction:
-        function = FakeFunction(name, answer)
+    def add_function(self, name: str, handler: Callable[[Any], Any], source: str | None) -> FakeFunction:
+        function = FakeFunction(name, handler)
         self.functions[function.arn] = function
         if source is not None:
             permission = {
@@ -66,9 +68,11 @@ class Front:
             self.add("aws:lambda/permission:Permission", name, permission)
         return function
 
-    def route(self, key: str, answer: Callable[[Any], Any], *, source: str = "/*", authorizer: bool = False) -> Any:
+    def add_route(
+        self, key: str, handler: Callable[[Any], Any], *, source: str = "/*", authorizer: bool = False
+    ) -> Any:
         name = f"f{len(self.functions)}"
-        function = self.function(name, answer, source)
+        function = self.add_function(name, handler, source)
         integration = {"integrationUri": f"lambda:path/{function.arn}/invocations"}
         self.add("aws:apigatewayv2/integration:Integration", name, integration)
         protection = {"authorizationType": "CUSTOM", "authorizerId": "auth"} if authorizer else {}
@@ -77,10 +81,10 @@ class Front:
         )
         return function
 
-    def authorizer(
-        self, answer: Callable[[Any], Any], *, ttl: int = 60, source: str | None = "/authorizers/auth"
+    def add_authorizer(
+        self, handler: Callable[[Any], Any], *, ttl: int = 60, source: str | None = "/authorizers/auth"
     ) -> Any:
-        function = self.function("authorize", answer, source)
+        function = self.add_function("authorize", handler, source)
         self.add(
             "aws:apigatewayv2/authorizer:Authorizer",
             "auth",
@@ -94,33 +98,33 @@ class Front:
         )
         return function
 
-    def client(self) -> Client:
+    def create_client(self) -> Client:
         self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN)
         self.add("aws:apigatewayv2/stage:Stage", "$default", {"name": "$default", **self.stage})
-        functions = cast(Functions, type("Deployed", (), {"by_arn": self.functions}))
-        return Client(HttpApi(self.graph, functions, self.folder / "access.log"))
+        functions = cast(LambdaFunctions, type("Deployed", (), {"by_arn": self.functions}))
+        return Client(HttpApiEmulator(self.graph, functions, self.folder / "access.log"))
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Front:
-    return Front(tmp_path)
+def builder(tmp_path: Path) -> ApiBuilder:
+    return ApiBuilder(tmp_path)
 
 
-def ok(_event: Any) -> dict[str, Any]:
+def return_ok(_event: Any) -> dict[str, Any]:
     return {"statusCode": 200, "body": "fine"}
 
 
-def fail(_event: Any) -> Any:
+def raise_error(_event: Any) -> Any:
     return 1 / 0
 
 
-def bearer(client: Client, token: str) -> TestResponse:
+def get_me(client: Client, token: str) -> TestResponse:
     return client.get("/me", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_a_function_gets_payload_2_0(front: Front) -> None:
-    function = front.route("POST /things/{thing}", ok)
-    client = front.client()
+def test_function_receives_payload_format_2_0(builder: ApiBuilder) -> None:
+    function = builder.add_route("POST /things/{thing}", return_ok)
+    client = builder.create_client()
     assert client.post("/things/a%20b?x=1", json={"n": 1}, headers={"X-Odd": "Yes"}).text == "fine"
     (event,) = function.events
     assert event["version"] == "2.0"
@@ -135,90 +139,92 @@ def test_a_function_gets_payload_2_0(front: Front) -> None:
     assert "authorizer" not in event["requestContext"]
 
 
-def test_a_body_that_is_no_text_comes_as_base64(front: Front) -> None:
-    function = front.route("POST /things", ok)
-    front.client().post("/things", data=b"\xff\xd8", content_type="image/jpeg")
+def test_binary_body_is_base64_encoded(builder: ApiBuilder) -> None:
+    function = builder.add_route("POST /things", return_ok)
+    builder.create_client().post("/things", data=b"\xff\xd8", content_type="image/jpeg")
     assert (function.events[0]["body"], function.events[0]["isBase64Encoded"]) == ("/9g=", True)
 
 
-def test_what_is_no_response_becomes_the_body_of_one(front: Front) -> None:
-    front.route("GET /things", lambda _event: {"plain": True})
-    answer = front.client().get("/things")
-    assert (answer.status_code, answer.json) == (200, {"plain": True})
+def test_result_without_status_code_becomes_response_body(builder: ApiBuilder) -> None:
+    builder.add_route("GET /things", lambda _event: {"plain": True})
+    response = builder.create_client().get("/things")
+    assert (response.status_code, response.json) == (200, {"plain": True})
 
 
-def test_a_route_without_a_parameter_is_preferred(front: Front) -> None:
-    general, special = front.route("GET /{any}", ok), front.route("GET /special", ok)
-    front.client().get("/special")
+def test_route_without_path_variable_takes_precedence(builder: ApiBuilder) -> None:
+    general, special = builder.add_route("GET /{any}", return_ok), builder.add_route("GET /special", return_ok)
+    builder.create_client().get("/special")
     assert (len(general.events), len(special.events)) == (0, 1)
 
 
-def test_a_function_that_fails_is_a_500_that_tells_nothing(front: Front) -> None:
-    front.route("GET /things", fail)
-    answer = front.client().get("/things")
-    assert (answer.status_code, answer.json) == (500, {"message": "Internal Server Error"})
+def test_failed_function_returns_500_without_details(builder: ApiBuilder) -> None:
+    builder.add_route("GET /things", raise_error)
+    response = builder.create_client().get("/things")
+    assert (response.status_code, response.json) == (500, {"message": "Internal Server Error"})
 
 
-def test_requests_over_the_rate_are_answered_429(front: Front) -> None:
-    front.stage = {"defaultRouteSettings": {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 2}}
-    front.route("GET /things", ok)
-    client = front.client()
+def test_request_over_the_rate_limit_returns_429(builder: ApiBuilder) -> None:
+    builder.stage = {"defaultRouteSettings": {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 2}}
+    builder.add_route("GET /things", return_ok)
+    client = builder.create_client()
     assert [client.get("/things").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_body_over_ten_megabytes_is_refused(front: Front) -> None:
-    function = front.route("POST /things", ok)
-    assert front.client().post("/things", data=b"x" * (10 * 2**20 + 1)).status_code == 413
+def test_body_over_10_mib_returns_413(builder: ApiBuilder) -> None:
+    function = builder.add_route("POST /things", return_ok)
+    assert builder.create_client().post("/things", data=b"x" * (10 * 2**20 + 1)).status_code == 413
     assert function.events == []
 
 
-def test_an_authorizers_context_reaches_the_function(front: Front) -> None:
-    authorize = front.authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
-    function = front.route("GET /me", ok, authorizer=True)
-    assert bearer(front.client(), "t").status_code == 200
+def test_authorizer_context_is_passed_to_the_function(builder: ApiBuilder) -> None:
+    authorize = builder.add_authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
+    function = builder.add_route("GET /me", return_ok, authorizer=True)
+    assert get_me(builder.create_client(), "t").status_code == 200
     assert authorize.events[0]["identitySource"] == ["Bearer t"]
     assert function.events[0]["requestContext"]["authorizer"] == {"lambda": {"sub": "alice"}}
 
 
-@pytest.mark.parametrize(("ttl", "asked"), [(60, 2), (0, 3)])
-def test_an_authorizers_answer_is_kept_for_its_token_and_its_time(front: Front, ttl: int, asked: int) -> None:
-    authorize = front.authorizer(lambda _event: {"isAuthorized": True}, ttl=ttl)
-    front.route("GET /me", ok, authorizer=True)
-    client = front.client()
+@pytest.mark.parametrize(("ttl", "invocations"), [(60, 2), (0, 3)])
+def test_authorizer_result_is_cached_per_token_for_its_ttl(builder: ApiBuilder, ttl: int, invocations: int) -> None:
+    authorize = builder.add_authorizer(lambda _event: {"isAuthorized": True}, ttl=ttl)
+    builder.add_route("GET /me", return_ok, authorizer=True)
+    client = builder.create_client()
     for token in ("one", "one", "two"):
-        bearer(client, token)
-    assert len(authorize.events) == asked
+        get_me(client, token)
+    assert len(authorize.events) == invocations
 
 
-def test_an_authorizer_that_fails_is_a_500_and_one_that_refuses_a_403(front: Front) -> None:
-    front.authorizer(lambda event: {"isAuthorized": bool(1 / (event["identitySource"][0] != "Bearer broken")) and None})
-    function = front.route("GET /me", ok, authorizer=True)
-    client = front.client()
-    assert (bearer(client, "broken").status_code, bearer(client, "bad").status_code) == (500, 403)
+def test_failed_authorizer_returns_500_and_denial_returns_403(builder: ApiBuilder) -> None:
+    builder.add_authorizer(
+        lambda event: {"isAuthorized": bool(1 / (event["identitySource"][0] != "Bearer broken")) and None}
+    )
+    function = builder.add_route("GET /me", return_ok, authorizer=True)
+    client = builder.create_client()
+    assert (get_me(client, "broken").status_code, get_me(client, "bad").status_code) == (500, 403)
     assert function.events == []
 
 
 @pytest.mark.parametrize("source", ["/*/POST/me", "/other/*"])
-def test_a_route_that_may_not_invoke_its_function_is_refused(front: Front, source: str) -> None:
-    front.route("GET /me", ok, source=source)
+def test_route_without_invoke_permission_raises(builder: ApiBuilder, source: str) -> None:
+    builder.add_route("GET /me", return_ok, source=source)
     with pytest.raises(ProgramError, match="route GET /me may not invoke f0"):
-        front.client()
+        builder.create_client()
 
 
-def test_an_authorizer_that_may_not_be_invoked_is_refused(front: Front) -> None:
-    front.authorizer(ok, source=None)
-    front.route("GET /me", ok, authorizer=True)
+def test_authorizer_without_invoke_permission_raises(builder: ApiBuilder) -> None:
+    builder.add_authorizer(return_ok, source=None)
+    builder.add_route("GET /me", return_ok, authorizer=True)
     with pytest.raises(ProgramError, match="authorizer auth may not invoke authorize"):
-        front.client()
+        builder.create_client()
 
 
-def test_the_access_log_is_written_in_the_stages_format(front: Front) -> None:
-    front.stage = {
+def test_access_log_has_the_format_of_the_stage(builder: ApiBuilder) -> None:
+    builder.stage = {
         "accessLogSettings": {"format": "$context.routeKey $context.status $context.authorizer.sub $context.x"}
     }
-    front.authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
-    front.route("GET /me", ok, authorizer=True)
-    client = front.client()
-    bearer(client, "t")
+    builder.add_authorizer(lambda _event: {"isAuthorized": True, "context": {"sub": "alice"}})
+    builder.add_route("GET /me", return_ok, authorizer=True)
+    client = builder.create_client()
+    get_me(client, "t")
     client.get("/nowhere")
-    assert (front.folder / "access.log").read_text() == "GET /me 200 alice -\n$default 404 - -\n"
+    assert (builder.folder / "access.log").read_text() == "GET /me 200 alice -\n$default 404 - -\n"

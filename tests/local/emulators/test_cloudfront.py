@@ -1,4 +1,4 @@
-"""What viewers get: caching, headers, the default picture, and nothing that is not theirs to see."""
+"""The CDN of a running stack: caching, headers, error responses, and access to objects."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ def get(stack: LocalStack, path: str, **headers: str) -> requests.Response:
     return requests.get(f"{stack.cdn_url}{path}", headers=headers, timeout=5)
 
 
-def test_a_user_without_an_avatar_has_the_default_picture_with_status_404(stack: LocalStack) -> None:
-    answer = get(stack, "/avatars/nobody.jpg")
-    assert answer.status_code == 404
-    assert answer.headers["Content-Type"] == "image/jpeg"
-    assert answer.content == (ROOT / "assets" / "defaults" / "avatar.jpg").read_bytes()
+def test_missing_avatar_returns_default_picture_with_404(stack: LocalStack) -> None:
+    response = get(stack, "/avatars/nobody.jpg")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.content == (ROOT / "assets" / "defaults" / "avatar.jpg").read_bytes()
 
 
-def test_a_first_avatar_replaces_the_default_within_ten_seconds(stack: LocalStack) -> None:
+def test_default_picture_is_cached_for_at_most_10_seconds(stack: LocalStack) -> None:
     assert get(stack, "/avatars/nobody.jpg").headers["Cache-Control"] in {f"max-age={age}" for age in range(11)}
 
 
-def test_a_missing_manifest_is_a_404_to_a_program(stack: LocalStack) -> None:
+def test_missing_manifest_returns_404(stack: LocalStack) -> None:
     assert get(stack, "/avatars/nobody.json").status_code == 404
 
 
-def test_the_banner_is_there(stack: LocalStack) -> None:
-    answer = get(stack, "/banners/banner.jpg")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
+def test_banner_is_served_as_jpeg(stack: LocalStack) -> None:
+    response = get(stack, "/banners/banner.jpg")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
 
 
-def test_a_version_is_cached_for_a_year_and_the_stable_picture_and_manifest_for_a_minute(
+def test_cache_control_is_a_year_for_versions_and_a_minute_for_stable_urls(
     stack: LocalStack, session: Session, photo: bytes
 ) -> None:
     manifest = session.upload(photo, "image/jpeg").avatar
@@ -42,7 +42,7 @@ def test_a_version_is_cached_for_a_year_and_the_stable_picture_and_manifest_for_
         assert requests.get(url, timeout=5).headers["Cache-Control"] == "public, max-age=60"
 
 
-def test_a_second_viewer_is_served_from_the_edge(stack: LocalStack, session: Session, photo: bytes) -> None:
+def test_second_request_is_a_cache_hit(stack: LocalStack, session: Session, photo: bytes) -> None:
     url = session.upload(photo, "image/jpeg").avatar["url"]
     assert requests.get(url, timeout=5).headers["X-Cache"] == "Miss from cloudfront"
     second = requests.get(url, timeout=5)
@@ -51,27 +51,27 @@ def test_a_second_viewer_is_served_from_the_edge(stack: LocalStack, session: Ses
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
-def test_a_new_avatar_has_new_urls_at_once(session: Session, photo: bytes) -> None:
+def test_second_avatar_has_new_image_urls(session: Session, photo: bytes) -> None:
     first = session.upload(photo, "image/jpeg").avatar
     second = session.upload(photo, "image/jpeg").avatar
     assert {image["url"] for image in first["images"]}.isdisjoint(image["url"] for image in second["images"])
     assert first["url"] == second["url"]
 
 
-def test_answers_carry_the_security_headers(stack: LocalStack, session: Session, photo: bytes) -> None:
-    answer = requests.get(session.upload(photo, "image/jpeg").avatar["url"], timeout=5)
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert answer.headers["X-Frame-Options"] == "DENY"
+def test_responses_have_security_headers(stack: LocalStack, session: Session, photo: bytes) -> None:
+    response = requests.get(session.upload(photo, "image/jpeg").avatar["url"], timeout=5)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Frame-Options"] == "DENY"
 
 
-def test_only_what_is_meant_to_be_seen_is_served(stack: LocalStack) -> None:
+def test_object_outside_served_prefixes_returns_404(stack: LocalStack) -> None:
     stack.aws.client("s3").put_object(Bucket=stack.exports["assetsBucket"], Key="private/notes.txt", Body=b"secret")
-    answer = get(stack, "/private/notes.txt")
-    assert answer.status_code == 404
-    assert b"secret" not in answer.content
+    response = get(stack, "/private/notes.txt")
+    assert response.status_code == 404
+    assert b"secret" not in response.content
 
 
-def test_nothing_can_be_written_through_the_cdn(stack: LocalStack) -> None:
+def test_put_through_the_cdn_returns_403(stack: LocalStack) -> None:
     assert requests.put(f"{stack.cdn_url}/avatars/x.jpg", data=b"x", timeout=5).status_code == 403

@@ -1,4 +1,4 @@
-"""A function's process: what it sees, and what is reported when it fails, hangs, dies or takes too much memory."""
+"""The sandbox of a function: its environment, and the errors of failed and terminated processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.emulators.lambda_functions import install_runtime_client
-from local.emulators.lambda_sandbox import Sandbox, Specification
+from local.emulators.lambda_sandbox import Sandbox, SandboxConfig
 
 Start = Callable[..., Sandbox]
 
@@ -22,7 +22,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(tmp_path: Path, runtime: Path) -> Generator[Start]:
-    """Starts a sandbox with the given source as its handler module."""
+    """Starts a sandbox with `source` as its handler module."""
     started: list[Sandbox] = []
 
     def start(source: str, *, timeout: float = 10, memory: int = 256, **environment: str) -> Sandbox:
@@ -30,11 +30,11 @@ def start(tmp_path: Path, runtime: Path) -> Generator[Start]:
         (tmp_path / "task" / "handler.py").write_text(source)
         started.append(
             Sandbox(
-                Specification(
+                SandboxConfig(
                     handler="handler.handle",
                     path=[tmp_path / "task", runtime],
                     environment={"AWS_LAMBDA_LOG_FORMAT": "JSON", **environment},
-                    arn="arn:aws:lambda:eu-west-1:123456789012:function:tried",
+                    arn="arn:aws:lambda:eu-west-1:123456789012:function:sandboxed",
                     timeout=timeout,
                     memory=memory,
                     log=tmp_path / "log",
@@ -48,25 +48,25 @@ def start(tmp_path: Path, runtime: Path) -> Generator[Start]:
         sandbox.close()
 
 
-def error_of(sandbox: Sandbox, event: Any = None) -> tuple[str, str]:
-    answer = sandbox.invoke(event)
-    assert answer.payload is None
-    assert answer.error is not None
-    return answer.error["errorType"], answer.error["errorMessage"]
+def invoke_for_error(sandbox: Sandbox, event: Any = None) -> tuple[str, str]:
+    result = sandbox.invoke(event)
+    assert result.payload is None
+    assert result.error is not None
+    return result.error["errorType"], result.error["errorMessage"]
 
 
-def test_a_handler_gets_the_event_and_the_context_and_gives_its_answer(start: Start) -> None:
+def test_handler_receives_event_and_context_and_returns_payload(start: Start) -> None:
     sandbox = start(
         "def handle(event, context):\n"
         "    return [event, context.invoked_function_arn, context.get_remaining_time_in_millis() > 9000]"
     )
     first, second = sandbox.invoke({"a": 1}), sandbox.invoke({"a": 2})
-    assert first.payload == [{"a": 1}, "arn:aws:lambda:eu-west-1:123456789012:function:tried", True]
+    assert first.payload == [{"a": 1}, "arn:aws:lambda:eu-west-1:123456789012:function:sandboxed", True]
     assert second.payload[0] == {"a": 2}
-    assert (first.cold, second.cold) == (True, False)
+    assert (first.is_cold_start, second.is_cold_start) == (True, False)
 
 
-def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handler_sees_only_the_configured_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OF_THIS_MACHINE", "secret")
     source = "import os\ndef handle(event, context):\n    return dict(os.environ)"
     variables = start(source, GIVEN="x").invoke({}).payload
@@ -76,39 +76,39 @@ def test_it_sees_the_variables_it_is_given_and_no_others(start: Start, monkeypat
 
 
 @pytest.mark.parametrize("module", ["PIL", "psycopg", "jwt", "boto3", "local", "functions"])
-def test_it_cannot_import_what_its_package_and_layers_lack(start: Start, module: str) -> None:
-    error, message = error_of(start(f"import {module}\ndef handle(event, context):\n    return 1"))
+def test_import_of_module_outside_package_and_layers_fails(start: Start, module: str) -> None:
+    error, message = invoke_for_error(start(f"import {module}\ndef handle(event, context):\n    return 1"))
     assert (error, module in message) == ("Runtime.ImportModuleError", True)
 
 
-def test_an_exception_is_an_error_and_the_next_invocation_is_served(start: Start) -> None:
+def test_exception_is_reported_and_the_next_invocation_succeeds(start: Start) -> None:
     sandbox = start(
         "def handle(event, context):\n    if event == 'bad':\n        raise ValueError('no good')\n    return event"
     )
-    assert error_of(sandbox, "bad") == ("ValueError", "no good")
+    assert invoke_for_error(sandbox, "bad") == ("ValueError", "no good")
     assert sandbox.invoke("fine").payload == "fine"
-    assert not sandbox.is_dead
+    assert not sandbox.is_terminated
 
 
-def test_a_process_that_exits_is_an_error(start: Start) -> None:
+def test_exited_process_is_reported_as_error(start: Start) -> None:
     sandbox = start("import os\ndef handle(event, context):\n    os._exit(3)")
-    assert error_of(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
-    assert sandbox.is_dead
+    assert invoke_for_error(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
+    assert sandbox.is_terminated
 
 
-def test_a_handler_that_hangs_is_ended_after_its_timeout(start: Start) -> None:
+def test_handler_is_terminated_after_its_timeout(start: Start) -> None:
     sandbox = start("import time\ndef handle(event, context):\n    time.sleep(60)", timeout=0.5)
-    assert error_of(sandbox) == ("Sandbox.Timedout", "the function ran longer than 0.5 s")
-    assert sandbox.is_dead
+    assert invoke_for_error(sandbox) == ("Sandbox.Timedout", "the function ran longer than 0.5 s")
+    assert sandbox.is_terminated
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="resident memory is read from procfs")  # noqa: PTH110
-def test_a_handler_that_takes_too_much_memory_is_ended(start: Start) -> None:
-    source = "import time\ndef handle(event, context):\n    hoard = b'x' * 200_000_000\n    time.sleep(30)"
-    assert error_of(start(source, memory=128)) == ("Runtime.OutOfMemory", "the function used more than 128 MiB")
+def test_handler_over_its_memory_limit_is_terminated(start: Start) -> None:
+    source = "import time\ndef handle(event, context):\n    data = b'x' * 200_000_000\n    time.sleep(30)"
+    assert invoke_for_error(start(source, memory=128)) == ("Runtime.OutOfMemory", "the function used more than 128 MiB")
 
 
-def test_what_it_logs_is_in_its_log_as_json(start: Start, tmp_path: Path) -> None:
+def test_handler_log_is_written_as_json(start: Start, tmp_path: Path) -> None:
     source = "import logging\ndef handle(event, context):\n    logging.getLogger().warning('seen', extra={'key': 'k'})"
     start(source).invoke({})
     assert '"message": "seen"' in (tmp_path / "log").read_text()

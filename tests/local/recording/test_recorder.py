@@ -1,4 +1,4 @@
-"""What the SDK's own mocks let pass, the recorder refuses."""
+"""The recorder: recorded resources, and errors that the mocks of the SDK do not report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from local.recording.recorder import Graph, ProgramError, Resource, run_program
+from local.recording.graph import Graph, ProgramError, Resource
+from local.recording.recorder import run_program
 
 
 def create(resource: Resource) -> tuple[str, Mapping[str, Any]]:
@@ -33,7 +34,7 @@ class Shelf(pulumi.ComponentResource):
         self.register_outputs({"arn": self.bucket.arn})
 
 
-def test_a_resource_is_recorded_with_parent_protection_and_urn_as_the_engine_has_them() -> None:
+def test_resource_is_recorded_with_urn_parent_and_options() -> None:
     graph = run(lambda: Shelf("shelf"))
     shelf, bucket = graph.one("avatars:index:Shelf"), graph.one("aws:s3/bucket:Bucket")
     assert bucket.urn == "urn:pulumi:test::avatars::avatars:index:Shelf$aws:s3/bucket:Bucket::shelf-bucket"
@@ -41,7 +42,7 @@ def test_a_resource_is_recorded_with_parent_protection_and_urn_as_the_engine_has
     assert shelf.component_outputs == {"arn": "arn:shelf-bucket"}
 
 
-def test_dependencies_are_recorded_by_property() -> None:
+def test_dependencies_are_recorded_per_property() -> None:
     def program() -> None:
         bucket = aws.s3.Bucket("b")
         aws.sqs.Queue("q", tags={"of": bucket.arn}, opts=pulumi.ResourceOptions(depends_on=bucket))
@@ -53,16 +54,16 @@ def test_dependencies_are_recorded_by_property() -> None:
     assert queue.inputs == {"tags": {"of": "arn:b"}}
 
 
-def test_secrets_are_read_and_numbers_are_whole() -> None:
+def test_inputs_are_recorded_without_secret_wrappers_and_as_ints() -> None:
     graph = run(lambda: aws.sqs.Queue("q", visibility_timeout_seconds=30, tags={"s": pulumi.Output.secret("x")}))
     assert graph.named("q").inputs == {"visibilityTimeoutSeconds": 30, "tags": {"s": "x"}}
 
 
-def test_exports_are_recorded() -> None:
+def test_stack_outputs_are_recorded() -> None:
     assert run(lambda: pulumi.export("arn", aws.s3.Bucket("b").arn)).exports == {"arn": "arn:b"}
 
 
-def test_two_resources_with_one_urn_are_refused() -> None:
+def test_duplicate_urn_raises() -> None:
     def program() -> None:
         aws.s3.Bucket("b")
         aws.s3.Bucket("b")
@@ -71,7 +72,7 @@ def test_two_resources_with_one_urn_are_refused() -> None:
         run(program)
 
 
-def test_an_archive_that_is_not_there_is_refused() -> None:
+def test_missing_archive_raises() -> None:
     def program() -> None:
         aws.lambda_.LayerVersion("l", layer_name="l", code=pulumi.FileArchive("./missing.zip"))
 
@@ -79,7 +80,7 @@ def test_an_archive_that_is_not_there_is_refused() -> None:
         run(program)
 
 
-def test_using_an_output_that_nobody_provides_is_refused_and_names_it() -> None:
+def test_input_from_output_without_value_raises() -> None:
     def program() -> None:
         aws.sqs.Queue("q", tags={"of": aws.s3.Bucket("b").bucket_regional_domain_name})
 
@@ -87,26 +88,26 @@ def test_using_an_output_that_nobody_provides_is_refused_and_names_it() -> None:
         run(program)
 
 
-def test_an_unprovided_output_inside_a_json_text_is_refused_too() -> None:
+def test_json_from_output_without_value_raises() -> None:
     def program() -> None:
         policy = pulumi.Output.json_dumps({"Resource": aws.s3.Bucket("b").bucket_regional_domain_name})
         aws.sqs.QueuePolicy("p", queue_url="u", policy=policy)
 
-    with pytest.raises(ProgramError, match="made from an output without a value"):
+    with pytest.raises(ProgramError, match="uses an output without a value"):
         run(program)
 
 
-def test_exporting_an_output_that_nobody_provides_is_refused() -> None:
+def test_stack_output_without_value_raises() -> None:
     with pytest.raises(ProgramError, match=r"\['domain'\] have no value"):
         run(lambda: pulumi.export("domain", aws.s3.Bucket("b").bucket_regional_domain_name))
 
 
-def test_a_call_that_nobody_answers_is_refused() -> None:
+def test_unknown_provider_function_raises() -> None:
     with pytest.raises(ProgramError, match="no answer for aws:index/getRegion:getRegion"):
         run(lambda: pulumi.export("region", aws.get_region_output().region))
 
 
-def test_in_a_preview_outputs_are_unknown_and_nothing_is_created() -> None:
+def test_preview_creates_nothing_and_leaves_outputs_unknown() -> None:
     seen: list[str] = []
 
     def program() -> None:
@@ -116,7 +117,7 @@ def test_in_a_preview_outputs_are_unknown_and_nothing_is_created() -> None:
     assert (graph.named("b").id, seen) == ("", [])
 
 
-def test_what_the_program_raises_is_raised_and_the_next_run_is_not_affected() -> None:
+def test_program_exception_is_raised_and_does_not_affect_next_run() -> None:
     def failing() -> None:
         aws.s3.Bucket("b")
         raise ValueError("wrong")
@@ -126,14 +127,14 @@ def test_what_the_program_raises_is_raised_and_the_next_run_is_not_affected() ->
     assert [resource.name for resource in run(lambda: aws.s3.Bucket("other"))] == ["other"]
 
 
-def test_configuration_does_not_leak_into_the_next_run() -> None:
+def test_configuration_is_not_kept_for_the_next_run() -> None:
     seen: list[str | None] = []
     run(lambda: seen.append(pulumi.Config().get("colour")), colour="red")
     run(lambda: seen.append(pulumi.Config().get("colour")))
     assert seen == ["red", None]
 
 
-def test_a_program_that_never_ends_is_ended() -> None:
+def test_program_that_never_finishes_raises_timeout_error() -> None:
     def program() -> None:
         aws.s3.Bucket("b", tags={"of": pulumi.Output.from_input(asyncio.get_event_loop().create_future())})
 
@@ -141,7 +142,7 @@ def test_a_program_that_never_ends_is_ended() -> None:
         run_program(program, config={}, create=create, invoke=lambda _token, _args: {}, timeout=0.5)
 
 
-def test_a_program_file_runs_from_its_own_folder(tmp_path: Path) -> None:
+def test_program_file_runs_in_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("NAME = 'from-beside'")
     (tmp_path / "__main__.py").write_text(
         "import os, pulumi, beside\npulumi.export('here', [beside.NAME, os.path.exists('beside.py')])"

@@ -1,4 +1,4 @@
-"""What the guard refuses is what AWS refuses: signatures, expiry, POST policies, permissions, CORS."""
+"""The request validator rejects what AWS rejects: signatures, expiration, POST policies, permissions, CORS."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from local.aws_checks.iam import UnsupportedPolicyError
-from local.emulators.http_server import Server
-from local.emulators.moto import Aws
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import MotoServer
 
 BUCKET = "uploads"
 KEY = "incoming/alice/1"
@@ -25,65 +25,65 @@ ORIGIN = "https://app.example.com"
 
 
 @pytest.fixture(scope="module")
-def aws() -> Generator[Aws]:
-    server = Server("AWS")
-    aws = Aws(server, "eu-west-1")
+def aws() -> Generator[MotoServer]:
+    server = HttpServer("AWS")
+    aws = MotoServer(server, "eu-west-1")
     aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     aws.client("s3").put_object(Bucket=BUCKET, Key="public/greeting", Body=b"hello")
-    aws.guard.cors_rules[BUCKET] = [
+    aws.request_validator.cors_rules[BUCKET] = [
         {"allowedOrigins": [ORIGIN], "allowedMethods": ["POST"], "allowedHeaders": ["content-type"]}
     ]
     yield aws
     server.close()
 
 
-def role(aws: Aws, *statements: tuple[list[str], str]) -> dict[str, str]:
-    """Credentials of a new role that is allowed (actions, resource) pairs."""
+def create_role(aws: MotoServer, *statements: tuple[list[str], str]) -> dict[str, str]:
+    """Creates a role that allows (actions, resource) pairs. Returns its credentials."""
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in statements],
     }
-    return aws.principals.add_role("role", [policy]).environment()
+    return aws.principals.add_role("role", [policy]).to_environment()
 
 
-def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+def get_code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return error.value.response["Error"]["Code"]
 
 
 class TestSignatures:
-    def test_a_request_signed_with_a_known_key_passes(self, aws: Aws) -> None:
-        answer = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
-        assert answer["Body"].read() == b"hello"
+    def test_signed_request_with_known_key_is_accepted(self, aws: MotoServer) -> None:
+        response = aws.client("s3").get_object(Bucket=BUCKET, Key="public/greeting")
+        assert response["Body"].read() == b"hello"
 
-    def test_keys_with_special_characters_verify(self, aws: Aws) -> None:
+    def test_signature_of_key_with_special_characters_is_valid(self, aws: MotoServer) -> None:
         key = "public/a b+c=ü&d~e%2F(f).txt"
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"odd")
         assert aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"odd"
 
-    def test_an_unsigned_request_is_refused(self, aws: Aws) -> None:
+    def test_unsigned_request_is_rejected(self, aws: MotoServer) -> None:
         assert requests.put(f"{aws.url}/{BUCKET}/anything", data=b"x", timeout=5).status_code == 403
         assert requests.get(f"{aws.url}/{BUCKET}/public/greeting", timeout=5).status_code == 403
 
-    def test_a_wrong_secret_is_refused(self, aws: Aws) -> None:
-        credentials = aws.principals.operator.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    def test_wrong_secret_key_is_rejected(self, aws: MotoServer) -> None:
+        credentials = aws.principals.operator.to_environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "SignatureDoesNotMatch"
+        assert get_code(error) == "SignatureDoesNotMatch"
 
-    def test_an_unknown_key_is_refused(self, aws: Aws) -> None:
+    def test_unknown_access_key_is_rejected(self, aws: MotoServer) -> None:
         credentials = {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN", "AWS_SECRET_ACCESS_KEY": "x"}
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "InvalidAccessKeyId"
+        assert get_code(error) == "InvalidAccessKeyId"
 
-    def test_a_missing_session_token_is_refused(self, aws: Aws) -> None:
-        credentials = role(aws, (["s3:GetObject"], "*"))
+    def test_missing_session_token_is_rejected(self, aws: MotoServer) -> None:
+        credentials = create_role(aws, (["s3:GetObject"], "*"))
         del credentials["AWS_SESSION_TOKEN"]
         with pytest.raises(ClientError) as error:
             aws.client_as("s3", credentials).get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "InvalidToken"
+        assert get_code(error) == "InvalidToken"
 
-    def test_a_request_signed_too_long_ago_is_refused(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_request_signed_16_minutes_ago_is_rejected(self, aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
         operator = aws.principals.operator
         past = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(minutes=16)
         monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: past)
@@ -91,11 +91,11 @@ class TestSignatures:
         request.headers["Content-Type"] = "application/x-www-form-urlencoded"
         credentials = Credentials(operator.access_key_id, operator.secret_access_key)
         SigV4Auth(credentials, "sns", "eu-west-1").add_auth(request)
-        answer = requests.post(aws.url, data=b"Action=ListTopics", headers=dict(request.headers), timeout=5)
-        assert answer.status_code == 403
-        assert "RequestTimeTooSkewed" in answer.text
+        response = requests.post(aws.url, data=b"Action=ListTopics", headers=dict(request.headers), timeout=5)
+        assert response.status_code == 403
+        assert "RequestTimeTooSkewed" in response.text
 
-    def test_a_presigned_url_passes_until_it_is_changed_or_expires(self, aws: Aws) -> None:
+    def test_changed_or_expired_presigned_url_is_rejected(self, aws: MotoServer) -> None:
         url = aws.client("s3").generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "public/greeting"})
         assert requests.get(url, timeout=5).text == "hello"
         assert requests.get(url.replace("greeting", "other"), timeout=5).status_code == 403
@@ -106,75 +106,79 @@ class TestSignatures:
 
 
 class TestPermissions:
-    def test_a_role_may_do_what_its_policy_allows_and_nothing_else(self, aws: Aws) -> None:
-        s3 = aws.client_as("s3", role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
+    def test_role_is_allowed_only_the_actions_in_its_policy(self, aws: MotoServer) -> None:
+        s3 = aws.client_as("s3", create_role(aws, (["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/public/*")))
         assert s3.get_object(Bucket=BUCKET, Key="public/greeting")["Body"].read() == b"hello"
-        for refused in (
+        for denied in (
             lambda: s3.put_object(Bucket=BUCKET, Key="public/greeting", Body=b"x"),
             lambda: s3.delete_object(Bucket=BUCKET, Key="public/greeting"),
             lambda: s3.list_objects_v2(Bucket=BUCKET),
             lambda: s3.get_object(Bucket=BUCKET, Key="private/greeting"),
         ):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
-    def test_a_missing_key_is_forbidden_unless_the_role_may_list(self, aws: Aws) -> None:
-        reader = aws.client_as("s3", role(aws, (["s3:GetObject"], "*")))
+    def test_missing_key_without_list_permission_is_access_denied(self, aws: MotoServer) -> None:
+        reader = aws.client_as("s3", create_role(aws, (["s3:GetObject"], "*")))
         with pytest.raises(ClientError) as error:
             reader.get_object(Bucket=BUCKET, Key="public/none")
-        assert code(error) == "AccessDenied"
-        lister = aws.client_as("s3", role(aws, (["s3:GetObject"], "*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}")))
+        assert get_code(error) == "AccessDenied"
+        lister = aws.client_as(
+            "s3", create_role(aws, (["s3:GetObject"], "*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"))
+        )
         with pytest.raises(ClientError) as error:
             lister.get_object(Bucket=BUCKET, Key="public/none")
-        assert code(error) == "NoSuchKey"
+        assert get_code(error) == "NoSuchKey"
 
-    def test_queues_are_judged_by_their_arn(self, aws: Aws) -> None:
+    def test_queue_permission_requires_matching_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sqs").create_queue(QueueName="mine")["QueueUrl"]
         other = aws.client("sqs").create_queue(QueueName="other")["QueueUrl"]
-        sqs = aws.client_as("sqs", role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
+        sqs = aws.client_as("sqs", create_role(aws, (["sqs:ReceiveMessage"], aws.arn("sqs", "mine"))))
         assert "Messages" not in sqs.receive_message(QueueUrl=mine)
-        for refused in (lambda: sqs.receive_message(QueueUrl=other), lambda: sqs.purge_queue(QueueUrl=mine)):
+        for denied in (lambda: sqs.receive_message(QueueUrl=other), lambda: sqs.purge_queue(QueueUrl=mine)):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
-    def test_topics_are_judged_by_their_arn(self, aws: Aws) -> None:
+    def test_topic_permission_requires_matching_arn(self, aws: MotoServer) -> None:
         mine = aws.client("sns").create_topic(Name="mine")["TopicArn"]
         other = aws.client("sns").create_topic(Name="other")["TopicArn"]
-        sns = aws.client_as("sns", role(aws, (["sns:Publish"], mine)))
+        sns = aws.client_as("sns", create_role(aws, (["sns:Publish"], mine)))
         assert sns.publish(TopicArn=mine, Message="x")["MessageId"]
         with pytest.raises(ClientError) as error:
             sns.publish(TopicArn=other, Message="x")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize("name", ["mine", "/team/mine"])
-    def test_parameters_are_judged_by_their_arn(self, aws: Aws, name: str) -> None:
+    def test_parameter_permission_requires_matching_arn(self, aws: MotoServer, name: str) -> None:
         for parameter in (name, f"{name}-too"):
             aws.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value="secret")
-        ssm = aws.client_as("ssm", role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}"))))
+        ssm = aws.client_as(
+            "ssm", create_role(aws, (["ssm:GetParameter"], aws.arn("ssm", f"parameter/{name.lstrip('/')}")))
+        )
         assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "secret"
-        for refused in (
+        for denied in (
             lambda: ssm.get_parameter(Name=f"{name}-too"),
             lambda: ssm.delete_parameter(Name=name),
         ):
             with pytest.raises(ClientError) as error:
-                refused()
-            assert code(error) == "AccessDenied"
+                denied()
+            assert get_code(error) == "AccessDenied"
 
-    def test_an_action_the_guard_does_not_know_is_refused_for_a_role(self, aws: Aws) -> None:
-        s3 = aws.client_as("s3", role(aws, (["s3:*"], "*")))
+    def test_unknown_action_of_role_is_access_denied(self, aws: MotoServer) -> None:
+        s3 = aws.client_as("s3", create_role(aws, (["s3:*"], "*")))
         with pytest.raises(ClientError) as error:
             s3.get_object_tagging(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
-    def test_an_explicit_deny_wins(self, aws: Aws) -> None:
+    def test_explicit_deny_overrides_allow(self, aws: MotoServer) -> None:
         deny = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/public/greeting"}
         policy = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, deny]}
-        s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).environment())
+        s3 = aws.client_as("s3", aws.principals.add_role("denied", [policy]).to_environment())
         with pytest.raises(ClientError) as error:
             s3.get_object(Bucket=BUCKET, Key="public/greeting")
-        assert code(error) == "AccessDenied"
+        assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize(
         ("statement", "unknown"),
@@ -186,22 +190,22 @@ class TestPermissions:
             ),
         ],
     )
-    def test_a_policy_that_cannot_be_judged_is_refused_not_skipped(
-        self, aws: Aws, statement: dict[str, Any], unknown: str
+    def test_policy_with_unsupported_element_raises(
+        self, aws: MotoServer, statement: dict[str, Any], unknown: str
     ) -> None:
         with pytest.raises(UnsupportedPolicyError, match=unknown):
             aws.principals.add_role("odd", [{"Statement": [{"Effect": "Allow", **statement}]}])
 
 
 class TestBrowserUploads:
-    """POST forms, signed by botocore, so that the guard is tried against another implementation of the rules."""
+    """POST forms that botocore signs, as an independent implementation of the rules."""
 
     @pytest.fixture
-    def form(self, aws: Aws) -> dict[str, Any]:
-        return self.signed(aws, role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
+    def form(self, aws: MotoServer) -> dict[str, Any]:
+        return self.sign_form(aws, create_role(aws, (["s3:PutObject"], f"arn:aws:s3:::{BUCKET}/incoming/*")))
 
     @staticmethod
-    def signed(aws: Aws, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
+    def sign_form(aws: MotoServer, credentials: dict[str, str], expires_in: int = 300) -> dict[str, Any]:
         return aws.client_as("s3", credentials).generate_presigned_post(
             BUCKET,
             KEY,
@@ -215,16 +219,16 @@ class TestBrowserUploads:
         return requests.post(form["url"], data=form["fields"] | changed, files={"file": data}, timeout=5)
 
     @staticmethod
-    def is_stored(aws: Aws) -> bool:
+    def is_stored(aws: MotoServer) -> bool:
         return aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=KEY)["KeyCount"] == 1
 
     @pytest.fixture(autouse=True)
-    def nothing_stored(self, aws: Aws) -> None:
+    def delete_object(self, aws: MotoServer) -> None:
         aws.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
 
-    def test_a_form_within_its_policy_is_stored(self, aws: Aws, form: dict[str, Any]) -> None:
-        answer = self.post(form)
-        assert answer.status_code == 204
+    def test_form_that_meets_its_policy_is_stored(self, aws: MotoServer, form: dict[str, Any]) -> None:
+        response = self.post(form)
+        assert response.status_code == 204
         stored = aws.client("s3").get_object(Bucket=BUCKET, Key=KEY)
         assert (stored["Body"].read(), stored["ContentType"]) == (b"picture", "image/jpeg")
 
@@ -242,83 +246,87 @@ class TestBrowserUploads:
             (b"x", {"x-amz-credential": "AKIAUNKNOWN/20260101/eu-west-1/s3/aws4_request"}, 403, "InvalidAccessKeyId"),
         ],
     )
-    def test_a_form_outside_its_policy_is_refused(
-        self, aws: Aws, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
+    def test_form_that_violates_its_policy_is_rejected(
+        self, aws: MotoServer, form: dict[str, Any], data: bytes, changed: dict[str, str], status: int, error: str
     ) -> None:
-        answer = self.post(form, data, **changed)
-        assert answer.status_code == status
-        assert error in answer.text
+        response = self.post(form, data, **changed)
+        assert response.status_code == status
+        assert error in response.text
         assert not self.is_stored(aws)
 
-    def test_a_rewritten_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+    def test_form_with_changed_policy_is_rejected(self, aws: MotoServer, form: dict[str, Any]) -> None:
         policy = json.loads(base64.b64decode(form["fields"]["policy"]))
         policy["conditions"] = [c for c in policy["conditions"] if "content-length-range" not in c]
-        answer = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
-        assert "SignatureDoesNotMatch" in answer.text
+        response = self.post(form, b"x" * 2000, policy=base64.b64encode(json.dumps(policy).encode()).decode())
+        assert "SignatureDoesNotMatch" in response.text
         assert not self.is_stored(aws)
 
-    def test_an_expired_form_is_refused(self, aws: Aws) -> None:
-        answer = self.post(self.signed(aws, role(aws, (["s3:PutObject"], "*")), expires_in=-1))
-        assert "Policy expired" in answer.text
+    def test_expired_form_is_rejected(self, aws: MotoServer) -> None:
+        response = self.post(self.sign_form(aws, create_role(aws, (["s3:PutObject"], "*")), expires_in=-1))
+        assert "Policy expired" in response.text
         assert not self.is_stored(aws)
 
-    def test_a_form_without_a_policy_is_refused(self, aws: Aws, form: dict[str, Any]) -> None:
+    def test_form_without_policy_is_rejected(self, aws: MotoServer, form: dict[str, Any]) -> None:
         bare = {"url": form["url"], "fields": {"key": KEY, "Content-Type": "image/jpeg"}}
         assert self.post(bare).status_code == 403
         assert not self.is_stored(aws)
 
-    def test_a_form_without_a_file_is_refused(self, form: dict[str, Any]) -> None:
-        answer = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
-        assert (answer.status_code, "exactly one file" in answer.text) == (400, True)
+    def test_form_without_file_is_rejected(self, form: dict[str, Any]) -> None:
+        response = requests.post(form["url"], files={n: (None, v) for n, v in form["fields"].items()}, timeout=5)
+        assert (response.status_code, "exactly one file" in response.text) == (400, True)
 
-    def test_a_form_signed_by_a_role_that_may_not_put_is_refused(self, aws: Aws) -> None:
-        answer = self.post(self.signed(aws, role(aws, (["s3:GetObject"], "*"))))
-        assert "AccessDenied" in answer.text
+    def test_form_of_role_without_put_permission_is_rejected(self, aws: MotoServer) -> None:
+        response = self.post(self.sign_form(aws, create_role(aws, (["s3:GetObject"], "*"))))
+        assert "AccessDenied" in response.text
         assert not self.is_stored(aws)
 
 
 class TestCors:
-    def preflight(self, aws: Aws, origin: str, method: str, headers: str = "content-type") -> requests.Response:
+    def preflight(self, aws: MotoServer, origin: str, method: str, headers: str = "content-type") -> requests.Response:
         wanted = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
         return requests.options(f"{aws.url}/{BUCKET}", headers={"Origin": origin, **wanted}, timeout=5)
 
-    def test_a_preflight_within_the_rules_is_answered_with_them(self, aws: Aws) -> None:
-        answer = self.preflight(aws, ORIGIN, "POST")
-        assert answer.status_code == 200
-        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+    def test_preflight_that_matches_a_rule_returns_cors_headers(self, aws: MotoServer) -> None:
+        response = self.preflight(aws, ORIGIN, "POST")
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert response.headers["Access-Control-Allow-Methods"] == "POST"
 
     @pytest.mark.parametrize(
         ("origin", "method", "headers"),
         [("https://evil.example", "POST", ""), (ORIGIN, "PUT", ""), (ORIGIN, "POST", "x-secret")],
     )
-    def test_a_preflight_outside_the_rules_is_refused(self, aws: Aws, origin: str, method: str, headers: str) -> None:
-        answer = self.preflight(aws, origin, method, headers)
-        assert answer.status_code == 403
-        assert "Access-Control-Allow-Origin" not in answer.headers
+    def test_preflight_without_matching_rule_is_rejected(
+        self, aws: MotoServer, origin: str, method: str, headers: str
+    ) -> None:
+        response = self.preflight(aws, origin, method, headers)
+        assert response.status_code == 403
+        assert "Access-Control-Allow-Origin" not in response.headers
 
-    def test_an_answer_to_a_foreign_origin_carries_no_cors_header(self, aws: Aws) -> None:
+    def test_response_to_other_origin_has_no_cors_header(self, aws: MotoServer) -> None:
         for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
-            answer = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
-            assert answer.headers.get("Access-Control-Allow-Origin") == expected
+            response = requests.post(f"{aws.url}/{BUCKET}", headers={"Origin": origin}, files={"file": b"x"}, timeout=5)
+            assert response.headers.get("Access-Control-Allow-Origin") == expected
 
-    def test_cognitos_public_operations_are_open_to_every_origin(self, aws: Aws) -> None:
+    def test_cognito_public_operation_allows_every_origin(self, aws: MotoServer) -> None:
         origin = {"Origin": "https://anywhere.example"}
         wanted = {
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type,x-amz-target",
         }
-        answer = requests.options(aws.url, headers=origin | wanted, timeout=5)
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        response = requests.options(aws.url, headers=origin | wanted, timeout=5)
+        assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (200, "*")
         operation = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
         }
-        answer = requests.post(aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5)
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (400, "*")
+        response = requests.post(
+            aws.url, headers=origin | operation, json={"AuthFlow": "X", "ClientId": "c"}, timeout=5
+        )
+        assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (400, "*")
 
 
-def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) -> None:
+def test_revoked_refresh_token_is_not_authorized(aws: MotoServer) -> None:
     cognito = aws.client("cognito-idp")
     pool = cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
     flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
@@ -328,8 +336,8 @@ def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) 
     cognito.admin_set_user_password(UserPoolId=pool, Username="alice", Password="Secret-123-secret", Permanent=True)
 
     def sign_in(flow: str, **parameters: str) -> dict[str, str]:
-        answer = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
-        return answer["AuthenticationResult"]
+        response = cognito.initiate_auth(AuthFlow=flow, ClientId=client_id, AuthParameters=parameters)
+        return response["AuthenticationResult"]
 
     first, second = (
         sign_in("USER_PASSWORD_AUTH", USERNAME="alice", PASSWORD="Secret-123-secret")["RefreshToken"] for _ in range(2)
@@ -337,11 +345,11 @@ def test_a_refresh_token_that_was_revoked_gives_no_more_access_tokens(aws: Aws) 
     cognito.revoke_token(Token=first, ClientId=client_id)
     with pytest.raises(ClientError) as error:
         sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=first)
-    assert code(error) == "NotAuthorizedException"
+    assert get_code(error) == "NotAuthorizedException"
     assert sign_in("REFRESH_TOKEN_AUTH", REFRESH_TOKEN=second)["AccessToken"]
 
 
-def test_an_s3_event_has_a_rising_sequencer_and_a_readable_key(aws: Aws) -> None:
+def test_s3_events_have_increasing_sequencer_and_unescaped_slashes(aws: MotoServer) -> None:
     queue = aws.client("sqs").create_queue(QueueName="events")["QueueUrl"]
     aws.client("s3").put_bucket_notification_configuration(
         Bucket=BUCKET,

@@ -1,4 +1,4 @@
-"""The guard itself: WSGI middleware in front of moto's AWS endpoint."""
+"""WSGI middleware that validates requests before moto handles them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from xml.sax.saxutils import escape
 from werkzeug.formparser import parse_form_data
 
 from local.aws_checks import cors
-from local.aws_checks.actions import Permission, UnknownActionError, list_permission, required_permissions, s3_target
+from local.aws_checks.actions import (
+    Permission,
+    UnknownActionError,
+    find_required_permissions,
+    list_bucket_permission,
+    parse_s3_path,
+)
 from local.aws_checks.post_policy import Form, PolicyError, verify_form
 from local.aws_checks.principals import Principal, Principals
-from local.aws_checks.revocation import Revocations
-from local.aws_checks.signature import SignatureError, SignedRequest, is_signed, verify
+from local.aws_checks.signature import SignatureError, SignedRequest, is_signed, verify_signature
+from local.aws_checks.token_revocation import RevokedTokens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# What a browser or an app calls without credentials:
+# Operations that need no AWS credentials:
 # https://docs.aws.amazon.com/cognito/latest/developerguide/authentication-flows-public-server-side.html
 _PUBLIC_COGNITO = frozenset(
     f"AWSCognitoIdentityProviderService.{operation}"
@@ -31,116 +37,127 @@ _PUBLIC_COGNITO = frozenset(
 _STATUS = {400: "400 Bad Request", 403: "403 Forbidden"}
 
 
-class Guard:
-    """Lets through to `aws` only what AWS would accept.
+class RequestValidator:
+    """Forwards a request to `aws` only if AWS would accept it.
 
-    `cors_rules` (bucket name to rules) is filled while the program's buckets are made.
+    `cors_rules` maps bucket names to the CORS rules that the program registers. `clock` is replaced in tests.
     """
 
     def __init__(self, aws: WSGIApplication, principals: Principals) -> None:
         self._aws = aws
         self._principals = principals
-        self._revocations = Revocations()
+        self._revoked_tokens = RevokedTokens()
         self.cors_rules: dict[str, Sequence[cors.Rule]] = {}
         self.clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = _read(environ)
+        request = _read_request(environ)
         origin = request.headers.get("origin")
         if request.method == "OPTIONS" and origin:
-            return self._preflight(request, origin, start_response)
-        respond = self._with_cors(request, origin, start_response)
+            return self._respond_to_preflight(request, origin, start_response)
+        respond = self._add_cors_headers(request, origin, start_response)
         try:
-            missing_key_is_hidden = self._admit(request, environ)
+            hides_missing_keys = self._authorize(request, environ)
         except SignatureError as error:
-            return _refuse(request, error, respond)
-        if answered := self._revocations.answer(request):
-            respond(answered[0], [("Content-Type", "application/x-amz-json-1.1")])
-            return [answered[1]]
-        if missing_key_is_hidden is None:
+            return _respond_with_error(request, error, respond)
+        if response := self._revoked_tokens.respond(request):
+            status, body = response
+            respond(status, [("Content-Type", "application/x-amz-json-1.1")])
+            return [body]
+        if hides_missing_keys is None:
             return self._aws(environ, respond)
-        return self._hiding_missing_keys(environ, request, missing_key_is_hidden, respond)
+        return self._forward_hiding_missing_keys(environ, request, hides_missing_keys, respond)
 
-    def _admit(self, request: SignedRequest, environ: WSGIEnvironment) -> Callable[[], bool] | None:
-        """Raises SignatureError for what AWS refuses.
+    def _authorize(self, request: SignedRequest, environ: WSGIEnvironment) -> Callable[[], bool] | None:
+        """Authenticates and authorizes the request.
 
-        For a role that reads an object, gives the question whether a missing key must look forbidden to it.
+        For a role that reads an object, returns a function that tells whether S3 reports a missing key as 403, because
+        the role may not list the bucket. It is called only for a missing key, as it records the permission as used.
+
+        Raises:
+            SignatureError: AWS would reject the request.
         """
         now = self.clock()
         if is_signed(request):
-            principal, service = verify(request, self._principals, now)
+            principal, service = verify_signature(request, self._principals, now)
             if principal.statements is None:
                 return None
             try:
-                permissions = required_permissions(request, service)
+                permissions = find_required_permissions(request, service)
             except UnknownActionError as error:
-                raise SignatureError("AccessDenied", f"{principal.name} may not: {error}") from error
-            _check(principal, permissions)
+                raise SignatureError("AccessDenied", f"{principal.name} is not authorized: {error}") from error
+            _require_permissions(principal, permissions)
             if service == "s3" and request.method in ("GET", "HEAD"):
-                listing = list_permission(s3_target(request.path).bucket)
-                return lambda: not principal.may(listing.action, listing.resource, {})
+                permission = list_bucket_permission(parse_s3_path(request.path).bucket)
+                return lambda: not principal.is_allowed(permission.action, permission.resource, {})
             return None
         if request.headers.get("x-amz-target") in _PUBLIC_COGNITO or request.path.endswith("/.well-known/jwks.json"):
             return None
         if request.method == "POST" and request.headers.get("content-type", "").startswith("multipart/form-data"):
-            form = _form(environ, request)
+            form = _read_form(environ, request)
             principal = verify_form(form, self._principals, now)
-            _check(principal, [Permission("s3:PutObject", f"arn:aws:s3:::{form.bucket}/{form.fields['key']}")])
+            _require_permissions(
+                principal, [Permission("s3:PutObject", f"arn:aws:s3:::{form.bucket}/{form.fields['key']}")]
+            )
             return None
-        raise SignatureError("AccessDenied", "Access Denied: the request carries no credentials")
+        raise SignatureError("AccessDenied", "Access Denied: the request has no credentials")
 
-    def _hiding_missing_keys(
+    def _forward_hiding_missing_keys(
         self,
         environ: WSGIEnvironment,
         request: SignedRequest,
-        hidden: Callable[[], bool],
+        hides_missing_keys: Callable[[], bool],
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        answer: list[Any] = []
+        start: list[Any] = []
 
-        def hold(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
-            answer[:] = [status, headers]
+        def capture(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
+            start[:] = [status, headers]
             return lambda _data: None
 
-        body = b"".join(self._aws(environ, hold))
-        if answer[0].startswith("404") and hidden():
-            return _refuse(request, SignatureError("AccessDenied", "Access Denied"), start_response)
-        start_response(answer[0], answer[1])
+        body = b"".join(self._aws(environ, capture))
+        if start[0].startswith("404") and hides_missing_keys():
+            return _respond_with_error(request, SignatureError("AccessDenied", "Access Denied"), start_response)
+        start_response(start[0], start[1])
         return [body]
 
-    def _preflight(self, request: SignedRequest, origin: str, start_response: StartResponse) -> Iterable[bytes]:
-        headers = cors.preflight_headers(
-            self._cors_rules_for(request),
+    def _respond_to_preflight(
+        self, request: SignedRequest, origin: str, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        headers = cors.build_preflight_headers(
+            self._find_cors_rules(request),
             origin,
             request.headers.get("access-control-request-method", ""),
             request.headers.get("access-control-request-headers", ""),
         )
         if headers is None:
-            refusal = SignatureError("AccessForbidden", "CORSResponse: This CORS request is not allowed.")
-            return _refuse(request, refusal, start_response)
+            error = SignatureError("AccessForbidden", "CORSResponse: This CORS request is not allowed.")
+            return _respond_with_error(request, error, start_response)
         start_response("200 OK", [*headers.items(), ("Content-Length", "0")])
         return []
 
-    def _with_cors(self, request: SignedRequest, origin: str | None, start_response: StartResponse) -> StartResponse:
+    def _add_cors_headers(
+        self, request: SignedRequest, origin: str | None, start_response: StartResponse
+    ) -> StartResponse:
         if origin is None:
             return start_response
-        rules = self._cors_rules_for(request)
-        added = list(cors.response_headers(rules, origin, request.method).items())
+        rules = self._find_cors_rules(request)
+        added = list(cors.build_response_headers(rules, origin, request.method).items())
 
         def respond(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
             kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
             return start_response(status, [*kept, *added])
 
-        return respond  # pyright: ignore[reportReturnType] - the protocol's overloads say no more than this
+        return respond  # pyright: ignore[reportReturnType] - matches both overloads of the protocol
 
-    def _cors_rules_for(self, request: SignedRequest) -> Sequence[cors.Rule]:
-        bucket = s3_target(request.path).bucket
-        return self.cors_rules.get(bucket, []) if bucket else cors.COGNITO
+    def _find_cors_rules(self, request: SignedRequest) -> Sequence[cors.Rule]:
+        bucket = parse_s3_path(request.path).bucket
+        return self.cors_rules.get(bucket, []) if bucket else cors.COGNITO_RULES
 
 
-def _check(principal: Principal, permissions: Iterable[Permission]) -> None:
+def _require_permissions(principal: Principal, permissions: Iterable[Permission]) -> None:
     for permission in permissions:
-        if not principal.may(permission.action, permission.resource, {}):
+        if not principal.is_allowed(permission.action, permission.resource, {}):
             raise SignatureError(
                 "AccessDenied",
                 f"{principal.name} is not authorized to perform: {permission.action} on resource: "
@@ -148,7 +165,7 @@ def _check(principal: Principal, permissions: Iterable[Permission]) -> None:
             )
 
 
-def _read(environ: WSGIEnvironment) -> SignedRequest:
+def _read_request(environ: WSGIEnvironment) -> SignedRequest:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length) if length else b""
     environ["wsgi.input"] = io.BytesIO(body)
@@ -161,20 +178,22 @@ def _read(environ: WSGIEnvironment) -> SignedRequest:
     return SignedRequest(environ["REQUEST_METHOD"], path, query, headers, body)
 
 
-def _form(environ: WSGIEnvironment, request: SignedRequest) -> Form:
-    _, fields, files = parse_form_data(environ, stream_factory=_memory_stream)
+def _read_form(environ: WSGIEnvironment, request: SignedRequest) -> Form:
+    _, fields, files = parse_form_data(environ, stream_factory=_create_memory_stream)
     environ["wsgi.input"] = io.BytesIO(request.body)
     file = files.get("file")
     size = None if file is None else file.stream.seek(0, io.SEEK_END)
-    return Form(s3_target(request.path).bucket, {name.lower(): value for name, value in fields.items()}, size)
+    return Form(parse_s3_path(request.path).bucket, {name.lower(): value for name, value in fields.items()}, size)
 
 
-def _memory_stream(*_args: Any, **_kwargs: Any) -> io.BytesIO:
+def _create_memory_stream(*_args: Any, **_kwargs: Any) -> io.BytesIO:
     return io.BytesIO()
 
 
-def _refuse(request: SignedRequest, error: SignatureError, start_response: StartResponse) -> Iterable[bytes]:
-    """An error as the service would write it: AWS JSON 1.x, or XML."""
+def _respond_with_error(
+    request: SignedRequest, error: SignatureError, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Responds in the error format of the protocol: AWS JSON, AWS query or REST-XML."""
     if "x-amz-target" in request.headers:
         content_type = "application/x-amz-json-1.0"
         body = json.dumps({"__type": error.code, "message": str(error)}).encode()
