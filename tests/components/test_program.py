@@ -70,7 +70,7 @@ def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
         "avatars:index:PrivateBucket": 3,
         "avatars:index:PythonFunction": 5,
         "avatars:index:UploadApi": 1,
-        "avatars:index:WebModules": 1,
+        "avatars:index:WebAssets": 1,
         "aws:apigatewayv2/api:Api": 1,
         "aws:apigatewayv2/authorizer:Authorizer": 1,
         "aws:apigatewayv2/integration:Integration": 3,
@@ -169,7 +169,7 @@ def test_a_database_adds_profiles_and_the_parameter_with_its_url(
 ) -> None:
     assert types(run_stack(settings)) - types(run_stack()) == {
         **PROFILES,
-        "avatars:index:GivenDatabase": 1,
+        "avatars:index:ExternalDatabase": 1,
         "aws:ssm/parameter:Parameter": 1,
     }
 
@@ -178,7 +178,7 @@ def test_aurora_adds_profiles_and_a_cluster_in_a_network_of_its_own(run_stack: R
     assert types(run_stack(AURORA)) - types(run_stack()) == {
         **PROFILES,
         "avatars:index:AuroraDatabase": 1,
-        "avatars:index:PrivateNetwork": 1,
+        "avatars:index:IsolatedVpc": 1,
         "aws:cloudcontrol/resource:Resource": 1,
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": 1,
         "aws:ec2/routeTable:RouteTable": 1,
@@ -253,7 +253,7 @@ def without_secrets(value: Any) -> Any:
 def test_the_page_is_made_of_the_stacks_own_addresses(run_stack: RunStack) -> None:
     graph = run_stack({**GIVEN_DATABASE, **DOMAIN, "uploadsBucketName": "our-uploads"})
     page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page").inputs["content"]
-    base = (graph.one("avatars:index:WebModules").component_outputs or {})["base_path"]
+    base = (graph.one("avatars:index:WebAssets").component_outputs or {})["base_path"]
     hosts = "https://api.example.com https://our-uploads.s3.eu-west-1.amazonaws.com https://cognito-idp.eu-west-1.ama"
     assert f"connect-src 'self' {hosts}zonaws.com" in page
     served = {r.inputs["key"] for r in graph.of_type("aws:s3/bucketObjectv2:BucketObjectv2")}
@@ -265,7 +265,7 @@ def test_the_page_is_made_of_the_stacks_own_addresses(run_stack: RunStack) -> No
 def test_a_page_waits_for_its_scripts(run_stack: RunStack) -> None:
     graph = run_stack(GIVEN_DATABASE)
     scripts = {
-        r.urn for r in graph.children(graph.one("avatars:index:WebModules").urn) if r.name != "avatars-web-element"
+        r.urn for r in graph.children(graph.one("avatars:index:WebAssets").urn) if r.name != "avatars-web-element"
     }
     page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page")
     assert len(scripts) == len(WEB_FILES)
@@ -374,16 +374,16 @@ def test_type_tokens_stay_what_they_are(run_stack: RunStack) -> None:
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",
-        "avatars:index:GivenDatabase",
+        "avatars:index:ExternalDatabase",
         "avatars:index:Identity",
         "avatars:index:PrivateBucket",
-        "avatars:index:PrivateNetwork",
+        "avatars:index:IsolatedVpc",
         "avatars:index:ProfileApi",
         "avatars:index:ProfilePage",
         "avatars:index:PythonFunction",
         "avatars:index:UploadApi",
         "avatars:index:ValidatedCertificate",
-        "avatars:index:WebModules",
+        "avatars:index:WebAssets",
     }
     assert tokens == {f"avatars:index:{name}" for name in component_classes()}
 

@@ -1,4 +1,4 @@
-"""WebModules, used alone."""
+"""WebAssets, used alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.web_assets import WebModules, WebModulesArgs
+from components.web_assets import WebAssets, WebAssetsArgs
 from local.recording.recorder import Graph
 from tests.components.conftest import RunAlone
 
@@ -36,13 +36,13 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 
 def publish(run_alone: RunAlone, folder: Path, **settings: Any) -> Graph:
-    args = WebModulesArgs(bucket_name="assets", cdn_url=CDN, folder=folder, **settings)
-    return run_alone(lambda: WebModules("web", args))
+    args = WebAssetsArgs(bucket_name="assets", cdn_url=CDN, folder=folder, **settings)
+    return run_alone(lambda: WebAssets("web", args))
 
 
 def version(graph: Graph) -> str:
     match = re.fullmatch(
-        r"/web/([0-9a-f]{16})/", (graph.one("avatars:index:WebModules").component_outputs or {})["base_path"]
+        r"/web/([0-9a-f]{16})/", (graph.one("avatars:index:WebAssets").component_outputs or {})["base_path"]
     )
     assert match
     return match[1]
@@ -90,7 +90,7 @@ def test_the_widget_has_an_address_that_stays_and_leads_to_the_current_version(
 
 def test_what_it_gives(run_alone: RunAlone, folder: Path) -> None:
     graph = publish(run_alone, folder)
-    assert graph.one("avatars:index:WebModules").component_outputs == {
+    assert graph.one("avatars:index:WebAssets").component_outputs == {
         "base_path": f"/web/{version(graph)}/",
         "element_url": f"{CDN}/web/avatar-upload.js",
     }
@@ -139,8 +139,8 @@ def test_former_versions_stay_for_pages_that_are_open_unless_the_stack_is_one_to
 
 def test_a_file_of_a_kind_that_is_not_served_is_refused(folder: Path) -> None:
     write(folder, {"profile/notes.md": "# Notes"})
-    with pytest.raises(ValueError, match=r"WebModulesArgs\.folder has \['.*notes\.md'\]; served are only \.css, \.js"):
-        WebModulesArgs(bucket_name="assets", cdn_url=CDN, folder=folder)
+    with pytest.raises(ValueError, match=r"WebAssetsArgs\.folder has \['.*notes\.md'\]; served are only \.css, \.js"):
+        WebAssetsArgs(bucket_name="assets", cdn_url=CDN, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_a_file_of_a_kind_that_is_not_served_is_refused(folder: Path) -> None:
 def test_wrong_arguments_are_refused(folder: Path, settings: dict[str, Any], complaint: str) -> None:
     given: dict[str, Any] = {"bucket_name": "assets", "cdn_url": CDN, "folder": folder}
     with pytest.raises(ValueError, match=complaint):
-        WebModulesArgs(**{**given, **settings})
+        WebAssetsArgs(**{**given, **settings})

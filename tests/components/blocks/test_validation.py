@@ -139,7 +139,7 @@ class Args:
 def test_all_wrong_arguments_of_a_component_come_in_one_message() -> None:
     with pytest.raises(ValueError, match="memory") as caught:
         validation.require(
-            Args(0, ["*"]), memory=validation.whole_number(1, 2_000), origins=validation.each(validation.ORIGIN)
+            Args(0, ["*"]), memory=validation.integer_range(1, 2_000), origins=validation.list_of(validation.ORIGIN)
         )
     assert str(caught.value).splitlines()[0] == "Args.memory is 0; allowed is a whole number from 1 to 2,000"
     assert (
@@ -166,7 +166,7 @@ def test_what_may_hold_a_password_is_not_shown() -> None:
 
 def test_an_output_is_let_pass_because_it_is_known_too_late(run_alone: RunAlone) -> None:
     def program() -> None:
-        origins = validation.each(validation.ORIGIN)
+        origins = validation.list_of(validation.ORIGIN)
         url = pulumi.Output.from_input("*")
         assert origins.accepts([url, "https://app.example.com"])
         assert not origins.accepts([url, "*"])

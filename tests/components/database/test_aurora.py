@@ -246,7 +246,7 @@ def test_what_they_give(aurora: Graph) -> None:
         "port": "5432",
         "cluster_id": "rds-db-cluster",
     }
-    assert aurora.one("avatars:index:PrivateNetwork").component_outputs == {
+    assert aurora.one("avatars:index:IsolatedVpc").component_outputs == {
         "vpc_id": "db-network-id",
         "subnet_ids": ["db-network-subnet-1-id", "db-network-subnet-2-id"],
         "s3_prefix_list_id": "pl-6da54004",

@@ -1,4 +1,4 @@
-"""GivenDatabase, used alone."""
+"""ExternalDatabase, used alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.blocks.python_function import Network, PythonFunction, PythonFunctionArgs
-from components.database.external import GivenDatabase, GivenDatabaseArgs
+from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
 from tests.components.conftest import RunAlone, arn, document
@@ -20,7 +20,7 @@ GROUPS = ["sg-0123456789abcdef0"]
 
 @pytest.fixture(scope="module")
 def given(run_alone: RunAlone) -> Graph:
-    return run_alone(lambda: GivenDatabase("given", GivenDatabaseArgs(url=URL)))
+    return run_alone(lambda: ExternalDatabase("given", ExternalDatabaseArgs(url=URL)))
 
 
 def test_the_url_is_kept_encrypted_at_no_cost(given: Graph) -> None:
@@ -33,7 +33,7 @@ def test_the_url_is_kept_encrypted_at_no_cost(given: Graph) -> None:
 
 
 def test_what_it_gives(given: Graph) -> None:
-    component = given.one("avatars:index:GivenDatabase")
+    component = given.one("avatars:index:ExternalDatabase")
     assert component.component_outputs == {"parameter_name": "given-url-abc1234"}
 
 
@@ -42,7 +42,7 @@ def test_a_function_gets_the_name_of_the_parameter_and_may_read_it(
     run_alone: RunAlone, packages: dict[str, Package], user: str
 ) -> None:
     def program() -> None:
-        access = getattr(GivenDatabase("given", GivenDatabaseArgs(url=URL)), user)
+        access = getattr(ExternalDatabase("given", ExternalDatabaseArgs(url=URL)), user)
         PythonFunction(
             "reader",
             PythonFunctionArgs(
@@ -72,7 +72,7 @@ def test_in_a_vpc_a_function_is_where_it_is_told_to_be(run_alone: RunAlone) -> N
     networks: list[Network | None] = []
 
     def program() -> None:
-        database = GivenDatabase("given", GivenDatabaseArgs(url=URL, subnet_ids=SUBNETS, security_group_ids=GROUPS))
+        database = ExternalDatabase("given", ExternalDatabaseArgs(url=URL, subnet_ids=SUBNETS, security_group_ids=GROUPS))
         networks.extend([database.owner.network, database.app.network])
 
     run_alone(program)
@@ -81,7 +81,7 @@ def test_in_a_vpc_a_function_is_where_it_is_told_to_be(run_alone: RunAlone) -> N
 
 def test_its_user_is_there_already(run_alone: RunAlone) -> None:
     users: list[str | None] = []
-    run_alone(lambda: users.append(GivenDatabase("given", GivenDatabaseArgs(url=URL)).app_user))
+    run_alone(lambda: users.append(ExternalDatabase("given", ExternalDatabaseArgs(url=URL)).app_user))
     assert users == [None]
 
 
@@ -90,15 +90,15 @@ def test_its_user_is_there_already(run_alone: RunAlone) -> None:
     [
         (
             {"url": "mysql://db.example.com/app"},
-            r"GivenDatabaseArgs\.url is set \(and not shown\); allowed is a postgre",
+            r"ExternalDatabaseArgs\.url is set \(and not shown\); allowed is a postgre",
         ),
         (
             {"subnet_ids": SUBNETS[:1]},
-            r"GivenDatabaseArgs\.subnet_ids is \['subnet-0123456789abcdef0'\]; allowed is a li",
+            r"ExternalDatabaseArgs\.subnet_ids is \['subnet-0123456789abcdef0'\]; allowed is a li",
         ),
         (
             {"security_group_ids": ["default"]},
-            r"GivenDatabaseArgs\.security_group_ids is \['default'\]; allowed is a lis",
+            r"ExternalDatabaseArgs\.security_group_ids is \['default'\]; allowed is a lis",
         ),
         ({"subnet_ids": SUBNETS}, "both of subnet_ids and security_group_ids, or neither"),
         ({"security_group_ids": GROUPS}, "both of subnet_ids and security_group_ids, or neither"),
@@ -106,4 +106,4 @@ def test_its_user_is_there_already(run_alone: RunAlone) -> None:
 )
 def test_wrong_arguments_are_refused(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        GivenDatabaseArgs(**{"url": URL, **settings})
+        ExternalDatabaseArgs(**{"url": URL, **settings})
