@@ -11,7 +11,7 @@ import pytest
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.blocks.custom_domain import CustomDomain
 from local.recording.recorder import Graph
-from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, document
+from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, get_statements
 
 BUCKET = "cdn-assets-abc1234"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
@@ -72,7 +72,7 @@ def test_origin_access_control_signs_every_request(cdn: Graph) -> None:
 
 
 def test_bucket_policy_allows_distribution_to_read_served_paths_only(cdn: Graph) -> None:
-    _tls_only, statement = document(cdn.named("cdn-assets-policy").inputs["policy"])
+    _tls_only, statement = get_statements(cdn.named("cdn-assets-policy").inputs["policy"])
     assert statement == {
         "Sid": "Cdn",
         "Effect": "Allow",
@@ -145,10 +145,14 @@ def test_page_responses_allow_own_files_only(cdn: Graph) -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def cdn_with_origins(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(allowed_origins=["https://app.example.com"])))
+
+
 @pytest.mark.parametrize("headers", ["cdn-headers", "cdn-page-headers"])
-def test_cors_allows_configured_origins_only(run_alone: RunAlone, headers: str) -> None:
-    graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(allowed_origins=["https://app.example.com"])))
-    assert graph.named(headers).inputs["corsConfig"] == {
+def test_cors_allows_configured_origins_only(cdn_with_origins: Graph, headers: str) -> None:
+    assert cdn_with_origins.named(headers).inputs["corsConfig"] == {
         "accessControlAllowCredentials": False,
         "accessControlAllowHeaders": {"items": ["range"]},
         "accessControlAllowMethods": {"items": ["GET", "HEAD"]},
@@ -230,7 +234,7 @@ def test_access_logs_are_delivered_to_their_own_bucket(cdn: Graph) -> None:
     }
     policy = cdn.named("cdn-logs-policy")
     assert policy.urn in delivery.dependencies
-    assert document(policy.inputs["policy"])[1:] == [
+    assert get_statements(policy.inputs["policy"])[1:] == [
         {
             "Sid": "LogDelivery",
             "Effect": "Allow",

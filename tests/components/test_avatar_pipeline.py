@@ -12,7 +12,7 @@ from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from functions.process_avatar.imaging import subprocess_decoder
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
-from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
+from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
 
 UPLOADS_ARN = "arn:aws:s3:::pipeline-uploads-abc1234"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
@@ -87,7 +87,7 @@ def test_notification_covers_all_incoming_objects_only(pipeline: Graph) -> None:
 
 
 def test_queue_policy_allows_uploads_bucket_of_the_account_only(pipeline: Graph) -> None:
-    assert document(pipeline.named("pipeline-queue-policy").inputs["policy"]) == [
+    assert get_statements(pipeline.named("pipeline-queue-policy").inputs["policy"]) == [
         deny_insecure_transport("sqs:*", QUEUE_ARN),
         {
             "Sid": "BucketEvents",
@@ -187,7 +187,7 @@ def test_function_memory_and_timeout_fit_decoder_limits(pipeline: Graph) -> None
 
 
 def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
-    assert document(pipeline.named("pipeline-process-avatar-policy").inputs["policy"]) == [
+    assert get_statements(pipeline.named("pipeline-process-avatar-policy").inputs["policy"]) == [
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -217,7 +217,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
 
 def test_topic_is_encrypted_signed_and_tls_only(pipeline: Graph) -> None:
     assert pipeline.one("aws:sns/topic:Topic").inputs == {"kmsMasterKeyId": "alias/aws/sns", "signatureVersion": 2}
-    assert document(pipeline.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"]) == [
+    assert get_statements(pipeline.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"]) == [
         deny_insecure_transport("sns:Publish", TOPIC_ARN)
     ]
 
@@ -245,7 +245,7 @@ def test_webhook_undelivered_events_are_kept_with_alarm(run_alone: RunAlone, pac
         "messageRetentionSeconds": 14 * 86_400,
     }
     policy = graph.named("pipeline-undelivered-policy")
-    assert document(policy.inputs["policy"]) == [
+    assert get_statements(policy.inputs["policy"]) == [
         deny_insecure_transport("sqs:*", UNDELIVERED_ARN),
         {
             "Sid": "Undelivered",

@@ -19,7 +19,7 @@ from components.upload_api import UploadApi
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
 from tests.components import test_upload_api as upload_api
-from tests.components.conftest import RunAlone, arn, document
+from tests.components.conftest import RunAlone, arn, get_statements
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"
 FUNCTION = "aws:lambda/function:Function"
@@ -126,7 +126,7 @@ def test_function_has_memory_timeout_layers_and_environment(
 def test_function_policy_has_exactly_these_statements(
     profiles: Graph, function: str, statements: list[dict[str, Any]]
 ) -> None:
-    logs, *rest = document(profiles.named(f"profiles-{function}-policy").inputs["policy"])
+    logs, *rest = get_statements(profiles.named(f"profiles-{function}-policy").inputs["policy"])
     assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert rest == statements
 

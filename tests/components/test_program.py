@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 
 from lambda_packages import build
 from local.recording.recorder import Graph, Recorder, Resource
-from tests.components.conftest import ROOT, RunStack, document, run_main, stack_config
+from tests.components.conftest import ROOT, RunStack, get_statements, run_main, stack_config
 from tests.components.invariants import INVARIANTS, Invariant, component_classes, data_is_protected
 
 DOMAIN = {"domain": "example.com", "hostedZoneId": "Z0123456789"}
@@ -214,7 +214,7 @@ def test_aurora_only_migrations_connect_as_owner(run_stack: RunStack) -> None:
     assert (migrating["PGUSER"], migrating["APP_USER"]) == ("avatars_owner", serving["PGUSER"])
     assert "APP_USER" not in serving
     for name, user in (("migrate-database", "avatars_owner"), ("profile", "profiles")):
-        statements = document(graph.named(f"avatars-profiles-{name}-policy").inputs["policy"])
+        statements = get_statements(graph.named(f"avatars-profiles-{name}-policy").inputs["policy"])
         (connect,) = [s for s in statements if s["Action"] == "rds-db:connect"]
         assert connect["Resource"].endswith(f"/{user}")
 

@@ -6,31 +6,35 @@ import pytest
 
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from local.recording.recorder import Graph
-from tests.components.conftest import RunAlone, document
+from tests.components.conftest import RunAlone, get_statements
 
 BUCKET = "aws:s3/bucket:Bucket"
 
 
-def bucket(run_alone: RunAlone, args: PrivateBucketArgs) -> Graph:
+def record(run_alone: RunAlone, args: PrivateBucketArgs) -> Graph:
     return run_alone(lambda: PrivateBucket("data", args).attach_policy())
 
 
-def test_bucket_is_private_encrypted_and_tls_only(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
+@pytest.fixture(scope="module")
+def bucket(run_alone: RunAlone) -> Graph:
+    return record(run_alone, PrivateBucketArgs())
+
+
+def test_bucket_is_private_encrypted_and_tls_only(bucket: Graph) -> None:
     name = {"bucket": "data-abc1234"}
-    assert graph.named("data-public-access").inputs == {
+    assert bucket.named("data-public-access").inputs == {
         **name,
         "blockPublicAcls": True,
         "blockPublicPolicy": True,
         "ignorePublicAcls": True,
         "restrictPublicBuckets": True,
     }
-    assert graph.named("data-ownership").inputs == {**name, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
-    assert graph.named("data-encryption").inputs == {
+    assert bucket.named("data-ownership").inputs == {**name, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
+    assert bucket.named("data-encryption").inputs == {
         **name,
         "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}],
     }
-    assert document(graph.named("data-policy").inputs["policy"]) == [
+    assert get_statements(bucket.named("data-policy").inputs["policy"]) == [
         {
             "Sid": "TlsOnly",
             "Effect": "Deny",
@@ -42,18 +46,17 @@ def test_bucket_is_private_encrypted_and_tls_only(run_alone: RunAlone) -> None:
     ]
 
 
-def test_bucket_has_no_deprecated_inline_arguments(run_alone: RunAlone) -> None:
-    assert bucket(run_alone, PrivateBucketArgs()).one(BUCKET).inputs == {"forceDestroy": False}
+def test_bucket_has_no_deprecated_inline_arguments(bucket: Graph) -> None:
+    assert bucket.one(BUCKET).inputs == {"forceDestroy": False}
 
 
-def test_policy_depends_on_public_access_block(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
-    assert graph.named("data-public-access").urn in graph.named("data-policy").dependencies
+def test_policy_depends_on_public_access_block(bucket: Graph) -> None:
+    assert bucket.named("data-public-access").urn in bucket.named("data-policy").dependencies
 
 
 @pytest.mark.parametrize("protect", [True, False])
 def test_protect_applies_to_bucket_and_disables_force_destroy(run_alone: RunAlone, protect: bool) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(protect=protect))
+    graph = record(run_alone, PrivateBucketArgs(protect=protect))
     found = graph.one(BUCKET)
     assert (found.protect, found.retain_on_delete) == (protect, protect)
     assert found.inputs["forceDestroy"] is not protect
@@ -61,7 +64,7 @@ def test_protect_applies_to_bucket_and_disables_force_destroy(run_alone: RunAlon
 
 
 def test_bucket_name_given_is_used(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(bucket_name="given-name"))
+    graph = record(run_alone, PrivateBucketArgs(bucket_name="given-name"))
     assert graph.one(BUCKET).inputs["bucket"] == "given-name"
     assert graph.one("avatars:index:PrivateBucket").component_outputs == {
         "bucket_name": "given-name",
@@ -71,16 +74,15 @@ def test_bucket_name_given_is_used(run_alone: RunAlone) -> None:
 
 
 def test_lifecycle_depends_on_versioning(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(old_versions_days=30))
+    graph = record(run_alone, PrivateBucketArgs(old_versions_days=30))
     lifecycle = graph.named("data-lifecycle")
     assert graph.named("data-versioning").urn in lifecycle.dependencies
     assert lifecycle.inputs["rules"][-1]["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
 
 
-def test_lifecycle_without_versioning_has_no_version_rule(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
-    assert graph.of_type("aws:s3/bucketVersioning:BucketVersioning") == []
-    assert [rule["id"] for rule in graph.named("data-lifecycle").inputs["rules"]] == [
+def test_lifecycle_without_versioning_has_no_version_rule(bucket: Graph) -> None:
+    assert bucket.of_type("aws:s3/bucketVersioning:BucketVersioning") == []
+    assert [rule["id"] for rule in bucket.named("data-lifecycle").inputs["rules"]] == [
         "abort-incomplete-multipart-uploads"
     ]
 

@@ -14,7 +14,7 @@ from components.blocks import iam
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, VpcConfig, publish_layers
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
-from tests.components.conftest import ACCOUNT, RunAlone, document
+from tests.components.conftest import ACCOUNT, RunAlone, get_statements
 
 FUNCTION = "aws:lambda/function:Function"
 
@@ -49,13 +49,13 @@ def test_log_group_has_retention_and_receives_logs(function: Graph) -> None:
 def test_role_trusts_lambda_only(function: Graph) -> None:
     role = function.one("aws:iam/role:Role")
     assert role.inputs.keys() == {"description", "assumeRolePolicy"}
-    assert document(role.inputs["assumeRolePolicy"]) == [
+    assert get_statements(role.inputs["assumeRolePolicy"]) == [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ]
 
 
 def test_role_policy_allows_logs_and_given_statements(function: Graph) -> None:
-    assert document(function.named("thing-policy").inputs["policy"]) == [
+    assert get_statements(function.named("thing-policy").inputs["policy"]) == [
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -88,7 +88,7 @@ def test_vpc_policy_allows_lambda_and_denies_function_code(run_alone: RunAlone, 
         "Resource": "*",
     }
     from_code = {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}}
-    assert document(graph.named("thing-policy").inputs["policy"])[2:] == [
+    assert get_statements(graph.named("thing-policy").inputs["policy"])[2:] == [
         {"Effect": "Allow", **interfaces},
         {"Effect": "Deny", **interfaces, "Condition": from_code},
     ]

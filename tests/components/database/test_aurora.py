@@ -11,7 +11,7 @@ from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
-from tests.components.conftest import REGION, RunAlone, arn, document
+from tests.components.conftest import REGION, RunAlone, arn, get_statements
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"
 CLUSTER = "aws:cloudcontrol/resource:Resource"
@@ -137,7 +137,7 @@ def test_default_security_group_has_no_rules(aurora: Graph) -> None:
 
 def test_endpoint_policy_allows_reading_manifests_only(aurora: Graph) -> None:
     inputs = dict(aurora.one("aws:ec2/vpcEndpoint:VpcEndpoint").inputs)
-    assert document(inputs.pop("policy")) == [
+    assert get_statements(inputs.pop("policy")) == [
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",
@@ -200,7 +200,7 @@ def test_access_allows_one_user_of_the_cluster(
         "subnetIds": ["db-network-subnet-1-id", "db-network-subnet-2-id"],
         "securityGroupIds": [FUNCTIONS],
     }
-    assert document(graph.named("reader-policy").inputs["policy"])[1] == {
+    assert get_statements(graph.named("reader-policy").inputs["policy"])[1] == {
         "Effect": "Allow",
         "Action": "rds-db:connect",
         "Resource": arn("rds-db", f"dbuser:cluster-ABCDEFGHIJKL01234/{user}"),

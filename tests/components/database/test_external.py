@@ -10,7 +10,7 @@ from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.recorder import Graph
-from tests.components.conftest import RunAlone, arn, document
+from tests.components.conftest import RunAlone, arn, get_statements
 
 URL = "postgresql://app:secret@db.example.com/app"
 PARAMETER_ARN = arn("ssm", "parameter/given-url-abc1234")
@@ -63,7 +63,7 @@ def test_access_has_parameter_name_and_read_permission(
         "ID": f"{PARAMETER_ARN}:1",
     }
     assert "vpcConfig" not in inputs
-    assert document(graph.named("reader-policy").inputs["policy"])[1:] == [
+    assert get_statements(graph.named("reader-policy").inputs["policy"])[1:] == [
         {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": PARAMETER_ARN}
     ]
 
