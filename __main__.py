@@ -1,19 +1,19 @@
-"""The whole service: CDN, image pipeline, identity, upload API and profiles, wired by the stack's configuration."""
+"""The Pulumi program: CDN, image pipeline, identity, upload API and profiles, from the stack's configuration."""
 
 import pulumi
 import pulumi_aws as aws
 
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
-from components.blocks.custom_domain import zone_of
+from components.blocks.custom_domain import find_zone
 from components.config import StackConfig
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
-from components.database.external import GivenDatabase, GivenDatabaseArgs
+from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from components.identity import Identity, IdentityArgs
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
 from components.upload_api import UploadApi, UploadApiArgs
-from components.web_assets import WebModules, WebModulesArgs
+from components.web_assets import WebAssets, WebAssetsArgs
 from lambda_packages import build
 
 config = StackConfig.load()
@@ -26,20 +26,20 @@ provider = aws.Provider(
     allowed_account_ids=config.allowed_account_ids or None,
     default_tags=aws.ProviderDefaultTagsArgs(tags=config.tags),
 )
-in_aws = pulumi.ResourceOptions(providers=[provider])
-zone = zone_of(config.domain, config.hosted_zone_id, pulumi.InvokeOptions(provider=provider))
+aws_options = pulumi.ResourceOptions(providers=[provider])
+zone = find_zone(config.domain, config.hosted_zone_id, pulumi.InvokeOptions(provider=provider))
 
 cdn = AssetsCdn(
     "avatars-cdn",
     AssetsCdnArgs(
         allowed_origins=config.allowed_origins,
-        domain=zone and zone.host("assets"),
+        domain=zone and zone.subdomain("assets"),
         bucket_name=config.assets_bucket_name,
         web_acl_arn=config.web_acl_arn,
         protect=config.protect_data,
         access_log_days=config.log_retention_days,
     ),
-    in_aws,
+    aws_options,
 )
 origins = [*config.allowed_origins, cdn.base_url]
 pipeline = AvatarPipeline(
@@ -61,7 +61,7 @@ pipeline = AvatarPipeline(
         protect=config.protect_data,
         log_retention_days=config.log_retention_days,
     ),
-    in_aws,
+    aws_options,
 )
 identity = Identity(
     "avatars-identity",
@@ -71,7 +71,7 @@ identity = Identity(
         self_sign_up=config.self_sign_up,
         protect=config.protect_data,
     ),
-    in_aws,
+    aws_options,
 )
 api = UploadApi(
     "avatars-api",
@@ -88,32 +88,32 @@ api = UploadApi(
         authorizer_cache_seconds=config.authorizer_cache_seconds,
         throttle_rate=config.throttle_rate,
         throttle_burst=config.throttle_burst,
-        domain=zone and zone.host("api"),
+        domain=zone and zone.subdomain("api"),
         log_retention_days=config.log_retention_days,
     ),
-    in_aws,
+    aws_options,
 )
-web = WebModules(
+web = WebAssets(
     "avatars-web",
-    WebModulesArgs(bucket_name=cdn.bucket_name, cdn_url=cdn.base_url, protect=config.protect_data),
-    in_aws,
+    WebAssetsArgs(bucket_name=cdn.bucket_name, cdn_url=cdn.base_url, protect=config.protect_data),
+    aws_options,
 )
 database = None
 if config.database == "aurora":
     database = AuroraDatabase(
         "avatars-database",
         AuroraDatabaseArgs(assets_bucket_arn=cdn.bucket_arn, tags=config.tags, protect=config.protect_data),
-        in_aws,
+        aws_options,
     )
 elif config.database_url is not None:
-    database = GivenDatabase(
+    database = ExternalDatabase(
         "avatars-database",
-        GivenDatabaseArgs(
+        ExternalDatabaseArgs(
             url=config.database_url,
             subnet_ids=config.database_subnet_ids,
             security_group_ids=config.database_security_group_ids,
         ),
-        in_aws,
+        aws_options,
     )
 if database is not None:
     profiles = ProfileApi(
@@ -129,7 +129,7 @@ if database is not None:
             app_user=database.app_user,
             log_retention_days=config.log_retention_days,
         ),
-        in_aws,
+        aws_options,
     )
     page = ProfilePage(
         "avatars-page",
@@ -142,7 +142,7 @@ if database is not None:
             sign_in_url=identity.sign_in_url,
             client_id=identity.client_id,
         ),
-        in_aws,
+        aws_options,
     )
     pulumi.export("profileUrl", page.url)
     pulumi.export("migrateFunction", profiles.migrate_function_name)

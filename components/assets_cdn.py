@@ -1,7 +1,5 @@
 """The assets bucket and the CDN in front of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,11 @@ import pulumi_aws as aws
 from pulumi_aws import cloudfront, cloudwatch
 
 from components.blocks import iam, validation
-from components.blocks.bucket_object import BucketFile, put_file
-from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, alias_records
+from components.blocks.bucket_object import BucketObject, put_object
+from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, create_alias_records
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 
-# Where CloudFront looks for certificates and is itself managed, whatever region the stack is in:
+# The region of CloudFront's certificates and log delivery, whatever the region of the stack:
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
 CLOUDFRONT_REGION = "us-east-1"
 
@@ -24,24 +22,25 @@ BANNER_KEY = "banners/banner.jpg"
 PAGE_KEY = "profile"
 """The profile page."""
 WEB_PREFIX = "web/"
-"""Scripts and styles: the page's, and the upload widget for pages of other sites."""
-_PAGES = (PAGE_KEY, f"{WEB_PREFIX}*")
-_SERVED = ("avatars/*", "defaults/*", "banners/*", *_PAGES)
-_SHIPPED = Path(__file__).parents[1] / "assets"
+"""Scripts and styles of the profile page, and the upload widget for other sites."""
+_PAGE_PATHS = (PAGE_KEY, f"{WEB_PREFIX}*")
+SERVED_PATHS = ("avatars/*", "defaults/*", "banners/*", *_PAGE_PATHS)
+"""The keys that CloudFront can read."""
+DEFAULT_ASSETS_DIR = Path(__file__).parents[1] / "assets"
 
-# How long the edge takes a picture for missing: a user's first avatar must show soon after the upload.
+# TTL of a 404: a user's first avatar must show soon after the upload.
 _MISSING_SECONDS = 10
 _OLD_VERSIONS_DAYS = 7
 _YEAR_SECONDS = 31_536_000
 
-_NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'; sandbox"
-# All that holds for every page. What a page may connect to it says itself, in a <meta>: the API is made after the CDN,
-# and a page's two policies are both kept (https://www.w3.org/TR/CSP3/#multiple-policies).
-_PAGE_POLICY = "; ".join(
+_IMAGE_CSP = "default-src 'none'; frame-ancestors 'none'; sandbox"
+# Without connect-src, which the page sets in a <meta> element because the API is created after the CDN. Browsers
+# enforce both policies: https://www.w3.org/TR/CSP3/#multiple-policies
+_PAGE_CSP = "; ".join(
     [
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: a picture that was chosen and is not uploaded yet
+        "img-src 'self' blob:",  # blob: for the preview of a selected file
         *(f"{kind}-src 'none'" for kind in ("font", "object", "frame", "worker", "media", "manifest")),
         "base-uri 'none'",
         "form-action 'none'",
@@ -55,24 +54,29 @@ _PAGE_POLICY = "; ".join(
 @dataclass(frozen=True, kw_only=True)
 class AssetsCdnArgs:
     allowed_origins: Sequence[pulumi.Input[str]] = ()
-    """Origins whose scripts may read what the CDN serves; `<img>` works from everywhere."""
+    """Origins whose scripts may read responses (CORS). `<img>` elements need no permission."""
     domain: CustomDomain | None = None
-    """None: the distribution's own host under cloudfront.net."""
+    """None: the distribution's domain name under cloudfront.net."""
     bucket_name: str | None = None
+    """The assets bucket's physical name. None: auto-named by Pulumi."""
     web_acl_arn: pulumi.Input[str] | None = None
-    """A WAF for CloudFront. What it blocks is answered as a missing picture is."""
+    """A WAF web ACL of scope CLOUDFRONT. Blocked requests get the same response as a missing image."""
     protect: bool = True
+    """Sets `protect` and `retain_on_delete` on both buckets."""
     access_log_days: int = 30
-    default_avatar: Path = _SHIPPED / "defaults" / "avatar.jpg"
-    banner: Path = _SHIPPED / "banners" / "banner.jpg"
+    """Days after which access logs expire, 1 to 3,653."""
+    default_avatar: Path = DEFAULT_ASSETS_DIR / "defaults" / "avatar.jpg"
+    """The JPEG for users without an avatar, and the body of a 404."""
+    banner: Path = DEFAULT_ASSETS_DIR / "banners" / "banner.jpg"
+    """The JPEG at `BANNER_KEY`."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
-            allowed_origins=validation.each(validation.ORIGIN),
+            allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
             web_acl_arn=validation.optional(validation.WEB_ACL_ARN),
-            access_log_days=validation.whole_number(1, 3653),
+            access_log_days=validation.integer_range(1, 3653),
             default_avatar=_JPEG_FILE,
             banner=_JPEG_FILE,
         )
@@ -84,18 +88,17 @@ _JPEG_FILE = validation.Rule("the path of a JPEG file", lambda path: path.suffix
 class AssetsCdn(pulumi.ComponentResource):
     """`avatars:index:AssetsCdn`
 
-    Serves pictures, under a policy by which nothing runs, and at `PAGE_KEY` and below `WEB_PREFIX` web pages.
-
-    Makes: the assets bucket with its default avatar and banner, the distribution with its origin access control, cache
-    policy and two sets of response headers, a bucket of access logs and their delivery; with a domain also the
-    certificate and the A and AAAA records.
+    Creates the assets bucket with a default avatar and a banner, a CloudFront distribution with origin access control,
+    cache policy and response headers policies (images under a CSP that allows nothing, pages at `PAGE_KEY` and
+    `WEB_PREFIX` under their own), and a bucket for access logs with their delivery; with a domain also a certificate
+    and the A and AAAA records.
     """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
     distribution_id: pulumi.Output[str]
     base_url: pulumi.Output[str]
-    """https://<host>, without a slash at the end."""
+    """https://<host>, without a trailing slash."""
 
     def __init__(
         self,
@@ -105,7 +108,7 @@ class AssetsCdn(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:AssetsCdn", name, None, opts)
         self._name = name
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._child_options = pulumi.ResourceOptions(parent=self)
 
         bucket = PrivateBucket(
             f"{name}-assets",
@@ -114,22 +117,22 @@ class AssetsCdn(pulumi.ComponentResource):
                 bucket_name=args.bucket_name,
                 old_versions_days=_OLD_VERSIONS_DAYS,
             ),
-            self._child,
+            self._child_options,
         )
-        # Its picture is the body of a 404, and a browser keeps that for as long as the header of the picture says.
-        self._ship("default-avatar", bucket, DEFAULT_AVATAR_KEY, args.default_avatar, _MISSING_SECONDS)
-        self._ship("banner", bucket, BANNER_KEY, args.banner, 24 * 60 * 60)
+        # As the body of a 404 it keeps its Cache-Control, which must not be longer than the 404's TTL.
+        self._put_image("default-avatar", bucket, DEFAULT_AVATAR_KEY, args.default_avatar, _MISSING_SECONDS)
+        self._put_image("banner", bucket, BANNER_KEY, args.banner, 24 * 60 * 60)
 
-        distribution = self._distribution(args, bucket)
-        bucket.attach_policy(iam.admit_cdn(bucket.bucket_arn, distribution.arn, *_SERVED))
+        distribution = self._create_distribution(args, bucket)
+        bucket.attach_policy(iam.allow_cloudfront_read(bucket.bucket_arn, distribution.arn, *SERVED_PATHS))
         self._deliver_access_logs(args, distribution)
         if args.domain:
-            alias_records(
+            create_alias_records(
                 f"{name}-alias",
                 args.domain,
                 distribution.domain_name,
                 distribution.hosted_zone_id,
-                self._child,
+                self._child_options,
             )
 
         host = args.domain.host if args.domain else distribution.domain_name
@@ -146,19 +149,21 @@ class AssetsCdn(pulumi.ComponentResource):
             }
         )
 
-    def _ship(self, role: str, bucket: PrivateBucket, key: str, picture: Path, max_age: int) -> None:
-        file = BucketFile(key=key, content_type="image/jpeg", cache_control=f"public, max-age={max_age}", body=picture)
-        put_file(f"{self._name}-{role}", bucket.bucket_name, file, self._child)
+    def _put_image(self, role: str, bucket: PrivateBucket, key: str, image: Path, max_age: int) -> None:
+        object_ = BucketObject(
+            key=key, content_type="image/jpeg", cache_control=f"public, max-age={max_age}", body=image
+        )
+        put_object(f"{self._name}-{role}", bucket.bucket_name, object_, self._child_options)
 
-    def _distribution(self, args: AssetsCdnArgs, bucket: PrivateBucket) -> cloudfront.Distribution:
+    def _create_distribution(self, args: AssetsCdnArgs, bucket: PrivateBucket) -> cloudfront.Distribution:
         access = cloudfront.OriginAccessControl(
             f"{self._name}-access",
             origin_access_control_origin_type="s3",
             signing_behavior="always",
             signing_protocol="sigv4",
-            opts=self._child,
+            opts=self._child_options,
         )
-        cache_policy = self._cache_policy()
+        cache_policy = self._create_cache_policy()
         return cloudfront.Distribution(
             f"{self._name}-distribution",
             comment=f"{self._name}: avatars and banners",
@@ -168,7 +173,7 @@ class AssetsCdn(pulumi.ComponentResource):
             aliases=[args.domain.host] if args.domain else None,
             web_acl_id=args.web_acl_arn,
             origins=[
-                # Without s3_origin_config: an empty one shows as a change at every preview
+                # Without s3_origin_config: an empty one shows as a change in every preview
                 # (https://github.com/pulumi/pulumi-aws/issues/6623).
                 cloudfront.DistributionOriginArgs(
                     origin_id="assets",
@@ -183,11 +188,11 @@ class AssetsCdn(pulumi.ComponentResource):
                 cached_methods=["GET", "HEAD"],
                 compress=True,
                 cache_policy_id=cache_policy.id,
-                response_headers_policy_id=self._picture_headers(args).id,
+                response_headers_policy_id=self._create_image_headers(args).id,
             ),
-            ordered_cache_behaviors=self._serving_pages(args, cache_policy),
-            # S3 answers 403 for what does not exist, since the CDN may not list the bucket. `<img>` shows the body of a
-            # 404, and a program that asks for a manifest still sees that there is none.
+            ordered_cache_behaviors=self._create_page_behaviors(args, cache_policy),
+            # S3 returns 403 for a missing key, because CloudFront has no s3:ListBucket. Status 404 with the default
+            # avatar as body shows in an `<img>`, and programs can still tell that a manifest does not exist.
             custom_error_responses=[
                 cloudfront.DistributionCustomErrorResponseArgs(
                     error_code=code,
@@ -200,14 +205,14 @@ class AssetsCdn(pulumi.ComponentResource):
             restrictions=cloudfront.DistributionRestrictionsArgs(
                 geo_restriction=cloudfront.DistributionRestrictionsGeoRestrictionArgs(restriction_type="none")
             ),
-            viewer_certificate=self._viewer_certificate(args.domain),
-            opts=self._child,
+            viewer_certificate=self._create_viewer_certificate(args.domain),
+            opts=self._child_options,
         )
 
-    def _serving_pages(
+    def _create_page_behaviors(
         self, args: AssetsCdnArgs, cache_policy: cloudfront.CachePolicy
     ) -> list[cloudfront.DistributionOrderedCacheBehaviorArgs]:
-        headers = self._page_headers(args)
+        headers = self._create_page_headers(args)
         return [
             cloudfront.DistributionOrderedCacheBehaviorArgs(
                 path_pattern=pattern,
@@ -219,22 +224,22 @@ class AssetsCdn(pulumi.ComponentResource):
                 cache_policy_id=cache_policy.id,
                 response_headers_policy_id=headers.id,
             )
-            for pattern in _PAGES
+            for pattern in _PAGE_PATHS
         ]
 
-    def _viewer_certificate(self, domain: CustomDomain | None) -> cloudfront.DistributionViewerCertificateArgs:
+    def _create_viewer_certificate(self, domain: CustomDomain | None) -> cloudfront.DistributionViewerCertificateArgs:
         if domain is None:
-            # CloudFront fixes the protocols of its own host; at least TLS 1.2 can be had with a certificate only.
+            # The minimum TLS version cannot be set with the default certificate.
             return cloudfront.DistributionViewerCertificateArgs(cloudfront_default_certificate=True)
-        certificate = ValidatedCertificate(f"{self._name}-tls", domain, CLOUDFRONT_REGION, self._child)
+        certificate = ValidatedCertificate(f"{self._name}-tls", domain, CLOUDFRONT_REGION, self._child_options)
         return cloudfront.DistributionViewerCertificateArgs(
             acm_certificate_arn=certificate.certificate_arn,
             minimum_protocol_version="TLSv1.2_2021",
             ssl_support_method="sni-only",
         )
 
-    def _cache_policy(self) -> cloudfront.CachePolicy:
-        """The object's own Cache-Control rules, from nothing to a year; what has none stays a minute."""
+    def _create_cache_policy(self) -> cloudfront.CachePolicy:
+        """Uses the object's Cache-Control, up to a year; an object without one is cached for a minute."""
         parameters = cloudfront.CachePolicyParametersInCacheKeyAndForwardedToOriginArgs(
             cookies_config=cloudfront.CachePolicyParametersInCacheKeyAndForwardedToOriginCookiesConfigArgs(
                 cookie_behavior="none"
@@ -250,37 +255,37 @@ class AssetsCdn(pulumi.ComponentResource):
         )
         return cloudfront.CachePolicy(
             f"{self._name}-cache",
-            comment="What the object's Cache-Control says, at most a year",
+            comment="Cache-Control of the object, up to a year",
             min_ttl=0,
             default_ttl=60,
             max_ttl=_YEAR_SECONDS,
             parameters_in_cache_key_and_forwarded_to_origin=parameters,
-            opts=self._child,
+            opts=self._child_options,
         )
 
-    def _picture_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
+    def _create_image_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
         return cloudfront.ResponseHeadersPolicy(
             f"{self._name}-headers",
-            comment="Pictures and JSON: nothing here is a page, and nothing runs",
-            cors_config=_readable_from(args.allowed_origins) if args.allowed_origins else None,
-            security_headers_config=_security_headers(_NOTHING_RUNS),
-            custom_headers_config=_custom_headers(_FOR_OTHER_SITES),
-            opts=self._child,
+            comment="Images and JSON: no scripts, no frames",
+            cors_config=_build_cors_config(args.allowed_origins) if args.allowed_origins else None,
+            security_headers_config=_build_security_headers(_IMAGE_CSP),
+            custom_headers_config=_build_custom_headers(_CROSS_SITE_HEADERS),
+            opts=self._child_options,
         )
 
-    def _page_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
+    def _create_page_headers(self, args: AssetsCdnArgs) -> cloudfront.ResponseHeadersPolicy:
         return cloudfront.ResponseHeadersPolicy(
             f"{self._name}-page-headers",
-            comment="The profile page, and scripts for pages: only our own files run",
-            # A module that another site loads is a request with CORS.
-            cors_config=_readable_from(args.allowed_origins) if args.allowed_origins else None,
-            security_headers_config=_security_headers(_PAGE_POLICY),
-            custom_headers_config=_custom_headers({**_FOR_OTHER_SITES, **_FOR_PAGES}),
-            opts=self._child,
+            comment="Profile page and web assets: own scripts and styles only",
+            # Browsers load modules of another origin with CORS.
+            cors_config=_build_cors_config(args.allowed_origins) if args.allowed_origins else None,
+            security_headers_config=_build_security_headers(_PAGE_CSP),
+            custom_headers_config=_build_custom_headers({**_CROSS_SITE_HEADERS, **_PAGE_HEADERS}),
+            opts=self._child_options,
         )
 
     def _deliver_access_logs(self, args: AssetsCdnArgs, distribution: cloudfront.Distribution) -> None:
-        """CloudFront's standard logging v2, which needs no bucket with ACLs.
+        """Creates standard logging v2, which does not require a bucket with ACLs.
 
         https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
         """
@@ -288,16 +293,16 @@ class AssetsCdn(pulumi.ComponentResource):
         bucket = PrivateBucket(
             f"{self._name}-logs",
             PrivateBucketArgs(protect=args.protect, expire_days=[("", args.access_log_days)]),
-            self._child,
+            self._child_options,
         )
         source = cloudwatch.LogDeliverySource(
             f"{self._name}-log-source",
             log_type="ACCESS_LOGS",
             resource_arn=distribution.arn,
             region=CLOUDFRONT_REGION,
-            opts=self._child,
+            opts=self._child_options,
         )
-        policy = bucket.attach_policy(iam.admit_log_delivery(bucket.bucket_arn, source.arn, account.account_id))
+        policy = bucket.attach_policy(iam.allow_log_delivery_write(bucket.bucket_arn, source.arn, account.account_id))
         destination = cloudwatch.LogDeliveryDestination(
             f"{self._name}-log-destination",
             output_format="json",
@@ -305,7 +310,7 @@ class AssetsCdn(pulumi.ComponentResource):
                 destination_resource_arn=bucket.bucket_arn
             ),
             region=CLOUDFRONT_REGION,
-            opts=self._child,
+            opts=self._child_options,
         )
         cloudwatch.LogDelivery(
             f"{self._name}-log-delivery",
@@ -317,14 +322,12 @@ class AssetsCdn(pulumi.ComponentResource):
                 )
             ],
             region=CLOUDFRONT_REGION,
-            # A delivery that finds the bucket closed opens it with a statement of its own.
+            # Without it, creating the delivery adds its own statement to the bucket policy.
             opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
 
-def _readable_from(
-    origins: Sequence[pulumi.Input[str]],
-) -> cloudfront.ResponseHeadersPolicyCorsConfigArgs:
+def _build_cors_config(origins: Sequence[pulumi.Input[str]]) -> cloudfront.ResponseHeadersPolicyCorsConfigArgs:
     return cloudfront.ResponseHeadersPolicyCorsConfigArgs(
         access_control_allow_credentials=False,
         access_control_allow_headers=cloudfront.ResponseHeadersPolicyCorsConfigAccessControlAllowHeadersArgs(
@@ -341,15 +344,15 @@ def _readable_from(
     )
 
 
-# Avatars are shown on other sites, also on those that isolate themselves (COEP: require-corp).
-_FOR_OTHER_SITES = {"Cross-Origin-Resource-Policy": "cross-origin"}
-_FOR_PAGES = {
+# Cross-origin isolated sites (COEP: require-corp) load only responses with this header.
+_CROSS_SITE_HEADERS = {"Cross-Origin-Resource-Policy": "cross-origin"}
+_PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
 
-def _custom_headers(headers: Mapping[str, str]) -> cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs:
+def _build_custom_headers(headers: Mapping[str, str]) -> cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs:
     return cloudfront.ResponseHeadersPolicyCustomHeadersConfigArgs(
         items=[
             cloudfront.ResponseHeadersPolicyCustomHeadersConfigItemArgs(header=header, value=value, override=True)
@@ -358,7 +361,7 @@ def _custom_headers(headers: Mapping[str, str]) -> cloudfront.ResponseHeadersPol
     )
 
 
-def _security_headers(policy: str) -> cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs:
+def _build_security_headers(csp: str) -> cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs:
     return cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs(
         strict_transport_security=cloudfront.ResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurityArgs(
             access_control_max_age_sec=_YEAR_SECONDS, override=True
@@ -371,6 +374,6 @@ def _security_headers(policy: str) -> cloudfront.ResponseHeadersPolicySecurityHe
             referrer_policy="no-referrer", override=True
         ),
         content_security_policy=cloudfront.ResponseHeadersPolicySecurityHeadersConfigContentSecurityPolicyArgs(
-            content_security_policy=policy, override=True
+            content_security_policy=csp, override=True
         ),
     )

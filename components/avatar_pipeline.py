@@ -1,6 +1,4 @@
-"""From an upload to the pictures the CDN serves."""
-
-from __future__ import annotations
+"""The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,14 +15,14 @@ from lambda_packages.build import Package
 
 _DAY_SECONDS = 24 * 60 * 60
 _TIMEOUT_SECONDS = 60
-# As AWS advises, so that a message is not handed out again while its batch is still worked on or throttled:
+# Six times the function's timeout, as AWS recommends, to allow for retries of throttled batches:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _VISIBILITY_SECONDS = 6 * _TIMEOUT_SECONDS
 _MAX_RECEIVES = 5
-_LONGEST_RETENTION_DAYS = 14  # SQS keeps no message longer
+_MAX_RETENTION_DAYS = 14  # SQS's maximum
 _LATE_SECONDS = 15 * 60
-# About forty minutes in all, so that a receiver can be deployed anew. SNS's own default for a webhook is three retries
-# within a minute: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+# About forty minutes in total, enough to redeploy a receiver. The default is three retries within a minute:
+# https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 _WEBHOOK_RETRIES = {
     "numRetries": 50,
     "numNoDelayRetries": 3,
@@ -39,34 +37,41 @@ _WEBHOOK_RETRIES = {
 @dataclass(frozen=True, kw_only=True)
 class AvatarPipelineArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build` builds them, by function name."""
     assets_bucket_name: pulumi.Input[str]
+    """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
     cdn_url: pulumi.Input[str]
-    """Where the assets bucket is served, https://<host>; the manifests' URLs begin with it."""
+    """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
-    """Origins whose pages may post uploads to the bucket."""
+    """Origins whose pages may upload to the uploads bucket (CORS)."""
     bucket_name: str | None = None
+    """The uploads bucket's physical name. None: auto-named by Pulumi."""
     sizes: Sequence[int] = (256,)
-    """Edges of the WebP variants, in pixels. The JPEG at the stable address has 512."""
+    """Edge lengths of the square WebP variants in pixels. The JPEG at the stable URL always has 512."""
     max_upload_bytes: int = 10_485_760
+    """The maximum size of an upload in bytes."""
     max_pixels: int = 50_000_000
+    """The maximum size of an image in pixels, width times height."""
     originals_days: int = 14
-    """Days an original that could not be processed, and the note why one was rejected, are kept."""
+    """Days after which unprocessed originals and the records of rejected ones expire."""
     webhook_url: pulumi.Input[str] | None = None
-    """Gets the topic's events, in SNS's envelope, which carries the signature to check."""
+    """An HTTPS endpoint to subscribe to the topic. It gets SNS's JSON envelope, which has the signature."""
     max_concurrency: int = 20
-    """Uploads worked on at once, at most."""
+    """The maximum number of concurrent invocations of `process_avatar`."""
     alarm_topic_arn: pulumi.Input[str] | None = None
+    """The SNS topic for alarm notifications."""
     protect: bool = True
+    """Sets `protect` and `retain_on_delete` on the uploads bucket."""
     log_retention_days: int = 30
+    """Days of log retention, one of the values that CloudWatch Logs supports."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.having("process_avatar"),
+            packages=validation.has_keys("process_avatar"),
             cdn_url=validation.HTTPS_URL,
-            allowed_origins=validation.each(validation.ORIGIN),
+            allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
             sizes=validation.SIZES,
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
@@ -82,15 +87,15 @@ class AvatarPipelineArgs:
 class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
-    Makes: the uploads bucket with its notification, the queue, its dead-letter queue and two alarms, the topic,
-    `process_avatar` with its layers, and the event source mapping; with a webhook also its subscription, a queue of the
-    events it did not take, and an alarm.
+    Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
+    events, and `process_avatar` with its layers and event source mapping; with a webhook also its subscription, a
+    dead-letter queue of undelivered events, and an alarm.
     """
 
     uploads_bucket_name: pulumi.Output[str]
     uploads_bucket_arn: pulumi.Output[str]
     uploads_url: pulumi.Output[str]
-    """Where pages post their uploads, https://<host>, without a slash at the end."""
+    """The URL for form uploads, https://<host>, without a trailing slash."""
     topic_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_queue_url: pulumi.Output[str]
@@ -103,25 +108,25 @@ class AvatarPipeline(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._child_options = pulumi.ResourceOptions(parent=self)
 
-        uploads = self._uploads_bucket(args)
-        dead_letters, queue = self._queues(args)
-        self._send_uploads_to(queue, uploads)
-        topic = self._topic()
-        function = self._process_avatar(args, uploads, queue, topic)
+        uploads = self._create_uploads_bucket(args)
+        dead_letters, queue = self._create_queues(args)
+        self._notify_queue(queue, uploads)
+        topic = self._create_topic()
+        function = self._create_function(args, uploads, queue, topic)
         lambda_.EventSourceMapping(
-            f"{name}-source",
+            f"{name}-event-source",
             event_source_arn=queue.arn,
             function_name=function.function_name,
-            # Small, and without a window to fill it: a user is waiting for the picture.
+            # Small, and without a batching window: a user waits for the result.
             batch_size=5,
             function_response_types=["ReportBatchItemFailures"],
             scaling_config=lambda_.EventSourceMappingScalingConfigArgs(maximum_concurrency=args.max_concurrency),
-            opts=self._child,
+            opts=self._child_options,
         )
-        undelivered = self._webhook(args.webhook_url, topic) if args.webhook_url is not None else None
-        self._alarms(args, queue, dead_letters, undelivered)
+        undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
+        self._create_alarms(args, queue, dead_letters, undelivered)
 
         self.uploads_bucket_name = uploads.bucket_name
         self.uploads_bucket_arn = uploads.bucket_arn
@@ -140,7 +145,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             }
         )
 
-    def _uploads_bucket(self, args: AvatarPipelineArgs) -> PrivateBucket:
+    def _create_uploads_bucket(self, args: AvatarPipelineArgs) -> PrivateBucket:
         bucket = PrivateBucket(
             f"{self._name}-uploads",
             PrivateBucketArgs(
@@ -149,20 +154,20 @@ class AvatarPipeline(pulumi.ComponentResource):
                 expire_days=[("incoming/", args.originals_days), ("rejected/", args.originals_days)],
                 post_origins=args.allowed_origins,
             ),
-            self._child,
+            self._child_options,
         )
         bucket.attach_policy()
         return bucket
 
-    def _queues(self, args: AvatarPipelineArgs) -> tuple[sqs.Queue, sqs.Queue]:
+    def _create_queues(self, args: AvatarPipelineArgs) -> tuple[sqs.Queue, sqs.Queue]:
         dead_letters = sqs.Queue(
             f"{self._name}-dead-letters",
             sqs_managed_sse_enabled=True,
-            # An event is of no use longer than the original it names.
-            message_retention_seconds=min(_LONGEST_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
-            opts=self._child,
+            # A message is useless after its original has expired.
+            message_retention_seconds=min(_MAX_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
+            opts=self._child_options,
         )
-        self._queue_policy("dead-letters", dead_letters)
+        self._create_queue_policy("dead-letters", dead_letters)
         queue = sqs.Queue(
             f"{self._name}-queue",
             sqs_managed_sse_enabled=True,
@@ -170,76 +175,76 @@ class AvatarPipeline(pulumi.ComponentResource):
             redrive_policy=pulumi.Output.json_dumps(
                 {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _MAX_RECEIVES}
             ),
-            opts=self._child,
+            opts=self._child_options,
         )
         sqs.RedriveAllowPolicy(
-            f"{self._name}-dead-letters-from",
+            f"{self._name}-redrive-allow-policy",
             queue_url=dead_letters.url,
             redrive_allow_policy=pulumi.Output.json_dumps(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}
             ),
-            opts=self._child,
+            opts=self._child_options,
         )
         return dead_letters, queue
 
-    def _send_uploads_to(self, queue: sqs.Queue, uploads: PrivateBucket) -> None:
+    def _notify_queue(self, queue: sqs.Queue, uploads: PrivateBucket) -> None:
         account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self))
-        admitted = self._queue_policy(
+        policy = self._create_queue_policy(
             "queue",
             queue,
-            iam.admit_bucket_events(queue.arn, uploads.bucket_arn, account.account_id),
+            iam.allow_s3_send(queue.arn, uploads.bucket_arn, account.account_id),
         )
-        # A bucket has one notification: a second one, here or elsewhere, would silently replace this.
+        # A bucket has one notification configuration: another BucketNotification would silently replace it.
         s3.BucketNotification(
-            f"{self._name}-uploaded",
+            f"{self._name}-notification",
             bucket=uploads.bucket_name,
             queues=[
                 s3.BucketNotificationQueueArgs(
                     id="uploaded",
                     queue_arn=queue.arn,
-                    # All ways an object is made, multipart and copy too.
+                    # Including multipart uploads and copies.
                     events=["s3:ObjectCreated:*"],
-                    # Not rejected/, which the function itself writes: that would go round in circles.
+                    # Without rejected/, which the function writes: that would be a loop.
                     filter_prefix="incoming/",
                 )
             ],
-            # S3 tries the queue before it takes the notification.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=admitted),
+            # S3 sends a test event to the queue before it accepts the configuration.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
-    def _queue_policy(self, role: str, queue: sqs.Queue, *statements: iam.Statement) -> sqs.QueuePolicy:
+    def _create_queue_policy(self, role: str, queue: sqs.Queue, *statements: iam.Statement) -> sqs.QueuePolicy:
         return sqs.QueuePolicy(
             f"{self._name}-{role}-policy",
             queue_url=queue.url,
-            policy=iam.policy(iam.tls_only("sqs:*", queue.arn), *statements),
-            opts=self._child,
+            policy=iam.policy_document(iam.deny_insecure_transport("sqs:*", queue.arn), *statements),
+            opts=self._child_options,
         )
 
-    def _topic(self) -> sns.Topic:
+    def _create_topic(self) -> sns.Topic:
         topic = sns.Topic(
             f"{self._name}-events",
-            # AWS's own key: its policy admits whoever may publish in the account, so the function needs no KMS rights.
+            # The AWS managed key, whose policy allows publishers of the account: the function needs no KMS permissions.
             kms_master_key_id="alias/aws/sns",
-            signature_version=2,  # SHA-256; version 1 signs with SHA-1
-            opts=self._child,
+            signature_version=2,  # SHA-256; version 1 is SHA-1
+            opts=self._child_options,
         )
         sns.TopicPolicy(
             f"{self._name}-events-policy",
             arn=topic.arn,
-            policy=iam.policy(iam.tls_only("sns:Publish", topic.arn)),
-            opts=self._child,
+            policy=iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)),
+            opts=self._child_options,
         )
         return topic
 
-    def _webhook(self, url: pulumi.Input[str], topic: sns.Topic) -> sqs.Queue:
-        """Subscribes the address; gives the queue of what it would not take."""
+    def _subscribe_webhook(self, url: pulumi.Input[str], topic: sns.Topic) -> sqs.Queue:
+        """Returns the dead-letter queue of the subscription."""
         undelivered = sqs.Queue(
             f"{self._name}-undelivered",
             sqs_managed_sse_enabled=True,
-            message_retention_seconds=_LONGEST_RETENTION_DAYS * _DAY_SECONDS,
-            opts=self._child,
+            message_retention_seconds=_MAX_RETENTION_DAYS * _DAY_SECONDS,
+            opts=self._child_options,
         )
-        admitted = self._queue_policy("undelivered", undelivered, iam.admit_topic(undelivered.arn, topic.arn))
+        policy = self._create_queue_policy("undelivered", undelivered, iam.allow_sns_send(undelivered.arn, topic.arn))
         sns.TopicSubscription(
             f"{self._name}-webhook",
             topic=topic.arn,
@@ -248,11 +253,11 @@ class AvatarPipeline(pulumi.ComponentResource):
             raw_message_delivery=False,
             delivery_policy=json.dumps({"healthyRetryPolicy": _WEBHOOK_RETRIES}),
             redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": undelivered.arn}),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=admitted),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
         return undelivered
 
-    def _process_avatar(
+    def _create_function(
         self,
         args: AvatarPipelineArgs,
         uploads: PrivateBucket,
@@ -264,9 +269,9 @@ class AvatarPipeline(pulumi.ComponentResource):
             f"{self._name}-process-avatar",
             PythonFunctionArgs(
                 package=package,
-                description="Turns an upload into the pictures the CDN serves",
-                # As little as the worst file needs, for most of the time is spent waiting for S3 (bench/results.md has
-                # the curve): a decoder that is confined may take 700 MB and has to end in its time
+                description="Processes uploads into avatars",
+                # The minimum for the worst file, because most of the time is waiting for S3 (measured in
+                # bench/results.md): the decoder's subprocess may use 700 MB and has a CPU limit
                 # (functions/process_avatar/imaging/subprocess_decoder.py).
                 memory=1024,
                 timeout=_TIMEOUT_SECONDS,
@@ -282,25 +287,25 @@ class AvatarPipeline(pulumi.ComponentResource):
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
-                    # Pictures that were replaced are taken away by a message to itself, ten minutes later.
+                    # Superseded avatars are deleted after ten minutes, by a delayed message to its own queue.
                     iam.send_to_queue(queue.arn),
                     iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
-                    # An original goes as soon as it has been answered.
+                    # The original is deleted after it is processed.
                     iam.delete_objects(uploads.bucket_arn, "incoming/*"),
-                    # What it wrote to rejected/ it reads to tell its own record from an earlier delivery's.
+                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote.
                     *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.publish(topic.arn),
                 ],
-                layers=publish_layers(self._name, [package], self._child),
+                layers=publish_layers(self._name, [package], self._child_options),
                 log_retention_days=args.log_retention_days,
             ),
-            self._child,
+            self._child_options,
         )
 
-    def _alarms(
+    def _create_alarms(
         self,
         args: AvatarPipelineArgs,
         queue: sqs.Queue,
@@ -308,33 +313,33 @@ class AvatarPipeline(pulumi.ComponentResource):
         undelivered: sqs.Queue | None,
     ) -> None:
         actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
-        self._alarm(
+        self._create_alarm(
             "failed-uploads",
-            "Uploads could not be processed and wait in the dead-letter queue",
+            "Uploads in the dead-letter queue: processing failed",
             dead_letters,
             "ApproximateNumberOfMessagesVisible",
             0,
             actions,
         )
-        self._alarm(
+        self._create_alarm(
             "late-uploads",
-            f"An upload has been waiting for more than {_LATE_SECONDS // 60} minutes",
+            f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
             queue,
             "ApproximateAgeOfOldestMessage",
             _LATE_SECONDS,
             actions,
         )
         if undelivered is not None:
-            self._alarm(
+            self._create_alarm(
                 "undelivered-events",
-                "The webhook did not take events, which wait in a queue",
+                "Events in the dead-letter queue of the webhook: delivery failed",
                 undelivered,
                 "ApproximateNumberOfMessagesVisible",
                 0,
                 actions,
             )
 
-    def _alarm(
+    def _create_alarm(
         self,
         role: str,
         description: str,
@@ -354,9 +359,9 @@ class AvatarPipeline(pulumi.ComponentResource):
             evaluation_periods=1,
             comparison_operator="GreaterThanThreshold",
             threshold=threshold,
-            # SQS stops reporting for a queue that nobody used for six hours: that is good news here.
+            # SQS stops reporting metrics for a queue after six hours of inactivity.
             treat_missing_data="notBreaching",
             alarm_actions=actions,
             ok_actions=actions,
-            opts=self._child,
+            opts=self._child_options,
         )

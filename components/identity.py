@@ -1,6 +1,4 @@
-"""Whose users may upload: a Cognito user pool that is there already, or one made here."""
-
-from __future__ import annotations
+"""The Cognito user pool and app client whose users can upload: existing ones, or new ones."""
 
 from dataclasses import dataclass
 
@@ -12,14 +10,14 @@ from components.blocks import validation
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """With neither id given, a pool and a client are made."""
-
     user_pool_id: pulumi.Input[str] | None = None
+    """An existing user pool; requires client_id. None: a user pool and an app client are created."""
     client_id: pulumi.Input[str] | None = None
+    """An app client of user_pool_id."""
     self_sign_up: bool = False
-    """Whether everybody may make themselves a user of the pool that is made; else only its administrators can."""
+    """Whether users of the created pool can sign themselves up; if not, only administrators create users."""
     protect: bool = True
-    """Whether Pulumi and Cognito refuse to delete the pool that is made, with all its users."""
+    """Sets `protect`, `retain_on_delete` and Cognito deletion protection on the created pool."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -28,21 +26,21 @@ class IdentityArgs:
             client_id=validation.optional(validation.USER_POOL_CLIENT_ID),
         )
         if (self.user_pool_id is None) != (self.client_id is None):
-            raise ValueError("IdentityArgs needs both of user_pool_id and client_id, or neither")
+            raise ValueError("IdentityArgs requires both of user_pool_id and client_id, or neither")
 
 
 class Identity(pulumi.ComponentResource):
     """`avatars:index:Identity`
 
-    Makes: a user pool and an app client, unless both are given.
+    Creates a user pool and an app client, unless existing ones are given.
     """
 
     user_pool_id: pulumi.Output[str]
     client_id: pulumi.Output[str]
     issuer: pulumi.Output[str]
-    """The `iss` of the pool's tokens."""
+    """The `iss` claim of the pool's tokens."""
     sign_in_url: pulumi.Output[str]
-    """Where pages post their users' sign-in, https://<host>, without a slash at the end."""
+    """Cognito's API endpoint, https://<host>, without a trailing slash."""
 
     def __init__(
         self,
@@ -55,14 +53,14 @@ class Identity(pulumi.ComponentResource):
         if args.user_pool_id is not None and args.client_id is not None:
             self.user_pool_id = pulumi.Output.from_input(args.user_pool_id)
             self.client_id = pulumi.Output.from_input(args.client_id)
-            endpoint = self.user_pool_id.apply(_endpoint)
+            endpoint = self.user_pool_id.apply(_get_endpoint)
         else:
-            pool = self._user_pool(name, args)
+            pool = self._create_user_pool(name, args)
             self.user_pool_id = pool.id
-            self.client_id = self._client(name, pool).id
+            self.client_id = self._create_client(name, pool).id
             endpoint = pool.endpoint
-        self.issuer = self.user_pool_id.apply(lambda id_: f"https://{_endpoint(id_)}")
-        self.sign_in_url = endpoint.apply(lambda host_and_pool: f"https://{host_and_pool.split('/')[0]}")
+        self.issuer = self.user_pool_id.apply(lambda id_: f"https://{_get_endpoint(id_)}")
+        self.sign_in_url = endpoint.apply(lambda value: f"https://{value.split('/')[0]}")
         self.register_outputs(
             {
                 "user_pool_id": self.user_pool_id,
@@ -72,7 +70,7 @@ class Identity(pulumi.ComponentResource):
             }
         )
 
-    def _user_pool(self, name: str, args: IdentityArgs) -> cognito.UserPool:
+    def _create_user_pool(self, name: str, args: IdentityArgs) -> cognito.UserPool:
         return cognito.UserPool(
             f"{name}-users",
             username_attributes=["email"],
@@ -89,7 +87,7 @@ class Identity(pulumi.ComponentResource):
                 require_symbols=True,
                 temporary_password_validity_days=7,
             ),
-            # Codes of an authenticator app only: text messages cost money and can be redirected.
+            # TOTP only: SMS messages cost money and can be intercepted.
             mfa_configuration="OPTIONAL",
             software_token_mfa_configuration=cognito.UserPoolSoftwareTokenMfaConfigurationArgs(enabled=True),
             account_recovery_setting=cognito.UserPoolAccountRecoverySettingArgs(
@@ -101,14 +99,14 @@ class Identity(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
 
-    def _client(self, name: str, pool: cognito.UserPool) -> cognito.UserPoolClient:
+    def _create_client(self, name: str, pool: cognito.UserPool) -> cognito.UserPoolClient:
         return cognito.UserPoolClient(
             f"{name}-client",
             user_pool_id=pool.id,
-            generate_secret=False,  # pages and command lines cannot keep one
+            generate_secret=False,  # pages and command-line tools cannot keep a secret
             explicit_auth_flows=[
                 "ALLOW_USER_SRP_AUTH",
-                # For the command-line client, which has no SRP; the password goes to Cognito over TLS.
+                # For the command-line client, which does not implement SRP.
                 "ALLOW_USER_PASSWORD_AUTH",
                 "ALLOW_REFRESH_TOKEN_AUTH",
             ],
@@ -126,10 +124,8 @@ class Identity(pulumi.ComponentResource):
         )
 
 
-def _endpoint(user_pool_id: str) -> str:
-    """Cognito's host and the pool's id, as the pool itself says it.
-
-    The region is part of a pool's id, so a given pool may be in another region than the stack.
+def _get_endpoint(user_pool_id: str) -> str:
+    """Returns the value of the `endpoint` output of a user pool, which may be in another region than the stack.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
     """

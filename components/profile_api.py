@@ -1,6 +1,4 @@
-"""Who a user is: the routes of profiles, and the schema behind them."""
-
-from __future__ import annotations
+"""The routes of profiles, and the migration of the database schema."""
 
 import hashlib
 import json
@@ -22,25 +20,27 @@ _FUNCTIONS = ("profile", "migrate_database")
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build` builds them, by function name."""
     api: UploadApi
-    """Gets the routes."""
+    """The API to add the routes to."""
     assets_bucket_name: pulumi.Input[str]
+    """The bucket with the users' manifests."""
     assets_bucket_arn: pulumi.Input[str]
     issuer: pulumi.Input[str]
-    """The `iss` of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
+    """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     database: DatabaseAccess
-    """To read and write profiles."""
+    """Access to read and write profiles."""
     migrations: DatabaseAccess
-    """To change the schema of the same database."""
+    """Access to migrate the schema of the same database."""
     app_user: str | None = None
-    """The user of `database`, if the migrations have to make it."""
+    """The user of `database`, if the migrations are to create it."""
     log_retention_days: int = 30
+    """Days of log retention, one of the values that CloudWatch Logs supports."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.having(*_FUNCTIONS),
+            packages=validation.has_keys(*_FUNCTIONS),
             issuer=validation.HTTPS_URL,
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
@@ -49,10 +49,8 @@ class ProfileApiArgs:
 class ProfileApi(pulumi.ComponentResource):
     """`avatars:index:ProfileApi`
 
-    The schema is migrated as part of the deployment, which fails with a migration and leaves `profile` as it was.
-
-    Makes: the functions `migrate_database` and `profile` with their layers, an invocation of the first, and the
-    second's routes.
+    Creates the functions `migrate_database` and `profile` with their layers, an invocation of the first, and routes to
+    the second. `profile` depends on the invocation: if a migration fails, the update fails and does not change it.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -66,11 +64,11 @@ class ProfileApi(pulumi.ComponentResource):
         super().__init__("avatars:index:ProfileApi", name, None, opts)
         self._name = name
         self._args = args
-        self._child = pulumi.ResourceOptions(parent=self)
-        self._layers = publish_layers(name, [args.packages[function] for function in _FUNCTIONS], self._child)
+        self._child_options = pulumi.ResourceOptions(parent=self)
+        self._layers = publish_layers(name, [args.packages[function] for function in _FUNCTIONS], self._child_options)
 
-        migrate = self._migrate_database()
-        profile = self._profile(self._migrated(migrate))
+        migrate = self._create_migrate_function()
+        profile = self._create_profile_function(self._invoke_migration(migrate))
         args.api.add_route("GET /profiles/{handle}", profile, public=True)
         args.api.add_route("GET /profile", profile)
         args.api.add_route("PUT /profile", profile)
@@ -78,52 +76,52 @@ class ProfileApi(pulumi.ComponentResource):
         self.migrate_function_name = migrate.function_name
         self.register_outputs({"migrate_function_name": self.migrate_function_name})
 
-    def _migrate_database(self) -> PythonFunction:
+    def _create_migrate_function(self) -> PythonFunction:
         args = self._args
         app_user = {"APP_USER": args.app_user} if args.app_user else {}
         return PythonFunction(
             f"{self._name}-migrate-database",
             PythonFunctionArgs(
                 package=args.packages["migrate_database"],
-                description="Brings the database's schema up to date",
+                description="Migrates the database schema",
                 memory=512,
-                # A statement may have a large table to go through.
+                # A statement may rewrite a large table.
                 timeout=300,
                 environment={**args.migrations.environment, **app_user},
                 statements=args.migrations.statements,
                 layers=self._layers,
-                network=args.migrations.network,
+                vpc_config=args.migrations.vpc_config,
                 log_retention_days=args.log_retention_days,
             ),
-            self._child,
+            self._child_options,
         )
 
-    def _migrated(self, migrate: PythonFunction) -> lambda_.Invocation:
-        """Invoked when it is made anew: for another package, which new migrations make, and for another database."""
+    def _invoke_migration(self, migrate: PythonFunction) -> lambda_.Invocation:
+        """Invokes the function again when its package, which contains the migrations, or the database changes."""
         archive = self._args.packages["migrate_database"].archive
         return lambda_.Invocation(
-            f"{self._name}-migrated",
+            f"{self._name}-migration",
             function_name=migrate.function_name,
             input=json.dumps({"target": "head"}),
             triggers={
                 "package": hashlib.sha256(archive.read_bytes()).hexdigest(),
                 "database": self._args.migrations.database_id,
             },
-            # Nothing is taken back when the stack is destroyed.
+            # No invocation on delete: destroying the stack does not downgrade the schema.
             lifecycle_scope="CREATE_ONLY",
-            opts=self._child,
+            opts=self._child_options,
         )
 
-    def _profile(self, migrated: lambda_.Invocation) -> PythonFunction:
+    def _create_profile_function(self, migration: lambda_.Invocation) -> PythonFunction:
         args = self._args
         return PythonFunction(
             f"{self._name}-profile",
             PythonFunctionArgs(
                 package=args.packages["profile"],
-                description="Gives and changes profiles",
-                # Loading the database driver and the S3 client takes most of a first request.
+                description="Returns and updates profiles",
+                # Importing the database driver and the S3 client takes most of a cold start.
                 memory=512,
-                # A database that sleeps takes some fifteen seconds to wake, and API Gateway waits thirty.
+                # A paused database resumes in about fifteen seconds; API Gateway's timeout is thirty.
                 timeout=29,
                 environment={
                     "ASSETS_BUCKET": args.assets_bucket_name,
@@ -135,9 +133,9 @@ class ProfileApi(pulumi.ComponentResource):
                     *args.database.statements,
                 ],
                 layers=self._layers,
-                network=args.database.network,
-                after=[migrated],
+                vpc_config=args.database.vpc_config,
+                depends_on=[migration],
                 log_retention_days=args.log_retention_days,
             ),
-            self._child,
+            self._child_options,
         )

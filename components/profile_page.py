@@ -1,6 +1,4 @@
-"""The page on which users look after their profile, and others see it."""
-
-from __future__ import annotations
+"""The profile page."""
 
 import html
 from collections.abc import Mapping
@@ -12,8 +10,8 @@ import pulumi
 
 from components.assets_cdn import PAGE_KEY
 from components.blocks import validation
-from components.blocks.bucket_object import BucketFile, put_file
-from components.web_assets import PAGE_TEMPLATE, WEB
+from components.blocks.bucket_object import BucketObject, put_object
+from components.web_assets import DEFAULT_WEB_DIR, PAGE_TEMPLATE
 
 _PLACEHOLDERS = ("base", "api_url", "uploads_url", "sign_in_url", "client_id")
 
@@ -21,18 +19,21 @@ _PLACEHOLDERS = ("base", "api_url", "uploads_url", "sign_in_url", "client_id")
 @dataclass(frozen=True, kw_only=True)
 class ProfilePageArgs:
     bucket_name: pulumi.Input[str]
+    """The bucket that the CDN serves."""
     cdn_url: pulumi.Input[str]
-    """Where the bucket is served, https://<host>."""
+    """The CDN's base URL, https://<host>."""
     base_path: pulumi.Input[str]
-    """Where the page's scripts and styles are, /web/<version>/."""
+    """The path of the page's scripts and styles, /web/<version>/."""
     api_url: pulumi.Input[str]
+    """The API's base URL."""
     uploads_url: pulumi.Input[str]
-    """Where uploads are posted."""
+    """The uploads bucket's base URL."""
     sign_in_url: pulumi.Input[str]
-    """Cognito's public endpoint."""
+    """Cognito's API endpoint."""
     client_id: pulumi.Input[str]
     """The app client that users of the page sign in with."""
-    folder: Path = WEB
+    folder: Path = DEFAULT_WEB_DIR
+    """The directory with the page's template."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -44,11 +45,11 @@ class ProfilePageArgs:
             client_id=validation.USER_POOL_CLIENT_ID,
             folder=_FOLDER,
         )
-        _refuse_other_placeholders(self.folder / PAGE_TEMPLATE)
+        _validate_template(self.folder / PAGE_TEMPLATE)
 
 
 _FOLDER = validation.Rule(
-    f"the path of a folder with {PAGE_TEMPLATE}",
+    f"the path of a directory with {PAGE_TEMPLATE}",
     lambda folder: isinstance(folder, Path) and (folder / PAGE_TEMPLATE).is_file(),
 )
 
@@ -56,7 +57,7 @@ _FOLDER = validation.Rule(
 class ProfilePage(pulumi.ComponentResource):
     """`avatars:index:ProfilePage`
 
-    Makes: the page's object.
+    Creates the object of the page, with the stack's URLs filled in.
     """
 
     url: pulumi.Output[str]
@@ -76,14 +77,14 @@ class ProfilePage(pulumi.ComponentResource):
             "sign_in_url": args.sign_in_url,
             "client_id": args.client_id,
         }
-        page = put_file(
+        page = put_object(
             name,
             args.bucket_name,
-            BucketFile(
+            BucketObject(
                 key=PAGE_KEY,
                 content_type="text/html; charset=utf-8",
                 cache_control="public, max-age=60",
-                body=pulumi.Output.all(**values).apply(lambda known: _render(template, known)),
+                body=pulumi.Output.all(**values).apply(lambda results: _render(template, results)),
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -95,12 +96,11 @@ def _render(template: Template, values: Mapping[str, str]) -> str:
     return template.substitute({name: html.escape(value, quote=True) for name, value in values.items()})
 
 
-def _refuse_other_placeholders(page: Path) -> None:
-    """Raises ValueError for a page that asks for what it is not given, or that leaves out what it needs."""
+def _validate_template(page: Path) -> None:
     template = Template(page.read_text(encoding="utf-8"))
     if not template.is_valid():
-        raise ValueError(f"{page} has a $ that begins no placeholder; one that is meant is written $$")
-    asked = set(template.get_identifiers())
-    unknown, missing = sorted(asked - set(_PLACEHOLDERS)), sorted(set(_PLACEHOLDERS) - asked)
+        raise ValueError(f"{page} has a $ that does not start a placeholder; write $$ for a literal $")
+    found = set(template.get_identifiers())
+    unknown, missing = sorted(found - set(_PLACEHOLDERS)), sorted(set(_PLACEHOLDERS) - found)
     if unknown or missing:
-        raise ValueError(f"{page} has the unknown placeholders {unknown} and lacks {missing}")
+        raise ValueError(f"{page} has unknown placeholders {unknown}, missing placeholders {missing}")

@@ -1,6 +1,4 @@
-"""The HTTP API: who may upload, where to, and what became of it."""
-
-from __future__ import annotations
+"""The HTTP API for uploads: signed forms, upload status, current avatar."""
 
 import json
 import re
@@ -11,17 +9,17 @@ import pulumi
 from pulumi_aws import apigatewayv2, cloudwatch, lambda_
 
 from components.blocks import iam, validation
-from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, alias_records
+from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, create_alias_records
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from lambda_packages.build import Package
 
 METHODS = ("DELETE", "GET", "POST", "PUT")
-"""What browsers of the allowed origins may send; a route of another method could not be called from a page."""
+"""The methods of the CORS configuration, and therefore of routes."""
 
 _ROUTE_KEY = re.compile(rf"({'|'.join(METHODS)}) ((?:/(?:[a-z0-9_-]+|\{{[a-z_]+\}}))+)")
 _FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar")
 
-# One line a request. Never $context.authorizer.* but the subject, and no header: a token must not get into a log.
+# One line per request. Without headers and authorizer context except the subject, so that no token is logged.
 _ACCESS_LOG = json.dumps(
     {
         "requestId": "$context.requestId",
@@ -45,34 +43,39 @@ _ACCESS_LOG = json.dumps(
 @dataclass(frozen=True, kw_only=True)
 class UploadApiArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build` builds them, by function name."""
     uploads_bucket_name: pulumi.Input[str]
+    """The bucket that uploads go to."""
     uploads_bucket_arn: pulumi.Input[str]
     assets_bucket_name: pulumi.Input[str]
+    """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
     issuer: pulumi.Input[str]
-    """The `iss` a token must have, https://cognito-idp.<region>.amazonaws.com/<pool>."""
+    """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     client_id: pulumi.Input[str]
-    """The app client a token must have been given to."""
+    """The required `client_id` claim of tokens: an app client of the pool."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
-    """Origins whose pages may call the API."""
+    """Origins whose pages may call the API (CORS)."""
     max_upload_bytes: int = 10_485_760
+    """The maximum size of an upload in bytes."""
     authorizer_cache_seconds: int = 60
-    """How long API Gateway goes on with what it was told about a token; 0 asks each time."""
+    """Seconds that API Gateway caches the authorizer's response for a token; 0 disables caching."""
     throttle_rate: int = 50
-    """Requests a second, of all users together."""
+    """Requests per second, of all users together."""
     throttle_burst: int = 100
+    """The burst limit of requests."""
     domain: CustomDomain | None = None
-    """None: the API's own host under amazonaws.com."""
+    """None: the API's default endpoint under amazonaws.com."""
     log_retention_days: int = 30
+    """Days of log retention, one of the values that CloudWatch Logs supports."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.having(*_FUNCTIONS),
+            packages=validation.has_keys(*_FUNCTIONS),
             issuer=validation.HTTPS_URL,
             client_id=validation.USER_POOL_CLIENT_ID,
-            allowed_origins=validation.each(validation.ORIGIN),
+            allowed_origins=validation.list_of(validation.ORIGIN),
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
             authorizer_cache_seconds=validation.AUTHORIZER_CACHE_SECONDS,
             throttle_rate=validation.THROTTLE_RATE,
@@ -84,13 +87,13 @@ class UploadApiArgs:
 class UploadApi(pulumi.ComponentResource):
     """`avatars:index:UploadApi`
 
-    Makes: the HTTP API with its stage, access log and authorizer, the functions `authorize`, `presign_upload`,
-    `upload_status` and `current_avatar` with their layers and routes; with a domain also the certificate, the domain
-    name, its mapping and the A and AAAA records.
+    Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
+    `presign_upload`, `upload_status` and `current_avatar` with their layers and routes; with a domain also a
+    certificate, the custom domain name, its API mapping, and the A and AAAA records.
     """
 
     url: pulumi.Output[str]
-    """https://<host>, without a slash at the end."""
+    """https://<host>, without a trailing slash."""
 
     def __init__(
         self,
@@ -101,40 +104,42 @@ class UploadApi(pulumi.ComponentResource):
         super().__init__("avatars:index:UploadApi", name, None, opts)
         self._name = name
         self._args = args
-        self._child = pulumi.ResourceOptions(parent=self)
-        self._layers = publish_layers(name, [args.packages[f] for f in _FUNCTIONS], self._child)
+        self._child_options = pulumi.ResourceOptions(parent=self)
+        self._layers = publish_layers(name, [args.packages[f] for f in _FUNCTIONS], self._child_options)
 
         self._api = apigatewayv2.Api(
             name,
             protocol_type="HTTP",
-            description="Uploads of avatars",
-            # API Gateway answers preflights itself: no route needs to be open to everybody for them.
-            cors_configuration=_callable_from(args.allowed_origins) if args.allowed_origins else None,
-            opts=self._child,
+            description="Avatar uploads",
+            # API Gateway answers preflight requests itself, so they need no route without an authorizer.
+            cors_configuration=_build_cors_configuration(args.allowed_origins) if args.allowed_origins else None,
+            opts=self._child_options,
         )
-        self._authorizer = self._token_authorizer()
-        self.add_route("POST /avatars/key_upload", self._presign_upload())
-        self.add_route("GET /avatars/uploads/{upload_id}", self._upload_status())
-        self.add_route("GET /avatars/me", self._current_avatar())
-        stage = self._stage()
+        self._authorizer = self._create_authorizer()
+        self.add_route("POST /avatars/key_upload", self._create_presign_upload())
+        self.add_route("GET /avatars/uploads/{upload_id}", self._create_upload_status())
+        self.add_route("GET /avatars/me", self._create_current_avatar())
+        stage = self._create_stage()
         if args.domain:
-            self._serve_at(args.domain, stage)
+            self._create_custom_domain(args.domain, stage)
 
         self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self._api.api_endpoint
         self.register_outputs({"url": self.url})
 
     def add_route(self, route_key: str, function: PythonFunction, *, public: bool = False) -> apigatewayv2.Route:
-        """Sends a method and path, such as `GET /avatars/me`, to a function, behind the authorizer unless it is public.
+        """Adds a route, such as `GET /avatars/me`, with a Lambda proxy integration and, unless public, the authorizer.
 
-        The function gets API Gateway's payload format 2.0, with the caller at requestContext.authorizer.lambda.sub;
-        on a public route there is no caller, whatever the request's headers say.
-        Raises ValueError for a route key that is not one method and one path.
+        The function gets events of payload format 2.0, with the caller's subject at
+        requestContext.authorizer.lambda.sub. A public route has no caller, even if the request has a token.
+
+        Raises:
+            ValueError: The route key is not one method and one path.
         """
         match = _ROUTE_KEY.fullmatch(route_key)
         if match is None:
             raise ValueError(
-                f"{route_key!r} is not a route: one of {', '.join(METHODS)}, a space, and a path such as "
-                "/avatars/{upload_id}; routes for any method or any path would be open to what nobody thought of"
+                f"{route_key!r} is not a valid route key; allowed is one of {', '.join(METHODS)}, a space, and a path "
+                "such as /avatars/{upload_id}, without ANY, $default or {proxy+}"
             )
         method, path = match.groups()
         role = "-".join(re.findall(r"[a-z0-9]+", route_key.lower()))
@@ -144,16 +149,16 @@ class UploadApi(pulumi.ComponentResource):
             integration_type="AWS_PROXY",
             integration_uri=function.invoke_arn,
             payload_format_version="2.0",
-            opts=self._child,
+            opts=self._child_options,
         )
         lambda_.Permission(
             f"{self._name}-{role}-permission",
             action="lambda:InvokeFunction",
             function=function.function_name,
             principal="apigateway.amazonaws.com",
-            # API Gateway is told apart by what fills a parameter, not by its name: only a wildcard fits either way.
+            # The source ARN of a request has the value of a path parameter, so it must be matched by a wildcard.
             source_arn=pulumi.Output.concat(self._api.execution_arn, f"/*/{method}", re.sub(r"{[a-z_]+}", "*", path)),
-            opts=self._child,
+            opts=self._child_options,
         )
         return apigatewayv2.Route(
             f"{self._name}-{role}-route",
@@ -162,17 +167,17 @@ class UploadApi(pulumi.ComponentResource):
             target=pulumi.Output.concat("integrations/", integration.id),
             authorization_type="NONE" if public else "CUSTOM",
             authorizer_id=None if public else self._authorizer.id,
-            opts=self._child,
+            opts=self._child_options,
         )
 
-    def _token_authorizer(self) -> apigatewayv2.Authorizer:
-        function = self._function(
+    def _create_authorizer(self) -> apigatewayv2.Authorizer:
+        function = self._create_function(
             "authorize",
             description="Verifies access tokens",
-            # One whole vCPU: a user waits while it starts, which loads a cryptography library and fetches keys. The
-            # millisecond that it is billed for afterwards costs a cent a million more.
+            # One vCPU: a user waits for a cold start, which imports a cryptography library and fetches the JWKS.
+            # Warm requests are billed for a millisecond, which costs a cent more per million.
             memory=1769,
-            # A key set that has to be fetched first, with some air. API Gateway itself waits ten seconds.
+            # Includes fetching the JWKS. API Gateway's own timeout is ten seconds.
             timeout=5,
             environment={"ISSUER": self._args.issuer, "CLIENT_ID": self._args.client_id},
             statements=[],
@@ -184,10 +189,10 @@ class UploadApi(pulumi.ComponentResource):
             authorizer_uri=function.invoke_arn,
             authorizer_payload_format_version="2.0",
             enable_simple_responses=True,
-            # A request without the header is answered 401 before the function is asked.
+            # API Gateway answers 401 to a request without the header and does not invoke the function.
             identity_sources=["$request.header.Authorization"],
             authorizer_result_ttl_in_seconds=self._args.authorizer_cache_seconds,
-            opts=self._child,
+            opts=self._child_options,
         )
         lambda_.Permission(
             f"{self._name}-authorizer-permission",
@@ -195,30 +200,30 @@ class UploadApi(pulumi.ComponentResource):
             function=function.function_name,
             principal="apigateway.amazonaws.com",
             source_arn=pulumi.Output.concat(self._api.execution_arn, "/authorizers/", authorizer.id),
-            opts=self._child,
+            opts=self._child_options,
         )
         return authorizer
 
-    def _presign_upload(self) -> PythonFunction:
-        return self._function(
+    def _create_presign_upload(self) -> PythonFunction:
+        return self._create_function(
             "presign_upload",
-            description="Signs the form an upload is posted with",
-            # Standard library only: little to load, and a few HMACs to compute.
+            description="Signs upload forms",
+            # Standard library only, and a few HMACs.
             memory=256,
             timeout=3,
             environment={
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
                 "MAX_UPLOAD_BYTES": str(self._args.max_upload_bytes),
             },
-            # It puts nothing itself: a signed form can do what its signer may do.
+            # A signed form has the permissions of its signer.
             statements=[iam.write_objects(self._args.uploads_bucket_arn, "incoming/*")],
         )
 
-    def _upload_status(self) -> PythonFunction:
-        return self._function(
+    def _create_upload_status(self) -> PythonFunction:
+        return self._create_function(
             "upload_status",
-            description="Says what became of an upload",
-            # Standard library only, and waiting for up to three small requests to S3.
+            description="Returns the status of an upload",
+            # Standard library only, and up to three small S3 requests.
             memory=256,
             timeout=5,
             environment={
@@ -231,17 +236,17 @@ class UploadApi(pulumi.ComponentResource):
             ],
         )
 
-    def _current_avatar(self) -> PythonFunction:
-        return self._function(
+    def _create_current_avatar(self) -> PythonFunction:
+        return self._create_function(
             "current_avatar",
-            description="Gives the caller's manifest",
+            description="Returns the caller's manifest",
             memory=256,  # as upload_status
             timeout=5,
             environment={"ASSETS_BUCKET": self._args.assets_bucket_name},
             statements=iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json"),
         )
 
-    def _function(
+    def _create_function(
         self,
         function: str,
         *,
@@ -263,17 +268,17 @@ class UploadApi(pulumi.ComponentResource):
                 layers=self._layers,
                 log_retention_days=self._args.log_retention_days,
             ),
-            self._child,
+            self._child_options,
         )
 
-    def _stage(self) -> apigatewayv2.Stage:
+    def _create_stage(self) -> apigatewayv2.Stage:
         log_group = cloudwatch.LogGroup(
             f"{self._name}-access-logs",
-            # Each log group of another name adds to one resource policy of the account, which has a limit of 5,120
-            # characters: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+            # Without this prefix, each log group is added to a resource policy that is limited to 5,120 characters:
+            # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
             name=pulumi.Output.concat("/aws/vendedlogs/", self._name, "-", self._api.id),
             retention_in_days=self._args.log_retention_days,
-            opts=self._child,
+            opts=self._child_options,
         )
         return apigatewayv2.Stage(
             f"{self._name}-stage",
@@ -287,12 +292,12 @@ class UploadApi(pulumi.ComponentResource):
                 throttling_rate_limit=self._args.throttle_rate,
                 throttling_burst_limit=self._args.throttle_burst,
             ),
-            opts=self._child,
+            opts=self._child_options,
         )
 
-    def _serve_at(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> None:
-        # In the API's own region, unlike CloudFront's.
-        certificate = ValidatedCertificate(f"{self._name}-tls", domain, opts=self._child)
+    def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> None:
+        # In the API's region, unlike CloudFront's.
+        certificate = ValidatedCertificate(f"{self._name}-tls", domain, opts=self._child_options)
         domain_name = apigatewayv2.DomainName(
             f"{self._name}-domain",
             domain_name=domain.host,
@@ -301,27 +306,25 @@ class UploadApi(pulumi.ComponentResource):
                 endpoint_type="REGIONAL",
                 security_policy="TLS_1_2",
             ),
-            opts=self._child,
+            opts=self._child_options,
         )
         apigatewayv2.ApiMapping(
             f"{self._name}-mapping",
             api_id=self._api.id,
             domain_name=domain_name.id,
             stage=stage.id,
-            opts=self._child,
+            opts=self._child_options,
         )
-        alias_records(
+        create_alias_records(
             f"{self._name}-alias",
             domain,
             domain_name.domain_name_configuration.target_domain_name,
             domain_name.domain_name_configuration.hosted_zone_id,
-            self._child,
+            self._child_options,
         )
 
 
-def _callable_from(
-    origins: Sequence[pulumi.Input[str]],
-) -> apigatewayv2.ApiCorsConfigurationArgs:
+def _build_cors_configuration(origins: Sequence[pulumi.Input[str]]) -> apigatewayv2.ApiCorsConfigurationArgs:
     return apigatewayv2.ApiCorsConfigurationArgs(
         allow_origins=origins,
         allow_methods=METHODS,

@@ -1,6 +1,4 @@
-"""The scripts and styles of web/, served so that a page never mixes two versions of them."""
-
-from __future__ import annotations
+"""The scripts and styles of web/, under a path with the hash of their content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,11 +9,12 @@ from pulumi_aws import s3
 
 from components.assets_cdn import WEB_PREFIX
 from components.blocks import validation
-from components.blocks.bucket_object import BucketFile, put_file
+from components.blocks.bucket_object import BucketObject, put_object
+from components.blocks.dependencies import after
 
-WEB = Path(__file__).parents[1] / "web"
+DEFAULT_WEB_DIR = Path(__file__).parents[1] / "web"
 PAGE_TEMPLATE = "profile/profile.html"
-"""In web/, but no module: the profile page is made of it."""
+"""The template of the profile page, which is not one of the web assets."""
 _ELEMENT = "avatar-upload.js"
 
 _CONTENT_TYPES = {
@@ -23,93 +22,94 @@ _CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_FOR_EVER = "public, max-age=31536000, immutable"
-# How long a new version of the widget takes to reach the pages that embed it.
+_IMMUTABLE = "public, max-age=31536000, immutable"
+# The delay until pages that embed the widget load its new version.
 _FIVE_MINUTES = "public, max-age=300"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebModulesArgs:
+class WebAssetsArgs:
     bucket_name: pulumi.Input[str]
+    """The bucket that the CDN serves."""
     cdn_url: pulumi.Input[str]
-    """Where the bucket is served, https://<host>."""
+    """The CDN's base URL, https://<host>."""
     protect: bool = True
-    """Whether former versions stay, for pages that are open while a new one is deployed."""
-    folder: Path = WEB
+    """Sets `retain_on_delete` on the assets: open pages can load the previous version after an update."""
+    folder: Path = DEFAULT_WEB_DIR
+    """The directory of the assets."""
 
     def __post_init__(self) -> None:
         validation.require(self, cdn_url=validation.HTTPS_URL, folder=_FOLDER)
-        unknown = sorted(str(path) for path in _modules(self.folder) if path.suffix not in _CONTENT_TYPES)
+        unknown = sorted(str(path) for path in _list_files(self.folder) if path.suffix not in _CONTENT_TYPES)
         if unknown:
-            raise ValueError(f"WebModulesArgs.folder has {unknown}; served are only {', '.join(_CONTENT_TYPES)}")
+            raise ValueError(f"WebAssetsArgs.folder has {unknown}; allowed are only {', '.join(_CONTENT_TYPES)} files")
 
 
 _FOLDER = validation.Rule(
-    f"the path of a folder with {_ELEMENT}", lambda folder: isinstance(folder, Path) and (folder / _ELEMENT).is_file()
+    f"the path of a directory with {_ELEMENT}",
+    lambda folder: isinstance(folder, Path) and (folder / _ELEMENT).is_file(),
 )
 
 
-class WebModules(pulumi.ComponentResource):
-    """`avatars:index:WebModules`
+class WebAssets(pulumi.ComponentResource):
+    """`avatars:index:WebAssets`
 
-    Makes: an object for each file, below a folder named after what is in all of them, and the one address of the upload
-    widget that stays, which leads to the current folder.
+    Creates an object for each file under web/<version>/, where the version is a hash of all files, so that a page never
+    loads files of two versions; and one object under a fixed URL that exports the upload widget of the current version.
     """
 
     base_path: pulumi.Output[str]
-    """/web/<version>/, to put before a file's path in web/; known when all files are there."""
+    """/web/<version>/, the prefix of a file's path; depends on the objects of all files."""
     element_url: pulumi.Output[str]
-    """What a page of another site loads to have the upload widget."""
+    """The fixed URL of the upload widget, for pages of other sites."""
 
     def __init__(
         self,
         name: str,
-        args: WebModulesArgs,
+        args: WebAssetsArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("avatars:index:WebModules", name, None, opts)
-        version = _version(args.folder)
-        modules = [self._publish(name, args, path, version) for path in _modules(args.folder)]
-        element = put_file(
+        super().__init__("avatars:index:WebAssets", name, None, opts)
+        version = _hash_files(args.folder)
+        assets = [self._put_asset(name, args, path, version) for path in _list_files(args.folder)]
+        element = put_object(
             f"{name}-element",
             args.bucket_name,
-            BucketFile(
+            BucketObject(
                 key=f"{WEB_PREFIX}{_ELEMENT}",
                 content_type=_CONTENT_TYPES[".js"],
                 cache_control=_FIVE_MINUTES,
                 body=f'export * from "./{version}/{_ELEMENT}";\n',
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=modules),
+            pulumi.ResourceOptions(parent=self, depends_on=assets),
         )
 
-        self.base_path = pulumi.Output.all(*(module.id for module in modules)).apply(
-            lambda _: f"/{WEB_PREFIX}{version}/"
-        )
+        self.base_path = after(f"/{WEB_PREFIX}{version}/", *assets)
         self.element_url = pulumi.Output.concat(args.cdn_url, "/", element.key)
         self.register_outputs({"base_path": self.base_path, "element_url": self.element_url})
 
-    def _publish(self, name: str, args: WebModulesArgs, path: Path, version: str) -> s3.BucketObjectv2:
-        place = path.relative_to(args.folder).as_posix()
-        file = BucketFile(
-            key=f"{WEB_PREFIX}{version}/{place}",
+    def _put_asset(self, name: str, args: WebAssetsArgs, path: Path, version: str) -> s3.BucketObjectv2:
+        relative_path = path.relative_to(args.folder).as_posix()
+        object_ = BucketObject(
+            key=f"{WEB_PREFIX}{version}/{relative_path}",
             content_type=_CONTENT_TYPES[path.suffix],
-            cache_control=_FOR_EVER,
+            cache_control=_IMMUTABLE,
             body=path,
         )
-        # Another key is another object: the former is retained, or deleted when all new ones are there.
+        # A changed key replaces the object: the old one is retained, or deleted after all new ones are created.
         opts = pulumi.ResourceOptions(parent=self, retain_on_delete=args.protect)
-        return put_file(f"{name}-{place}", args.bucket_name, file, opts)
+        return put_object(f"{name}-{relative_path}", args.bucket_name, object_, opts)
 
 
-def _modules(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / PAGE_TEMPLATE)
 
 
-def _version(folder: Path) -> str:
-    """The same for the same files, and another for any other: their names and bytes, in 16 hexadecimal digits."""
+def _hash_files(folder: Path) -> str:
+    """Returns a hash of the files' relative paths and content, 16 hexadecimal digits."""
     digests = [
         hashlib.sha256(part).digest()
-        for path in _modules(folder)
+        for path in _list_files(folder)
         for part in (path.relative_to(folder).as_posix().encode(), path.read_bytes())
     ]
     return hashlib.sha256(b"".join(digests)).hexdigest()[:16]

@@ -1,6 +1,4 @@
-"""A file put into a bucket, to be served."""
-
-from __future__ import annotations
+"""An S3 object that the CDN serves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,29 +8,31 @@ from pulumi_aws import s3
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketFile:
-    """An object: where it lies, what it is, how long it may be cached."""
+class BucketObject:
+    """An object's key, metadata and content."""
 
     key: str
     content_type: str
     cache_control: str
     body: Path | pulumi.Input[str]
-    """A file on disk, or the text itself."""
+    """The path of a local file, or the content itself."""
 
 
-def put_file(
-    name: str, bucket_name: pulumi.Input[str], file: BucketFile, opts: pulumi.ResourceOptions
+def put_object(
+    name: str, bucket_name: pulumi.Input[str], object_: BucketObject, opts: pulumi.ResourceOptions
 ) -> s3.BucketObjectv2:
-    source, content = (pulumi.FileAsset(str(file.body)), None) if isinstance(file.body, Path) else (None, file.body)
+    """Uploads an object under the logical name `name`."""
+    body = object_.body
+    source, content = (pulumi.FileAsset(str(body)), None) if isinstance(body, Path) else (None, body)
     return s3.BucketObjectv2(
         name,
         bucket=bucket_name,
-        key=file.key,
+        key=object_.key,
         source=source,
         content=content,
-        content_type=file.content_type,
-        cache_control=file.cache_control,
-        # An object takes ten tags; a company's default tags may be more.
+        content_type=object_.content_type,
+        cache_control=object_.cache_control,
+        # S3 allows ten tags on an object; the provider's default tags may be more.
         override_provider=s3.BucketObjectv2OverrideProviderArgs(
             default_tags=s3.BucketObjectv2OverrideProviderDefaultTagsArgs(tags={})
         ),

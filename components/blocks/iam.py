@@ -1,10 +1,8 @@
-"""IAM policy statements, named after what they are for.
+"""IAM policy statements, named after what they allow.
 
-No resources and no managed policies: a role or a resource gets exactly the statements its owner composes, and every
-action is spelt out.
+Every statement lists its actions without wildcards, and there are no managed policies. Functions named `allow_` and
+`deny_` return statements of trust and resource-based policies.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -23,30 +21,30 @@ class Statement(TypedDict, total=False):
     Condition: Mapping[str, Mapping[str, pulumi.Input[str]]]
 
 
-def policy(*statements: Statement) -> pulumi.Output[str]:
-    """A policy document.
+def policy_document(*statements: Statement) -> pulumi.Output[str]:
+    """Returns a policy document as compact JSON.
 
-    Compact and in a fixed order, as AWS gives it back: another spelling shows as a difference at every preview.
+    AWS returns policies in this form; any other whitespace or order shows as a change in every preview.
     """
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     return pulumi.Output.json_dumps(document, separators=(",", ":"))
 
 
-def assumed_by(service: str) -> Statement:
+def allow_assume_role(service: str) -> Statement:
+    """Returns the statement of a role's trust policy."""
     return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
 
 
 def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
-    """Not CreateLogGroup: a group made by the function itself would have no retention."""
+    """Without logs:CreateLogGroup: a log group that the function creates has no retention."""
     return _allow(["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.concat(log_group_arn, ":*"))
 
 
 def read_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
-    """GetObject on the keys that match, and to be told when a key does not exist.
+    """Allows s3:GetObject on matching keys, and s3:ListBucket so that a missing key returns 404 instead of 403.
 
-    Without s3:ListBucket S3 answers 403 for a missing key, which looks like a broken role
-    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). It cannot be narrowed by s3:prefix:
-    a GetObject request has no such key, so the condition would never hold.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    s3:ListBucket cannot have an s3:prefix condition: a GetObject request does not contain that condition key.
     """
     return [_allow("s3:GetObject", _keys(bucket_arn, patterns)), _allow("s3:ListBucket", bucket_arn)]
 
@@ -64,7 +62,7 @@ def send_to_queue(queue_arn: pulumi.Input[str]) -> Statement:
 
 
 def consume_queue(queue_arn: pulumi.Input[str]) -> Statement:
-    """What an event source mapping does in the function's name.
+    """Allows what an event source mapping needs in the function's execution role.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
     """
@@ -76,7 +74,7 @@ def publish(topic_arn: pulumi.Input[str]) -> Statement:
 
 
 def read_parameter(parameter_arn: pulumi.Input[str]) -> Statement:
-    """A SecureString too: the key AWS manages for SSM lets in whoever may read the parameter.
+    """Sufficient for a SecureString under the AWS managed key, whose key policy allows callers in the account.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
     """
@@ -84,8 +82,9 @@ def read_parameter(parameter_arn: pulumi.Input[str]) -> Statement:
 
 
 def connect_to_database(user_arn: pulumi.Input[str]) -> Statement:
-    """`user_arn` is one user of one cluster, arn:aws:rds-db:<region>:<account>:dbuser:<resource id>/<user>.
+    """Allows IAM authentication as one database user.
 
+    `user_arn` has the form arn:aws:rds-db:<region>:<account>:dbuser:<cluster resource id>/<user>.
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
     """
     return _allow("rds-db:connect", user_arn)
@@ -101,11 +100,11 @@ _NETWORK_INTERFACES = [
 ]
 
 
-def join_network() -> list[Statement]:
-    """What Lambda does in a function's name to give it addresses in a VPC, and the function's own code may not.
+def manage_network_interfaces() -> list[Statement]:
+    """Allows Lambda to manage a function's network interfaces in a VPC, and denies the same to the function's code.
 
-    On any resource: the interfaces are not there yet, and what only describes knows no other. Credentials that are
-    handed to a function's code carry lambda:SourceFunctionArn, those that Lambda itself uses do not.
+    The resource is "*" because the interfaces do not exist yet and the Describe actions support no other. Only
+    requests made with the function's credentials contain lambda:SourceFunctionArn, those of the Lambda service do not:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
     """
     return [
@@ -119,8 +118,8 @@ def join_network() -> list[Statement]:
     ]
 
 
-def tls_only(actions: str, *resources: pulumi.Input[str]) -> Statement:
-    """Denies everybody, the account's administrators included, what is not sent over TLS."""
+def deny_insecure_transport(actions: str, *resources: pulumi.Input[str]) -> Statement:
+    """Denies every principal, including the account's administrators, requests that do not use TLS."""
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -131,11 +130,13 @@ def tls_only(actions: str, *resources: pulumi.Input[str]) -> Statement:
     }
 
 
-def admit_cdn(bucket_arn: pulumi.Input[str], distribution_arn: pulumi.Input[str], *patterns: str) -> Statement:
-    """Lets one CloudFront distribution read the keys that match.
+def allow_cloudfront_read(
+    bucket_arn: pulumi.Input[str], distribution_arn: pulumi.Input[str], *patterns: str
+) -> Statement:
+    """Allows one CloudFront distribution to read matching keys.
 
-    Not s3:ListBucket: CloudFront would hand a request for `/` on as a listing of the bucket, and so tell every subject
-    to the world. A missing key is a 403 from S3 then; the distribution turns it into a 404.
+    Without s3:ListBucket: a request for `/` would return a list of the bucket, with every user's subject. S3 therefore
+    returns 403 for a missing key, which the distribution turns into a 404.
     """
     return {
         "Sid": "Cdn",
@@ -147,12 +148,12 @@ def admit_cdn(bucket_arn: pulumi.Input[str], distribution_arn: pulumi.Input[str]
     }
 
 
-def admit_log_delivery(
+def allow_log_delivery_write(
     bucket_arn: pulumi.Input[str],
     source_arn: pulumi.Input[str],
     account_id: pulumi.Input[str],
 ) -> Statement:
-    """Lets one CloudFront log delivery source write below the path CloudFront's standard logs have.
+    """Allows one log delivery source to write under the path of CloudFront's standard logs.
 
     https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html#standard-logs-v2-permissions
     """
@@ -172,19 +173,22 @@ def admit_log_delivery(
     }
 
 
-def pass_reads(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
-    """Lets a VPC endpoint pass on reads of the keys that match, whoever asks; role and bucket policy decide then."""
+def endpoint_read_policy(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
+    """Returns the statements of a VPC endpoint policy that allows any principal to read matching keys.
+
+    The caller's role and the bucket policy still apply.
+    """
     return [{**statement, "Principal": "*"} for statement in read_objects(bucket_arn, *patterns)]
 
 
-def admit_bucket_events(
+def allow_s3_send(
     queue_arn: pulumi.Input[str],
     bucket_arn: pulumi.Input[str],
     account_id: pulumi.Input[str],
 ) -> Statement:
-    """Lets S3 send one bucket's events to a queue.
+    """Allows S3 to send the event notifications of one bucket to a queue.
 
-    The account as well as the bucket: a bucket of that name, deleted here, may be made anew in another account.
+    The condition includes the account: the name of a deleted bucket can be taken by another account.
     """
     return {
         "Sid": "BucketEvents",
@@ -199,8 +203,8 @@ def admit_bucket_events(
     }
 
 
-def admit_topic(queue_arn: pulumi.Input[str], topic_arn: pulumi.Input[str]) -> Statement:
-    """Lets SNS put what a subscriber of one topic did not take into a queue."""
+def allow_sns_send(queue_arn: pulumi.Input[str], topic_arn: pulumi.Input[str]) -> Statement:
+    """Allows SNS to send undelivered messages of one topic to a dead-letter queue."""
     return {
         "Sid": "Undelivered",
         "Effect": "Allow",
@@ -222,5 +226,5 @@ def _keys(bucket_arn: pulumi.Input[str], patterns: Sequence[str]) -> pulumi.Inpu
 def _one_or_many(
     values: Sequence[pulumi.Input[str]],
 ) -> pulumi.Input[str] | Sequence[pulumi.Input[str]]:
-    """AWS stores a list of one as the value itself."""
+    """AWS returns a list with one element as the element."""
     return values[0] if len(values) == 1 else values

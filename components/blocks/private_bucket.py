@@ -1,6 +1,4 @@
-"""A bucket that nobody outside the account can be given by mistake."""
-
-from __future__ import annotations
+"""A private S3 bucket."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,36 +11,34 @@ from components.blocks import iam, validation
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucketArgs:
-    """What differs between buckets; that they are private, encrypted and TLS-only does not."""
-
     protect: bool = True
-    """Whether Pulumi refuses to delete the bucket, and keeps it when it leaves the program."""
+    """Sets `protect` and `retain_on_delete` on the bucket; without it, deleting the bucket also deletes its objects."""
     bucket_name: str | None = None
-    """The physical name; made up by Pulumi, unique, when not given."""
+    """The physical name. None: auto-named by Pulumi."""
     expire_days: Sequence[tuple[str, int]] = ()
-    """Pairs of a key prefix and the days after which what is below it is deleted."""
+    """Pairs of a key prefix and the days after which its objects expire."""
     old_versions_days: int | None = None
-    """Days an overwritten or deleted object can be brought back. None: the bucket keeps no versions."""
+    """Days after which noncurrent versions expire. None: the bucket is not versioned."""
     post_origins: Sequence[pulumi.Input[str]] = ()
-    """Origins whose pages may POST forms to the bucket."""
+    """Origins whose pages may upload to the bucket with a form POST (CORS)."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
             bucket_name=validation.optional(validation.BUCKET_NAME),
-            old_versions_days=validation.optional(validation.whole_number(1, 365)),
-            post_origins=validation.each(validation.ORIGIN),
+            old_versions_days=validation.optional(validation.integer_range(1, 365)),
+            post_origins=validation.list_of(validation.ORIGIN),
         )
 
 
 class PrivateBucket(pulumi.ComponentResource):
     """`avatars:index:PrivateBucket`
 
-    Its owner calls `attach_policy` once, when it knows who else may use the bucket: for a CDN's origin that is after
-    the distribution, which needs the bucket.
+    Creates an S3 bucket with a public access block, ownership controls without ACLs, default encryption and lifecycle
+    rules; with `old_versions_days` versioning, with `post_origins` a CORS configuration.
 
-    Makes: the bucket, public access block, ownership controls, encryption, lifecycle, and as asked for versioning and
-    CORS; `attach_policy` makes the policy.
+    The owner calls `attach_policy` once. It is a separate call because the policy of a CDN's origin names the
+    distribution, which needs the bucket.
     """
 
     bucket_name: pulumi.Output[str]
@@ -57,13 +53,13 @@ class PrivateBucket(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:PrivateBucket", name, None, opts)
         self._name = name
-        child = pulumi.ResourceOptions(parent=self)
+        child_options = pulumi.ResourceOptions(parent=self)
 
         self._bucket = s3.Bucket(
             name,
             bucket=args.bucket_name,
             force_destroy=not args.protect,
-            # On the bucket itself: a component hands both down to all its children, and some of those are replaced.
+            # Not on the component: its children would inherit both options, and some of them get replaced.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
         self._access_block = s3.BucketPublicAccessBlock(
@@ -73,13 +69,13 @@ class PrivateBucket(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=child_options,
         )
         s3.BucketOwnershipControls(
             f"{name}-ownership",
             bucket=self._bucket.bucket,
             rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
-            opts=child,
+            opts=child_options,
         )
         s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
@@ -89,22 +85,22 @@ class PrivateBucket(pulumi.ComponentResource):
                     apply_server_side_encryption_by_default=_ENCRYPTION_DEFAULT
                 )
             ],
-            opts=child,
+            opts=child_options,
         )
-        versioning = self._keep_versions(child) if args.old_versions_days else None
+        versioning = self._enable_versioning(child_options) if args.old_versions_days else None
         s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=self._bucket.bucket,
-            rules=_lifecycle_rules(args),
-            # A rule about old versions is refused by a bucket that keeps none yet.
+            rules=_build_lifecycle_rules(args),
+            # S3 rejects rules for noncurrent versions until versioning is enabled.
             opts=pulumi.ResourceOptions(parent=self, depends_on=versioning),
         )
         if args.post_origins:
             s3.BucketCorsConfiguration(
                 f"{name}-cors",
                 bucket=self._bucket.bucket,
-                cors_rules=[_form_posts_from(args.post_origins)],
-                opts=child,
+                cors_rules=[_build_cors_rule(args.post_origins)],
+                opts=child_options,
             )
 
         self.bucket_name = self._bucket.bucket
@@ -119,39 +115,36 @@ class PrivateBucket(pulumi.ComponentResource):
         )
 
     def attach_policy(self, *statements: iam.Statement) -> s3.BucketPolicy:
-        """Gives the bucket its one policy: TLS only, and the statements."""
+        """Creates the bucket policy: TLS only, and `statements`."""
         return s3.BucketPolicy(
             f"{self._name}-policy",
             bucket=self._bucket.bucket,
-            policy=iam.policy(
-                iam.tls_only("s3:*", self.bucket_arn, pulumi.Output.concat(self.bucket_arn, "/*")),
+            policy=iam.policy_document(
+                iam.deny_insecure_transport("s3:*", self.bucket_arn, pulumi.Output.concat(self.bucket_arn, "/*")),
                 *statements,
             ),
-            # S3 answers 409 to two changes of a bucket's access at once: https://github.com/pulumi/pulumi-aws/issues/1570
+            # S3 returns 409 for concurrent changes of a bucket's access: https://github.com/pulumi/pulumi-aws/issues/1570
             opts=pulumi.ResourceOptions(parent=self, depends_on=self._access_block),
         )
 
-    def _keep_versions(self, child: pulumi.ResourceOptions) -> s3.BucketVersioning:
+    def _enable_versioning(self, child_options: pulumi.ResourceOptions) -> s3.BucketVersioning:
         return s3.BucketVersioning(
             f"{self._name}-versioning",
             bucket=self._bucket.bucket,
             versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-            opts=child,
+            opts=child_options,
         )
 
 
-# Keys managed by S3. With keys of KMS the CDN and the functions would each need to be let in by a key policy too, and
-# objects read would be paid requests to KMS.
+# SSE-S3. SSE-KMS would need a key policy for the CDN and each function, and each read would be a paid KMS request.
 _ENCRYPTION_DEFAULT = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
     sse_algorithm="AES256"
 )
 
 
-def _lifecycle_rules(
-    args: PrivateBucketArgs,
-) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
+def _build_lifecycle_rules(args: PrivateBucketArgs) -> list[s3.BucketLifecycleConfigurationRuleArgs]:
     whole_bucket = s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
-    rules_ = [
+    rules = [
         s3.BucketLifecycleConfigurationRuleArgs(
             id="abort-incomplete-multipart-uploads",
             status="Enabled",
@@ -161,7 +154,7 @@ def _lifecycle_rules(
             ),
         )
     ]
-    rules_ += [
+    rules += [
         s3.BucketLifecycleConfigurationRuleArgs(
             id=f"expire-{prefix.strip('/') or 'all'}",
             status="Enabled",
@@ -171,7 +164,7 @@ def _lifecycle_rules(
         for prefix, days in args.expire_days
     ]
     if args.old_versions_days:
-        rules_.append(
+        rules.append(
             s3.BucketLifecycleConfigurationRuleArgs(
                 id="expire-old-versions",
                 status="Enabled",
@@ -179,17 +172,14 @@ def _lifecycle_rules(
                 noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
                     noncurrent_days=args.old_versions_days
                 ),
-                # A delete marker with nothing behind it says only that there once was something.
                 expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
             )
         )
-    return rules_
+    return rules
 
 
-def _form_posts_from(
-    origins: Sequence[pulumi.Input[str]],
-) -> s3.BucketCorsConfigurationCorsRuleArgs:
-    """A form post needs no preflight, until the page watches the upload's progress.
+def _build_cors_rule(origins: Sequence[pulumi.Input[str]]) -> s3.BucketCorsConfigurationCorsRuleArgs:
+    """A form POST has no preflight unless the page listens to upload progress.
 
     https://fetch.spec.whatwg.org/#http-cors-protocol
     """

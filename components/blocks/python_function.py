@@ -1,6 +1,4 @@
-"""A Lambda function with what belongs to it: its log group, its role, the role's policy."""
-
-from __future__ import annotations
+"""A Lambda function with its log group and execution role, and Lambda layers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +11,14 @@ from components.blocks import iam, validation
 from lambda_packages.build import LAMBDA, Package
 
 RUNTIME = "python{}.{}".format(*LAMBDA.python)
-# A fifth cheaper per GB-second than x86_64: https://aws.amazon.com/lambda/pricing/
+# arm64 costs 20% less per GB-second than x86_64: https://aws.amazon.com/lambda/pricing/
 ARCHITECTURE = {"aarch64": "arm64", "x86_64": "x86_64"}[LAMBDA.machine]
 _RESERVED_PREFIX = "AWS_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
-    """Where in a VPC a function has addresses. What it reaches from there is up to the VPC and its security groups."""
+class VpcConfig:
+    """The subnets and security groups of a function in a VPC."""
 
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     security_group_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
@@ -29,57 +27,66 @@ class Network:
 @dataclass(frozen=True, kw_only=True)
 class PythonFunctionArgs:
     package: Package
+    """The deployment package and its handler."""
     description: str
+    """The function's description."""
     memory: int
-    """Megabytes; the share of CPU follows it, 1,769 MB being one whole vCPU."""
+    """Megabytes, 128 to 10,240. CPU is proportional to it: 1,769 MB have one vCPU."""
     timeout: int
-    """Seconds."""
+    """Seconds, 1 to 900."""
     environment: Mapping[str, pulumi.Input[str]]
+    """Environment variables."""
     statements: Sequence[iam.Statement]
-    """What the function may do, besides writing its own logs."""
+    """Statements of the execution role's policy, in addition to writing the function's logs."""
     layers: Mapping[str, lambda_.LayerVersion] = field(default_factory=dict[str, lambda_.LayerVersion])
-    """Published layers by name; the function takes those its package names."""
-    network: Network | None = None
-    """None: the function is in no VPC of the account, and reaches the internet."""
-    after: Sequence[pulumi.Resource] = ()
-    """What has to be there before the function, or its next version, is. `depends_on` of a component orders nothing
-    that is in it but its creation."""
+    """Layer versions by name, at least those that `package` needs."""
+    vpc_config: VpcConfig | None = None
+    """None: the function is not attached to a VPC and can access the internet."""
+    depends_on: Sequence[pulumi.Resource] = ()
+    """Resources that are created or updated before the function. `depends_on` of the component's resource options
+    would not do: it does not order updates of the component's children."""
     log_retention_days: int = 30
+    """Days of log retention, one of the values that CloudWatch Logs supports."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
-            memory=validation.whole_number(128, 10_240),
-            timeout=validation.whole_number(1, 900),
+            memory=validation.integer_range(128, 10_240),
+            timeout=validation.integer_range(1, 900),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
-        self._refuse_reserved_names()
-        _refuse_missing_archive(f"function {self.package.name}", self.package)
-        unpublished = sorted(set(self.package.layers) - set(self.layers))
-        if unpublished:
+        self._reject_reserved_names()
+        # Pulumi takes a path that does not exist for an empty archive until the upload.
+        if not self.package.archive.is_file():
             raise ValueError(
-                f"function {self.package.name} needs the layers {unpublished}, given are {sorted(self.layers)}"
+                f"function {self.package.name}: {self.package.archive} does not exist; lambda_packages.build builds it"
+            )
+        missing = sorted(set(self.package.layers) - set(self.layers))
+        if missing:
+            raise ValueError(
+                f"function {self.package.name} needs the layers {missing}, given are {sorted(self.layers)}"
             )
 
-    def _refuse_reserved_names(self) -> None:
-        """AWS_ENDPOINT_URL and its like would send a deployed function's requests, signed, to another host."""
+    def _reject_reserved_names(self) -> None:
+        """Variables such as AWS_ENDPOINT_URL would send a deployed function's signed requests to another host."""
         reserved = sorted(name for name in self.environment if name.upper().startswith(_RESERVED_PREFIX))
         if reserved:
             raise ValueError(
-                f"function {self.package.name} may not be given {reserved}: names beginning with {_RESERVED_PREFIX} "
-                "are reserved for the platform, and for a local run that points functions at itself"
+                f"function {self.package.name} cannot have the environment variables {reserved}: names that start with "
+                f"{_RESERVED_PREFIX} are reserved for Lambda, and for local runs, which set their endpoints with them"
             )
 
 
 class PythonFunction(pulumi.ComponentResource):
     """`avatars:index:PythonFunction`
 
-    Makes: the log group, the role, its policy, the function.
+    Creates a log group, an execution role with an inline policy, and a Lambda function.
     """
 
     function_name: pulumi.Output[str]
     function_arn: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
+    """The ARN for API Gateway integrations and authorizers."""
 
     def __init__(
         self,
@@ -88,22 +95,24 @@ class PythonFunction(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("avatars:index:PythonFunction", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child_options = pulumi.ResourceOptions(parent=self)
 
-        log_group = cloudwatch.LogGroup(f"{name}-logs", retention_in_days=args.log_retention_days, opts=child)
+        log_group = cloudwatch.LogGroup(f"{name}-logs", retention_in_days=args.log_retention_days, opts=child_options)
         role = aws_iam.Role(
             f"{name}-role",
-            description=f"What {name} may do",
-            assume_role_policy=iam.policy(iam.assumed_by("lambda.amazonaws.com")),
-            opts=child,
+            description=f"Execution role of the Lambda function {name}",
+            assume_role_policy=iam.policy_document(iam.allow_assume_role("lambda.amazonaws.com")),
+            opts=child_options,
         )
         role_policy = aws_iam.RolePolicy(
             f"{name}-policy",
             role=role.name,
-            policy=iam.policy(
-                iam.write_logs(log_group.arn), *args.statements, *(iam.join_network() if args.network else ())
+            policy=iam.policy_document(
+                iam.write_logs(log_group.arn),
+                *args.statements,
+                *(iam.manage_network_interfaces() if args.vpc_config else ()),
             ),
-            opts=child,
+            opts=child_options,
         )
         function = lambda_.Function(
             name,
@@ -117,17 +126,17 @@ class PythonFunction(pulumi.ComponentResource):
             memory_size=args.memory,
             timeout=args.timeout,
             environment=lambda_.FunctionEnvironmentArgs(variables=args.environment) if args.environment else None,
-            vpc_config=_vpc_config(args.network) if args.network else None,
+            vpc_config=_build_vpc_config(args.vpc_config) if args.vpc_config else None,
             logging_config=lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON",
                 log_group=log_group.name,
                 application_log_level="INFO",
-                # Lambda's own three lines for every invocation were most of the log; of what fails it still writes.
+                # Without Lambda's three lines per invocation, which would be most of the log; errors are still logged:
                 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
                 system_log_level="WARN",
             ),
-            # A function that starts before its policy exists fails on its first requests.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, *args.after]),
+            # Without its policy the function's first requests would fail.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, *args.depends_on]),
         )
 
         self.function_name = function.name
@@ -145,21 +154,24 @@ class PythonFunction(pulumi.ComponentResource):
 def publish_layers(
     name: str, packages: Iterable[Package], opts: pulumi.ResourceOptions
 ) -> dict[str, lambda_.LayerVersion]:
-    """Publishes each layer that any of the packages needs, once. Returns them by layer name.
+    """Creates a version of each layer that `packages` need, and returns the layer versions by layer name.
 
-    A new version replaces the old one, which Pulumi then deletes; a function that still runs on it keeps its copy:
+    An update creates a new version and deletes the old one; functions that use the old one keep their copy:
     https://docs.aws.amazon.com/lambda/latest/dg/creating-deleting-layers.html
+
+    Raises:
+        ValueError: The archive of a layer does not exist.
     """
     archives = {layer: archive for package in packages for layer, archive in package.layers.items()}
     missing = sorted(f"{layer} ({archive})" for layer, archive in archives.items() if not archive.is_file())
     if missing:
-        raise ValueError(f"{name}: no archive for the layers {missing}; lambda_packages.build.build() makes them")
+        raise ValueError(f"{name}: no archive for the layers {missing}; lambda_packages.build builds them")
     return {
         layer: lambda_.LayerVersion(
             f"{name}-layer-{layer.replace('_', '-')}",
-            # Not auto-named by Pulumi; with the stack in it, two stacks of an account number their versions apart.
+            # Pulumi does not auto-name layers. With the stack's name, each stack of an account has its own layer.
             layer_name=f"{name}-{layer.replace('_', '-')}-{pulumi.get_stack()}",
-            description=f"What the functions of {name} import for {layer}",
+            description=f"Dependencies of the functions of {name}: {layer}",
             code=pulumi.FileArchive(str(archive)),
             compatible_runtimes=[RUNTIME],
             compatible_architectures=[ARCHITECTURE],
@@ -169,11 +181,5 @@ def publish_layers(
     }
 
 
-def _vpc_config(network: Network) -> lambda_.FunctionVpcConfigArgs:
-    return lambda_.FunctionVpcConfigArgs(subnet_ids=network.subnet_ids, security_group_ids=network.security_group_ids)
-
-
-def _refuse_missing_archive(owner: str, package: Package) -> None:
-    """Pulumi itself takes a path that does not exist for an empty archive until the upload."""
-    if not package.archive.is_file():
-        raise ValueError(f"{owner}: {package.archive} does not exist; lambda_packages.build.build() makes it")
+def _build_vpc_config(config: VpcConfig) -> lambda_.FunctionVpcConfigArgs:
+    return lambda_.FunctionVpcConfigArgs(subnet_ids=config.subnet_ids, security_group_ids=config.security_group_ids)

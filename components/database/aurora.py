@@ -1,6 +1,4 @@
-"""A PostgreSQL database of the stack's own, that sleeps while nobody uses it."""
-
-from __future__ import annotations
+"""Aurora PostgreSQL Serverless v2, which pauses while it is not used."""
 
 import json
 from collections.abc import Mapping
@@ -11,57 +9,56 @@ import pulumi
 from pulumi_aws import cloudcontrol, ec2, rds, vpc
 
 from components.blocks import iam
-from components.blocks.python_function import Network
+from components.blocks.dependencies import after
+from components.blocks.python_function import VpcConfig
 from components.database.external import DatabaseAccess
-from components.database.isolated_vpc import PrivateNetwork, PrivateNetworkArgs
+from components.database.isolated_vpc import IsolatedVpc, IsolatedVpcArgs
 
 DATABASE = "avatars"
 OWNER = "avatars_owner"
-"""The cluster's master user, whose the schema is."""
+"""The cluster's master user, which owns the schema."""
 APP_USER = "profiles"
-"""Made by migrate_database, which gives it the rows of profiles and nothing else."""
+"""Created by migrate_database, with access to the rows of profiles only."""
 
 _PORT = 5432
-# The newest release with long-term support. One of major version 17 can pause:
+# The newest release with long-term support; version 17 supports automatic pause:
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.how-it-works.html
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraPostgreSQLReleaseNotes/AuroraPostgreSQL.Updates.html
 _ENGINE_VERSION = "17.7"
 _PARAMETER_FAMILY = "aurora-postgresql17"
 _PARAMETERS = {
     "rds.force_ssl": "1",
-    # A function that sleeps keeps its connection open, and as long as one is open the cluster does not pause:
+    # Frozen execution environments keep their connections open, and the cluster pauses only without connections:
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
     "idle_session_timeout": "60000",  # milliseconds
-    # What changed the schema and when. Not more: other statements hold what users wrote of themselves.
+    # Schema changes only: other statements contain users' data.
     "log_statement": "ddl",
 }
-# In Aurora capacity units, of some 2 GiB each. Two are plenty for rows that are looked up by their key.
+# In Aurora capacity units of about 2 GiB. Two are enough for lookups by key.
 _SCALING = {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 300}
 _BACKUP_DAYS = 7
-_FEWEST_BACKUP_DAYS = 1  # Aurora cannot do without
+_MIN_BACKUP_DAYS = 1  # Aurora's minimum
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuroraDatabaseArgs:
     assets_bucket_arn: pulumi.Input[str]
-    """Whose manifests functions may read from within the database's network."""
+    """The bucket whose manifests functions in the VPC can read."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The cluster's own: a provider's default tags do not reach what is made through Cloud Control."""
+    """Tags of the cluster: the provider's default tags do not apply to Cloud Control resources."""
     protect: bool = True
-    """Whether Pulumi and RDS refuse to delete the cluster; if not, it also has backups of one day only."""
+    """Sets `protect`, `retain_on_delete` and RDS deletion protection on the cluster, and 7 days of backups, else 1."""
 
 
 class AuroraDatabase(pulumi.ComponentResource):
     """`avatars:index:AuroraDatabase`
 
-    Nobody has a password: users sign in with tokens that IAM lets them make.
-
-    Makes: a private network, two security groups and their three rules, the subnet group, the parameter group, the
-    cluster and its one instance.
+    Creates an isolated VPC, security groups for the database and its functions with their rules, a subnet group, a
+    cluster parameter group, and a cluster with one instance. Users have no password: they authenticate with IAM tokens.
     """
 
     host: pulumi.Output[str]
-    """Known when the cluster has an instance that answers."""
+    """The cluster endpoint; depends on the instance."""
     port: pulumi.Output[str]
     cluster_id: pulumi.Output[str]
 
@@ -73,43 +70,44 @@ class AuroraDatabase(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:AuroraDatabase", name, None, opts)
         self._name = name
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._child_options = pulumi.ResourceOptions(parent=self)
 
-        network = PrivateNetwork(
+        isolated_vpc = IsolatedVpc(
             f"{name}-network",
-            PrivateNetworkArgs(s3_statements=iam.pass_reads(args.assets_bucket_arn, "avatars/*.json")),
-            self._child,
+            IsolatedVpcArgs(s3_statements=iam.endpoint_read_policy(args.assets_bucket_arn, "avatars/*.json")),
+            self._child_options,
         )
-        database_group = self._security_group("database", "The database", network)
-        functions_group = self._security_group("functions", "Functions that use the database", network)
-        self._functions = Network(
-            subnet_ids=network.subnet_ids,
-            security_group_ids=[self._connected(functions_group, database_group, network)],
+        database_group = self._create_security_group("database", "Aurora cluster", isolated_vpc)
+        functions_group = self._create_security_group("functions", "Functions that use the database", isolated_vpc)
+        rules = self._create_rules(functions_group, database_group, isolated_vpc)
+        self._vpc_config = VpcConfig(
+            subnet_ids=isolated_vpc.subnet_ids, security_group_ids=[after(functions_group.id, *rules)]
         )
-        cluster = self._cluster(args, network, database_group)
-        self._facts: pulumi.Output[Any] = cluster.properties.apply(json.loads)
-        instance = self._instance()
+        cluster = self._create_cluster(args, isolated_vpc, database_group)
+        self._properties: pulumi.Output[Any] = cluster.properties.apply(json.loads)
+        instance = self._create_instance()
 
-        self.host = pulumi.Output.all(self._facts["Endpoint"]["Address"], instance.id).apply(lambda known: known[0])
-        self.port = self._facts["Endpoint"]["Port"]
-        self.cluster_id = self._facts["DBClusterIdentifier"]
+        self.host = after(self._properties["Endpoint"]["Address"], instance)
+        self.port = self._properties["Endpoint"]["Port"]
+        self.cluster_id = self._properties["DBClusterIdentifier"]
         self.register_outputs({"host": self.host, "port": self.port, "cluster_id": self.cluster_id})
 
     @property
     def owner(self) -> DatabaseAccess:
-        """To migrate the schema."""
-        return self._access(OWNER)
+        """Access to migrate the schema."""
+        return self._access_as(OWNER)
 
     @property
     def app(self) -> DatabaseAccess:
-        """To read and write profiles, once the schema has been migrated."""
-        return self._access(APP_USER)
+        """Access to read and write profiles, after the first migration."""
+        return self._access_as(APP_USER)
 
     @property
     def app_user(self) -> str | None:
+        """The user that the migrations create."""
         return APP_USER
 
-    def _access(self, user: str) -> DatabaseAccess:
+    def _access_as(self, user: str) -> DatabaseAccess:
         return DatabaseAccess(
             environment={
                 "PGHOST": self.host,
@@ -118,79 +116,78 @@ class AuroraDatabase(pulumi.ComponentResource):
                 "PGUSER": user,
                 "PGSSLMODE": "require",
             },
-            statements=[iam.connect_to_database(self._facts.apply(lambda facts: _user_arn(facts, user)))],
-            network=self._functions,
-            database_id=self._facts["DBClusterResourceId"],
+            statements=[iam.connect_to_database(self._properties.apply(lambda cluster: _user_arn(cluster, user)))],
+            vpc_config=self._vpc_config,
+            database_id=self._properties["DBClusterResourceId"],
         )
 
-    def _security_group(self, role: str, description: str, network: PrivateNetwork) -> ec2.SecurityGroup:
+    def _create_security_group(self, role: str, description: str, isolated_vpc: IsolatedVpc) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(
-            f"{self._name}-{role}", description=description, vpc_id=network.vpc_id, opts=self._child
+            f"{self._name}-{role}", description=description, vpc_id=isolated_vpc.vpc_id, opts=self._child_options
         )
 
-    def _connected(
-        self, functions: ec2.SecurityGroup, database: ec2.SecurityGroup, network: PrivateNetwork
-    ) -> pulumi.Output[str]:
-        """Lets functions reach the database and S3, and nobody reach anything else. Gives the functions' group.
+    def _create_rules(
+        self, functions: ec2.SecurityGroup, database: ec2.SecurityGroup, isolated_vpc: IsolatedVpc
+    ) -> list[pulumi.CustomResource]:
+        """Allows connections from functions to the database and to S3, and no others.
 
-        Rules are resources of their own: each of the groups is named in a rule of the other.
+        The rules are separate resources because each group's rules refer to the other group.
         """
-        rules = [
+        return [
             vpc.SecurityGroupIngressRule(
-                f"{self._name}-from-functions",
+                f"{self._name}-database-from-functions",
                 security_group_id=database.id,
-                description="PostgreSQL, from the functions",
+                description="PostgreSQL from functions",
                 ip_protocol="tcp",
                 from_port=_PORT,
                 to_port=_PORT,
                 referenced_security_group_id=functions.id,
-                opts=self._child,
+                opts=self._child_options,
             ),
             vpc.SecurityGroupEgressRule(
-                f"{self._name}-to-database",
+                f"{self._name}-functions-to-database",
                 security_group_id=functions.id,
-                description="PostgreSQL, to the database",
+                description="PostgreSQL to the database",
                 ip_protocol="tcp",
                 from_port=_PORT,
                 to_port=_PORT,
                 referenced_security_group_id=database.id,
-                opts=self._child,
+                opts=self._child_options,
             ),
             vpc.SecurityGroupEgressRule(
-                f"{self._name}-to-s3",
+                f"{self._name}-functions-to-s3",
                 security_group_id=functions.id,
-                description="HTTPS, to S3",
+                description="HTTPS to S3",
                 ip_protocol="tcp",
                 from_port=443,
                 to_port=443,
-                prefix_list_id=network.s3_prefix_list_id,
-                opts=self._child,
+                prefix_list_id=isolated_vpc.s3_prefix_list_id,
+                opts=self._child_options,
             ),
         ]
-        return pulumi.Output.all(functions.id, *(rule.id for rule in rules)).apply(lambda known: known[0])
 
-    def _cluster(
-        self, args: AuroraDatabaseArgs, network: PrivateNetwork, group: ec2.SecurityGroup
+    def _create_cluster(
+        self, args: AuroraDatabaseArgs, isolated_vpc: IsolatedVpc, group: ec2.SecurityGroup
     ) -> cloudcontrol.Resource:
-        """Through Cloud Control, since rds.Cluster cannot make a master user without a password.
+        """Creates the cluster through Cloud Control, because rds.Cluster requires a password for the master user.
 
         It lacks MasterUserAuthenticationType (https://github.com/hashicorp/terraform-provider-aws/pull/49670), which
-        CloudFormation's resource type has (https://github.com/aws/aws-cdk/issues/37658).
+        the CloudFormation resource type has (https://github.com/aws/aws-cdk/issues/37658).
         """
         subnets = rds.SubnetGroup(
             f"{self._name}-subnets",
-            description="Where the cluster's instances are",
-            subnet_ids=network.subnet_ids,
-            opts=self._child,
+            description="Subnets of the isolated VPC",
+            subnet_ids=isolated_vpc.subnet_ids,
+            opts=self._child_options,
         )
         parameters = rds.ClusterParameterGroup(
             f"{self._name}-parameters",
-            description="TLS only, and no connection that idles",
+            description="Requires TLS and closes idle connections",
             family=_PARAMETER_FAMILY,
             parameters=[
                 rds.ClusterParameterGroupParameterArgs(name=name, value=value) for name, value in _PARAMETERS.items()
             ],
-            opts=self._child,
+            opts=self._child_options,
         )
         desired_state = {
             "Engine": "aurora-postgresql",
@@ -204,7 +201,7 @@ class AuroraDatabase(pulumi.ComponentResource):
             "VpcSecurityGroupIds": [group.id],
             "DBClusterParameterGroupName": parameters.name,
             "StorageEncrypted": True,
-            "BackupRetentionPeriod": _BACKUP_DAYS if args.protect else _FEWEST_BACKUP_DAYS,
+            "BackupRetentionPeriod": _BACKUP_DAYS if args.protect else _MIN_BACKUP_DAYS,
             "CopyTagsToSnapshot": True,
             "DeletionProtection": args.protect,
             "Tags": [{"Key": key, "Value": value} for key, value in sorted(args.tags.items())],
@@ -216,22 +213,22 @@ class AuroraDatabase(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
 
-    def _instance(self) -> rds.ClusterInstance:
+    def _create_instance(self) -> rds.ClusterInstance:
         return rds.ClusterInstance(
             f"{self._name}-instance",
-            cluster_identifier=self._facts["DBClusterIdentifier"],
+            cluster_identifier=self._properties["DBClusterIdentifier"],
             engine=rds.EngineType.AURORA_POSTGRESQL,
             instance_class="db.serverless",
             publicly_accessible=False,
             auto_minor_version_upgrade=True,
-            # Both would keep it busy, and the second costs by the metric: CloudWatch's own, which are free, have to do.
+            # Both cost capacity, and enhanced monitoring is billed per metric; the basic CloudWatch metrics are free.
             performance_insights_enabled=False,
             monitoring_interval=0,
-            opts=self._child,
+            opts=self._child_options,
         )
 
 
-def _user_arn(facts: Mapping[str, Any], user: str) -> str:
-    """The database user as IAM names it; partition, region and account are the cluster's."""
-    _arn, partition, _rds, region, account, _rest = facts["DBClusterArn"].split(":", 5)
-    return f"arn:{partition}:rds-db:{region}:{account}:dbuser:{facts['DBClusterResourceId']}/{user}"
+def _user_arn(cluster: Mapping[str, Any], user: str) -> str:
+    """Returns the ARN of a database user for IAM policies."""
+    _arn, partition, _rds, region, account, _rest = cluster["DBClusterArn"].split(":", 5)
+    return f"arn:{partition}:rds-db:{region}:{account}:dbuser:{cluster['DBClusterResourceId']}/{user}"

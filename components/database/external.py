@@ -1,6 +1,4 @@
-"""How functions reach PostgreSQL, and a database that is there already."""
-
-from __future__ import annotations
+"""An existing PostgreSQL database, and the access to a database that functions need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,28 +7,31 @@ import pulumi
 from pulumi_aws import ssm
 
 from components.blocks import iam, validation
-from components.blocks.python_function import Network
+from components.blocks.python_function import VpcConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAccess:
-    """What one function needs to reach a database as one user."""
+    """What a function needs to connect to a database as one user."""
 
     environment: Mapping[str, pulumi.Input[str]]
-    """As functions/shared/db/login.py reads it."""
+    """Environment variables, which functions/shared/db/login.py reads."""
     statements: Sequence[iam.Statement]
-    network: Network | None
+    """Statements of the execution role's policy."""
+    vpc_config: VpcConfig | None
+    """None: the database is reached over the internet."""
     database_id: pulumi.Input[str]
-    """Another one when it is, or may be, another database, in which nothing has been made yet."""
+    """Identifies the database: it changes when the database is, or may be, a new one without a schema."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenDatabaseArgs:
+class ExternalDatabaseArgs:
     url: pulumi.Input[str]
     """postgresql://<user>:<password>@<host>/<database>, of PostgreSQL 14 or newer."""
     subnet_ids: Sequence[pulumi.Input[str]] = ()
-    """Subnets from which the host, S3 and SSM can be reached, with security_group_ids. None: over the internet."""
+    """Subnets with a route to the host, S3 and SSM; requires security_group_ids. Empty: over the internet."""
     security_group_ids: Sequence[pulumi.Input[str]] = ()
+    """Security groups of the functions; requires subnet_ids."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -40,13 +41,13 @@ class GivenDatabaseArgs:
             security_group_ids=validation.SECURITY_GROUP_IDS,
         )
         if bool(self.subnet_ids) != bool(self.security_group_ids):
-            raise ValueError("GivenDatabaseArgs needs both of subnet_ids and security_group_ids, or neither")
+            raise ValueError("ExternalDatabaseArgs requires both of subnet_ids and security_group_ids, or neither")
 
 
-class GivenDatabase(pulumi.ComponentResource):
-    """`avatars:index:GivenDatabase`
+class ExternalDatabase(pulumi.ComponentResource):
+    """`avatars:index:ExternalDatabase`
 
-    Makes: the parameter that holds the URL, encrypted with the key AWS manages for SSM.
+    Creates the SSM parameter with the database's URL, encrypted with the AWS managed key.
     """
 
     parameter_name: pulumi.Output[str]
@@ -54,15 +55,15 @@ class GivenDatabase(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        args: GivenDatabaseArgs,
+        args: ExternalDatabaseArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("avatars:index:GivenDatabase", name, None, opts)
+        super().__init__("avatars:index:ExternalDatabase", name, None, opts)
         self._args = args
-        # Not in the functions' environment: whoever may look at a function would read the password.
+        # Not an environment variable: lambda:GetFunctionConfiguration would show the password.
         self._parameter = ssm.Parameter(
             f"{name}-url",
-            description="The database of the users' profiles",
+            description="URL of the profiles database",
             type="SecureString",
             tier="Standard",
             value=args.url,
@@ -73,26 +74,26 @@ class GivenDatabase(pulumi.ComponentResource):
 
     @property
     def owner(self) -> DatabaseAccess:
-        """To migrate the schema: as the URL's user, the only one that is known."""
+        """Access to migrate the schema, as the URL's user."""
         return DatabaseAccess(
             environment={"DATABASE_URL_PARAMETER": self.parameter_name},
             statements=[iam.read_parameter(self._parameter.arn)],
-            network=self._network(),
-            # The URL itself must not show, and its version changes with it.
+            vpc_config=self._vpc_config(),
+            # The version instead of the URL, which is secret: it changes whenever the URL does.
             database_id=pulumi.Output.concat(self._parameter.arn, ":", self._parameter.version.apply(str)),
         )
 
     @property
     def app(self) -> DatabaseAccess:
-        """To read and write profiles: the same."""
+        """Access to read and write profiles, as the same user."""
         return self.owner
 
     @property
     def app_user(self) -> str | None:
-        """None: there is no user to be made."""
+        """None: the migrations create no user."""
         return None
 
-    def _network(self) -> Network | None:
+    def _vpc_config(self) -> VpcConfig | None:
         if not self._args.subnet_ids:
             return None
-        return Network(subnet_ids=self._args.subnet_ids, security_group_ids=self._args.security_group_ids)
+        return VpcConfig(subnet_ids=self._args.subnet_ids, security_group_ids=self._args.security_group_ids)

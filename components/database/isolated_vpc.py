@@ -1,6 +1,4 @@
-"""A network that leads nowhere but to S3."""
-
-from __future__ import annotations
+"""Isolated VPC with an S3 gateway endpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,61 +8,63 @@ import pulumi_aws as aws
 from pulumi_aws import ec2
 
 from components.blocks import iam
+from components.blocks.dependencies import after
 
-# Nobody else is in it and nothing is joined to it, so any range does. Small: RDS takes an address for each instance,
-# Lambda one for each subnet that functions share.
-_ADDRESSES = "10.0.0.0/24"
-_SUBNET_ADDRESSES = ("10.0.0.0/26", "10.0.0.64/26")
+# The VPC has no peering connections, so the range cannot overlap with another. It is small: RDS needs one address per
+# instance, Lambda one per combination of subnet and security groups.
+_CIDR_BLOCK = "10.0.0.0/24"
+_SUBNET_CIDR_BLOCKS = ("10.0.0.0/26", "10.0.0.64/26")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateNetworkArgs:
+class IsolatedVpcArgs:
     s3_statements: Sequence[iam.Statement]
-    """What may be asked of S3 from within; who asks needs leave of their own as well."""
+    """The endpoint's policy. Callers need the same permissions in their own policies."""
 
 
-class PrivateNetwork(pulumi.ComponentResource):
-    """`avatars:index:PrivateNetwork`
+class IsolatedVpc(pulumi.ComponentResource):
+    """`avatars:index:IsolatedVpc`
 
-    Makes: a VPC without an internet gateway, two subnets in two availability zones, their route table, a gateway
-    endpoint for S3, and the VPC's default security group, emptied.
+    Creates a VPC without internet access: two subnets in two Availability Zones, their route table, a gateway endpoint
+    for S3, and the default security group without rules.
     """
 
     vpc_id: pulumi.Output[str]
     subnet_ids: pulumi.Output[Sequence[str]]
-    """Known when the subnets have their routes."""
+    """Depends on the subnets' route table associations."""
     s3_prefix_list_id: pulumi.Output[str]
-    """S3's addresses, for security groups; known when the way there exists."""
+    """The prefix list of S3's addresses, for security group rules; depends on the endpoint."""
 
     def __init__(
         self,
         name: str,
-        args: PrivateNetworkArgs,
+        args: IsolatedVpcArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("avatars:index:PrivateNetwork", name, None, opts)
+        super().__init__("avatars:index:IsolatedVpc", name, None, opts)
         self._name = name
-        self._child = pulumi.ResourceOptions(parent=self)
+        self._child_options = pulumi.ResourceOptions(parent=self)
 
-        vpc = ec2.Vpc(name, cidr_block=_ADDRESSES, enable_dns_support=True, opts=self._child)
-        # Every VPC comes with one that lets its members talk to each other and to everybody; what forgets to name its
-        # group is in it.
-        ec2.DefaultSecurityGroup(f"{name}-default-group", vpc_id=vpc.id, ingress=[], egress=[], opts=self._child)
-        routes = ec2.RouteTable(f"{name}-routes", vpc_id=vpc.id, opts=self._child)
+        vpc = ec2.Vpc(name, cidr_block=_CIDR_BLOCK, enable_dns_support=True, opts=self._child_options)
+        # AWS creates it with rules that allow all traffic, and uses it for what has no other security group.
+        ec2.DefaultSecurityGroup(
+            f"{name}-default-group", vpc_id=vpc.id, ingress=[], egress=[], opts=self._child_options
+        )
+        route_table = ec2.RouteTable(f"{name}-routes", vpc_id=vpc.id, opts=self._child_options)
         endpoint = ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=vpc.id,
             service_name=pulumi.Output.concat("com.amazonaws.", vpc.region, ".s3"),
-            # Of S3's two kinds the one that costs nothing:
+            # Free of charge, unlike an interface endpoint:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
             vpc_endpoint_type="Gateway",
-            route_table_ids=[routes.id],
-            policy=iam.policy(*args.s3_statements),
-            opts=self._child,
+            route_table_ids=[route_table.id],
+            policy=iam.policy_document(*args.s3_statements),
+            opts=self._child_options,
         )
 
         self.vpc_id = vpc.id
-        self.subnet_ids = self._subnets(vpc, routes)
+        self.subnet_ids = self._create_subnets(vpc, route_table)
         self.s3_prefix_list_id = endpoint.prefix_list_id
         self.register_outputs(
             {
@@ -74,28 +74,28 @@ class PrivateNetwork(pulumi.ComponentResource):
             }
         )
 
-    def _subnets(self, vpc: ec2.Vpc, routes: ec2.RouteTable) -> pulumi.Output[Sequence[str]]:
+    def _create_subnets(self, vpc: ec2.Vpc, route_table: ec2.RouteTable) -> pulumi.Output[Sequence[str]]:
         zones = aws.get_availability_zones_output(
             state="available",
-            # Not Local Zones, which a region may have been given besides and RDS does not run in.
+            # Without Local Zones, which RDS does not support.
             filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
             opts=pulumi.InvokeOptions(parent=self),
         )
         ids: list[pulumi.Output[str]] = []
-        for index, addresses in enumerate(_SUBNET_ADDRESSES):
+        for index, cidr_block in enumerate(_SUBNET_CIDR_BLOCKS):
             subnet = ec2.Subnet(
                 f"{self._name}-subnet-{index + 1}",
                 vpc_id=vpc.id,
-                cidr_block=addresses,
+                cidr_block=cidr_block,
                 availability_zone=zones.names[index],
                 map_public_ip_on_launch=False,
-                opts=self._child,
+                opts=self._child_options,
             )
             association = ec2.RouteTableAssociation(
                 f"{self._name}-subnet-{index + 1}-routes",
                 subnet_id=subnet.id,
-                route_table_id=routes.id,
-                opts=self._child,
+                route_table_id=route_table.id,
+                opts=self._child_options,
             )
-            ids.append(pulumi.Output.all(subnet.id, association.id).apply(lambda known: known[0]))
+            ids.append(after(subnet.id, association))
         return pulumi.Output.all(*ids)

@@ -1,7 +1,7 @@
-"""Runs the program and single components under the recorder.
+"""Fixtures that run the program and single components under the recorder.
 
-What this proves: which resources are registered, with which inputs, parents and dependencies. What it cannot prove:
-that AWS takes the inputs, that a policy is enough at run time, what a change of an input replaces.
+Tests check the registered resources: inputs, parents, dependencies. They cannot check that AWS accepts the inputs, that
+a policy is sufficient at run time, or what an update replaces.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LAYERS = {
     "migrate_database": ["alembic", "postgres"],
 }
 SECRET_KEYS = ("avatars:databaseUrl",)
-"""What is kept secret in the tests' configuration, as it has to be in a stack's."""
+"""Secrets of the tests' configuration."""
 
 Computed = Mapping[str, Any]
 
@@ -42,13 +42,13 @@ def arn(service: str, rest: str, region: str = REGION) -> str:
     return f"arn:aws:{service}:{region}:{ACCOUNT}:{rest}"
 
 
-def physical(resource: Resource) -> str:
-    """The name given, or one as Pulumi makes up."""
+def get_physical_name(resource: Resource) -> str:
+    """Returns the physical name: the given one, or an auto-name."""
     return resource.inputs.get("name") or f"{resource.name}-abc1234"
 
 
 def _bucket(r: Resource) -> Computed:
-    name = r.inputs.get("bucket") or physical(r)
+    name = r.inputs.get("bucket") or get_physical_name(r)
     return {
         "id": name,
         "bucket": name,
@@ -58,16 +58,16 @@ def _bucket(r: Resource) -> Computed:
 
 
 def _queue(r: Resource) -> Computed:
-    name = physical(r)
+    name = get_physical_name(r)
     url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
     return {"id": url, "url": url, "name": name, "arn": arn("sqs", name)}
 
 
 def _function(r: Resource) -> Computed:
-    function_arn = arn("lambda", f"function:{physical(r)}")
+    function_arn = arn("lambda", f"function:{get_physical_name(r)}")
     path = f"lambda:path/2015-03-31/functions/{function_arn}/invocations"
     invoke_arn = f"arn:aws:apigateway:{REGION}:{path}"
-    return {"name": physical(r), "arn": function_arn, "invokeArn": invoke_arn}
+    return {"name": get_physical_name(r), "arn": function_arn, "invokeArn": invoke_arn}
 
 
 def _certificate(r: Resource) -> Computed:
@@ -91,11 +91,11 @@ def _domain_name(r: Resource) -> Computed:
 
 
 def _named(service: str, resource: str) -> Callable[[Resource], Computed]:
-    return lambda r: {"name": physical(r), "arn": arn(service, f"{resource}{physical(r)}")}
+    return lambda r: {"name": get_physical_name(r), "arn": arn(service, f"{resource}{get_physical_name(r)}")}
 
 
 def _cloud_control(r: Resource) -> Computed:
-    """What RDS says of a cluster that CloudFormation named."""
+    """Returns the properties of a cluster."""
     assert r.inputs["typeName"] == "AWS::RDS::DBCluster"
     facts = {
         "DBClusterIdentifier": f"rds-{r.name}",
@@ -106,8 +106,7 @@ def _cloud_control(r: Resource) -> Computed:
     return {"properties": json.dumps({**json.loads(r.inputs["desiredState"]), **facts})}
 
 
-# What AWS would compute, for each type the program makes. Reading any other output of these types is an error, and so
-# is a type that is not here.
+# Computed outputs of each resource type of the program. Reading another output or creating another type is an error.
 COMPUTED: dict[str, Callable[[Resource], Computed]] = {
     "pulumi:providers:aws": lambda r: {},
     "aws:s3/bucket:Bucket": _bucket,
@@ -129,16 +128,16 @@ COMPUTED: dict[str, Callable[[Resource], Computed]] = {
         "hostedZoneId": "ZCLOUDFRONT",
     },
     "aws:cloudwatch/logDeliverySource:LogDeliverySource": lambda r: {
-        "name": physical(r),
-        "arn": arn("logs", f"delivery-source:{physical(r)}", "us-east-1"),
+        "name": get_physical_name(r),
+        "arn": arn("logs", f"delivery-source:{get_physical_name(r)}", "us-east-1"),
     },
     "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": lambda r: {
-        "arn": arn("logs", f"delivery-destination:{physical(r)}", "us-east-1")
+        "arn": arn("logs", f"delivery-destination:{get_physical_name(r)}", "us-east-1")
     },
     "aws:cloudwatch/logDelivery:LogDelivery": lambda r: {},
     "aws:cloudwatch/logGroup:LogGroup": lambda r: {
-        "name": physical(r),
-        "arn": arn("logs", f"log-group:{physical(r)}"),
+        "name": get_physical_name(r),
+        "arn": arn("logs", f"log-group:{get_physical_name(r)}"),
     },
     "aws:cloudwatch/metricAlarm:MetricAlarm": lambda r: {},
     "aws:acm/certificate:Certificate": _certificate,
@@ -147,10 +146,13 @@ COMPUTED: dict[str, Callable[[Resource], Computed]] = {
     "aws:sqs/queue:Queue": _queue,
     "aws:sqs/queuePolicy:QueuePolicy": lambda r: {},
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": lambda r: {},
-    "aws:sns/topic:Topic": lambda r: {"arn": arn("sns", physical(r))},
+    "aws:sns/topic:Topic": lambda r: {"arn": arn("sns", get_physical_name(r))},
     "aws:sns/topicPolicy:TopicPolicy": lambda r: {},
     "aws:sns/topicSubscription:TopicSubscription": lambda r: {},
-    "aws:iam/role:Role": lambda r: {"name": physical(r), "arn": f"arn:aws:iam::{ACCOUNT}:role/{physical(r)}"},
+    "aws:iam/role:Role": lambda r: {
+        "name": get_physical_name(r),
+        "arn": f"arn:aws:iam::{ACCOUNT}:role/{get_physical_name(r)}",
+    },
     "aws:iam/rolePolicy:RolePolicy": lambda r: {},
     "aws:lambda/function:Function": _function,
     "aws:lambda/layerVersion:LayerVersion": lambda r: {"arn": arn("lambda", f"layer:{r.inputs['layerName']}:1")},
@@ -205,23 +207,23 @@ def invoke(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         filters = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
         assert args == {"state": "available", "filters": filters}
         return {"names": [f"{REGION}{letter}" for letter in "abc"], "id": REGION, "zoneIds": [], "groupNames": []}
-    raise AssertionError(f"{token} is not answered in these tests")
+    raise AssertionError(f"unexpected invoke of {token}")
 
 
 def project_config() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 
 
-def as_pulumi_stores(value: object) -> str:
+def to_config_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def stack_config(settings: Mapping[str, object]) -> dict[str, str]:
-    """The project's defaults and what a stack sets, as the engine hands them to a program. None takes a key away."""
+    """Returns the configuration of a stack with the project's defaults. None removes a key."""
     defaults = {f"avatars:{key}": schema["default"] for key, schema in project_config().items()}
     named = {key if ":" in key else f"avatars:{key}": value for key, value in settings.items()}
     merged = {**defaults, "aws:region": REGION, **named}
-    return {key: as_pulumi_stores(value) for key, value in merged.items() if value is not None}
+    return {key: to_config_value(value) for key, value in merged.items() if value is not None}
 
 
 def run_main(
@@ -246,7 +248,7 @@ RunAlone = Callable[[Callable[[], object]], Graph]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _outputs_in_texts_are_errors() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+def _outputs_in_strings_are_errors() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_ERROR_OUTPUT_STRING", "true")
         yield
@@ -254,7 +256,7 @@ def _outputs_in_texts_are_errors() -> Iterator[None]:  # pyright: ignore[reportU
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
-    """Packages with next to nothing in them: what is in a package is tested with the packages."""
+    """Placeholder packages; the content of packages has its own tests."""
     folder = tmp_path_factory.mktemp("packages")
 
     def archive(name: str) -> Path:
@@ -275,14 +277,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
 
 
 @pytest.fixture(scope="session")
-def recorded() -> dict[str, Graph]:
-    """What has been run already: a run takes half a second, and many tests look at the same one."""
+def graphs() -> dict[str, Graph]:
+    """Recorded graphs by configuration: a run takes seconds, and many tests use the same graph."""
     return {}
 
 
 @pytest.fixture
-def run_stack(packages: dict[str, Package], recorded: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
-    """Runs the real __main__.py with the project's defaults and the given settings, once for each."""
+def run_stack(packages: dict[str, Package], graphs: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
+    """Runs __main__.py with the project's defaults and the given settings, once per configuration."""
     monkeypatch.setattr(build, "build", lambda: packages)
 
     def run(
@@ -293,16 +295,16 @@ def run_stack(packages: dict[str, Package], recorded: dict[str, Graph], monkeypa
     ) -> Graph:
         config = stack_config(settings or {})
         key = repr((sorted(config.items()), preview, secret_keys))
-        if key not in recorded:
-            recorded[key] = run_main(config, preview=preview, secret_keys=secret_keys)
-        return recorded[key]
+        if key not in graphs:
+            graphs[key] = run_main(config, preview=preview, secret_keys=secret_keys)
+        return graphs[key]
 
     return run
 
 
 @pytest.fixture(scope="session")
 def run_alone() -> RunAlone:
-    """Runs a program of the test's own, with no configuration at all."""
+    """Runs a function as a program without configuration."""
 
     def run(program: Callable[[], object]) -> Graph:
         return run_program(program, config={}, create=create, invoke=invoke)
@@ -310,6 +312,6 @@ def run_alone() -> RunAlone:
     return run
 
 
-def document(policy: str) -> list[dict[str, Any]]:
-    """The statements of a policy document."""
+def get_statements(policy: str) -> list[dict[str, Any]]:
+    """Returns the statements of a policy document."""
     return json.loads(policy)["Statement"]

@@ -11,7 +11,7 @@ import pytest
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.blocks.custom_domain import CustomDomain
 from local.recording.graph import Graph
-from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, document
+from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, get_statements
 
 BUCKET = "cdn-assets-abc1234"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
@@ -30,7 +30,7 @@ def cdn_with_domain(run_alone: RunAlone) -> Graph:
     return run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(domain=domain)))
 
 
-def test_the_distribution(cdn: Graph) -> None:
+def test_distribution_inputs(cdn: Graph) -> None:
     cached = {
         "targetOriginId": "assets",
         "viewerProtocolPolicy": "redirect-to-https",
@@ -63,7 +63,7 @@ def test_the_distribution(cdn: Graph) -> None:
     }
 
 
-def test_cloudfront_signs_every_request_to_the_bucket(cdn: Graph) -> None:
+def test_origin_access_control_signs_every_request(cdn: Graph) -> None:
     assert cdn.named("cdn-access").inputs == {
         "originAccessControlOriginType": "s3",
         "signingBehavior": "always",
@@ -71,8 +71,8 @@ def test_cloudfront_signs_every_request_to_the_bucket(cdn: Graph) -> None:
     }
 
 
-def test_only_this_distribution_may_read_the_bucket_and_only_what_is_meant_to_be_served(cdn: Graph) -> None:
-    _tls_only, statement = document(cdn.named("cdn-assets-policy").inputs["policy"])
+def test_bucket_policy_allows_distribution_to_read_served_paths_only(cdn: Graph) -> None:
+    _tls_only, statement = get_statements(cdn.named("cdn-assets-policy").inputs["policy"])
     assert statement == {
         "Sid": "Cdn",
         "Effect": "Allow",
@@ -83,10 +83,10 @@ def test_only_this_distribution_may_read_the_bucket_and_only_what_is_meant_to_be
     }
 
 
-def test_how_long_something_is_cached_is_said_by_the_object_alone(cdn: Graph) -> None:
-    """A new picture must not wait for an edge's own idea of a day."""
+def test_cache_policy_uses_cache_control_of_the_object(cdn: Graph) -> None:
+    """CloudFront's default TTL of a day would delay a new avatar."""
     assert cdn.named("cdn-cache").inputs == {
-        "comment": "What the object's Cache-Control says, at most a year",
+        "comment": "Cache-Control of the object, up to a year",
         "minTtl": 0,
         "defaultTtl": 60,
         "maxTtl": 31_536_000,
@@ -100,9 +100,9 @@ def test_how_long_something_is_cached_is_said_by_the_object_alone(cdn: Graph) ->
     }
 
 
-def test_security_headers_are_on_every_answer(cdn: Graph) -> None:
+def test_image_responses_have_security_headers(cdn: Graph) -> None:
     assert cdn.named("cdn-headers").inputs == {
-        "comment": "Pictures and JSON: nothing here is a page, and nothing runs",
+        "comment": "Images and JSON: no scripts, no frames",
         "securityHeadersConfig": {
             "strictTransportSecurity": {"accessControlMaxAgeSec": 31_536_000, "override": True},
             "contentTypeOptions": {"override": True},
@@ -119,7 +119,7 @@ def test_security_headers_are_on_every_answer(cdn: Graph) -> None:
     }
 
 
-def test_a_page_runs_its_own_files_and_nothing_else(cdn: Graph) -> None:
+def test_page_responses_allow_own_files_only(cdn: Graph) -> None:
     policy = (
         "script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'none'; object-src 'none'; "
         "frame-src 'none'; worker-src 'none'; media-src 'none'; manifest-src 'none'; base-uri 'none'; "
@@ -131,7 +131,7 @@ def test_a_page_runs_its_own_files_and_nothing_else(cdn: Graph) -> None:
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
     assert cdn.named("cdn-page-headers").inputs == {
-        "comment": "The profile page, and scripts for pages: only our own files run",
+        "comment": "Profile page and web assets: own scripts and styles only",
         "securityHeadersConfig": {
             "strictTransportSecurity": {"accessControlMaxAgeSec": 31_536_000, "override": True},
             "contentTypeOptions": {"override": True},
@@ -145,10 +145,14 @@ def test_a_page_runs_its_own_files_and_nothing_else(cdn: Graph) -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def cdn_with_origins(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(allowed_origins=["https://app.example.com"])))
+
+
 @pytest.mark.parametrize("headers", ["cdn-headers", "cdn-page-headers"])
-def test_scripts_of_the_allowed_origins_may_read_and_no_others(run_alone: RunAlone, headers: str) -> None:
-    graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(allowed_origins=["https://app.example.com"])))
-    assert graph.named(headers).inputs["corsConfig"] == {
+def test_cors_allows_configured_origins_only(cdn_with_origins: Graph, headers: str) -> None:
+    assert cdn_with_origins.named(headers).inputs["corsConfig"] == {
         "accessControlAllowCredentials": False,
         "accessControlAllowHeaders": {"items": ["range"]},
         "accessControlAllowMethods": {"items": ["GET", "HEAD"]},
@@ -165,9 +169,7 @@ def test_scripts_of_the_allowed_origins_may_read_and_no_others(run_alone: RunAlo
         ("cdn-banner", "banners/banner.jpg", "assets/banners/banner.jpg", "public, max-age=86400"),
     ],
 )
-def test_the_default_avatar_and_the_banner_are_shipped(
-    cdn: Graph, name: str, key: str, file: str, cache_control: str
-) -> None:
+def test_default_images_are_uploaded(cdn: Graph, name: str, key: str, file: str, cache_control: str) -> None:
     inputs = dict(cdn.named(name).inputs)
     source = inputs.pop("source")
     assert isinstance(source, pulumi.FileAsset)
@@ -182,14 +184,14 @@ def test_the_default_avatar_and_the_banner_are_shipped(
     }
 
 
-def test_a_missing_avatar_is_forgotten_as_fast_by_browsers_as_by_the_edge(cdn: Graph) -> None:
-    """The default picture comes with its own Cache-Control, also as the body of a 404."""
+def test_missing_avatar_has_same_ttl_in_browser_and_edge(cdn: Graph) -> None:
+    """As the body of a 404, the default avatar keeps its own Cache-Control."""
     errors = cdn.one(DISTRIBUTION).inputs["customErrorResponses"]
     assert {error["errorCachingMinTtl"] for error in errors} == {10}
     assert cdn.named("cdn-default-avatar").inputs["cacheControl"] == "public, max-age=10"
 
 
-def test_overwritten_pictures_are_kept_for_a_week(cdn: Graph) -> None:
+def test_assets_bucket_keeps_old_versions_for_a_week(cdn: Graph) -> None:
     assert cdn.named("cdn-assets-versioning").inputs["versioningConfiguration"] == {"status": "Enabled"}
     assert cdn.named("cdn-assets-lifecycle").inputs["rules"] == [
         {
@@ -208,7 +210,7 @@ def test_overwritten_pictures_are_kept_for_a_week(cdn: Graph) -> None:
     ]
 
 
-def test_access_logs_go_to_a_bucket_of_their_own(cdn: Graph) -> None:
+def test_access_logs_are_delivered_to_their_own_bucket(cdn: Graph) -> None:
     logs = "arn:aws:s3:::cdn-logs-abc1234"
     source = f"arn:aws:logs:us-east-1:{ACCOUNT}:delivery-source:cdn-log-source-abc1234"
     assert cdn.named("cdn-log-source").inputs == {
@@ -232,7 +234,7 @@ def test_access_logs_go_to_a_bucket_of_their_own(cdn: Graph) -> None:
     }
     policy = cdn.named("cdn-logs-policy")
     assert policy.urn in delivery.dependencies
-    assert document(policy.inputs["policy"])[1:] == [
+    assert get_statements(policy.inputs["policy"])[1:] == [
         {
             "Sid": "LogDelivery",
             "Effect": "Allow",
@@ -247,7 +249,7 @@ def test_access_logs_go_to_a_bucket_of_their_own(cdn: Graph) -> None:
     ]
 
 
-def test_access_logs_expire(run_alone: RunAlone) -> None:
+def test_access_logs_expire_after_given_days(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(access_log_days=90)))
     assert graph.named("cdn-logs-lifecycle").inputs["rules"][1] == {
         "id": "expire-all",
@@ -257,7 +259,7 @@ def test_access_logs_expire(run_alone: RunAlone) -> None:
     }
 
 
-def test_with_a_domain_it_is_served_there_over_tls_1_2_with_the_validated_certificate(cdn_with_domain: Graph) -> None:
+def test_domain_uses_validated_certificate_and_tls_1_2(cdn_with_domain: Graph) -> None:
     distribution = cdn_with_domain.one(DISTRIBUTION)
     assert distribution.inputs["aliases"] == ["assets.example.com"]
     assert distribution.inputs["viewerCertificate"] == {
@@ -269,14 +271,14 @@ def test_with_a_domain_it_is_served_there_over_tls_1_2_with_the_validated_certif
     assert validation.urn in distribution.property_dependencies["viewerCertificate"]
 
 
-def test_the_certificate_is_where_cloudfront_looks_for_it_and_is_validated_through_dns(cdn_with_domain: Graph) -> None:
+def test_certificate_is_in_us_east_1_and_validated_by_dns(cdn_with_domain: Graph) -> None:
     certificate = cdn_with_domain.one("aws:acm/certificate:Certificate")
     assert certificate.inputs == {
         "domainName": "assets.example.com",
         "validationMethod": "DNS",
         "region": "us-east-1",
     }
-    assert cdn_with_domain.named("cdn-tls-proof").inputs == {
+    assert cdn_with_domain.named("cdn-tls-validation-record").inputs == {
         "zoneId": "Z1",
         "name": "_proof.assets.example.com.",
         "type": "CNAME",
@@ -291,7 +293,7 @@ def test_the_certificate_is_where_cloudfront_looks_for_it_and_is_validated_throu
 
 
 @pytest.mark.parametrize("type_", ["A", "AAAA"])
-def test_the_host_is_an_alias_of_the_distribution(cdn_with_domain: Graph, type_: str) -> None:
+def test_domain_records_are_aliases_of_the_distribution(cdn_with_domain: Graph, type_: str) -> None:
     assert cdn_with_domain.named(f"cdn-alias-{type_.lower()}").inputs == {
         "zoneId": "Z1",
         "name": "assets.example.com",
@@ -300,7 +302,7 @@ def test_the_host_is_an_alias_of_the_distribution(cdn_with_domain: Graph, type_:
     }
 
 
-def test_what_it_gives(run_alone: RunAlone, cdn: Graph, cdn_with_domain: Graph) -> None:
+def test_outputs_with_and_without_domain(run_alone: RunAlone, cdn: Graph, cdn_with_domain: Graph) -> None:
     outputs = {
         "bucket_name": BUCKET,
         "bucket_arn": BUCKET_ARN,
@@ -312,7 +314,7 @@ def test_what_it_gives(run_alone: RunAlone, cdn: Graph, cdn_with_domain: Graph) 
     assert with_domain == {**outputs, "base_url": "https://assets.example.com"}
 
 
-def test_a_firewall_is_put_in_front_when_one_is_given(run_alone: RunAlone) -> None:
+def test_web_acl_is_attached_when_given(run_alone: RunAlone) -> None:
     acl = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/cdn/1b2c"
     graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(web_acl_arn=acl)))
     assert graph.one(DISTRIBUTION).inputs["webAclId"] == acl
@@ -327,11 +329,11 @@ def test_a_firewall_is_put_in_front_when_one_is_given(run_alone: RunAlone) -> No
         ({"banner": Path("nowhere.jpg")}, r"AssetsCdnArgs\.banner is .*nowhere\.jpg.*; allowed is the path of a JPEG"),
     ],
 )
-def test_wrong_arguments_are_refused(args: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(args: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         AssetsCdnArgs(**args)
 
 
-def test_a_host_that_is_none_is_refused() -> None:
+def test_custom_domain_invalid_host_raises_value_error() -> None:
     with pytest.raises(ValueError, match=r"CustomDomain\.host is 'assets'; allowed is a host name"):
         CustomDomain(host="assets", zone_id="Z1")

@@ -12,7 +12,7 @@ from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from functions.process_avatar.imaging import subprocess_decoder
 from lambda_packages.build import Package
 from local.recording.graph import Graph
-from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
+from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
 
 UPLOADS_ARN = "arn:aws:s3:::pipeline-uploads-abc1234"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
@@ -40,7 +40,7 @@ def pipeline(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
     return run_alone(lambda: AvatarPipeline("pipeline", args(packages)))
 
 
-def test_originals_and_rejections_expire_and_nothing_half_uploaded_stays(
+def test_uploads_bucket_expires_originals_and_incomplete_uploads(
     run_alone: RunAlone, packages: dict[str, Package]
 ) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, originals_days=3)))
@@ -53,9 +53,7 @@ def test_originals_and_rejections_expire_and_nothing_half_uploaded_stays(
     assert rules[0]["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
 
 
-def test_pages_of_the_allowed_origins_may_post_and_nothing_else(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_uploads_bucket_cors_allows_post_from_origins(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, allowed_origins=["https://app.example.com"])))
     assert graph.named("pipeline-uploads-cors").inputs["corsRules"] == [
         {
@@ -67,12 +65,12 @@ def test_pages_of_the_allowed_origins_may_post_and_nothing_else(
     ]
 
 
-def test_without_origins_no_page_may_post(pipeline: Graph) -> None:
+def test_uploads_bucket_without_origins_has_no_cors(pipeline: Graph) -> None:
     assert pipeline.of_type("aws:s3/bucketCorsConfiguration:BucketCorsConfiguration") == []
 
 
-def test_every_way_an_original_comes_into_being_is_noticed_and_nothing_the_function_writes(pipeline: Graph) -> None:
-    """Multipart uploads and copies as well as plain ones; under the incoming prefix alone, or it would feed itself."""
+def test_notification_covers_all_incoming_objects_only(pipeline: Graph) -> None:
+    """Including multipart uploads and copies; without the objects that the function writes, which would be a loop."""
     notification = pipeline.one("aws:s3/bucketNotification:BucketNotification")
     assert notification.inputs == {
         "bucket": "pipeline-uploads-abc1234",
@@ -88,9 +86,9 @@ def test_every_way_an_original_comes_into_being_is_noticed_and_nothing_the_funct
     assert pipeline.named("pipeline-queue-policy").urn in notification.dependencies
 
 
-def test_only_this_bucket_of_this_account_may_send_to_the_queue(pipeline: Graph) -> None:
-    assert document(pipeline.named("pipeline-queue-policy").inputs["policy"]) == [
-        tls_only("sqs:*", QUEUE_ARN),
+def test_queue_policy_allows_uploads_bucket_of_the_account_only(pipeline: Graph) -> None:
+    assert get_statements(pipeline.named("pipeline-queue-policy").inputs["policy"]) == [
+        deny_insecure_transport("sqs:*", QUEUE_ARN),
         {
             "Sid": "BucketEvents",
             "Effect": "Allow",
@@ -105,11 +103,11 @@ def test_only_this_bucket_of_this_account_may_send_to_the_queue(pipeline: Graph)
     ]
 
 
-def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue(pipeline: Graph) -> None:
+def test_queue_redrives_to_dead_letter_queue_after_five_receives(pipeline: Graph) -> None:
     queue = dict(pipeline.one(QUEUE, "pipeline-queue").inputs)
     assert json.loads(queue.pop("redrivePolicy")) == {"deadLetterTargetArn": DEAD_LETTERS_ARN, "maxReceiveCount": 5}
     assert queue == {"sqsManagedSseEnabled": True, "visibilityTimeoutSeconds": 360}
-    allowed = pipeline.named("pipeline-dead-letters-from").inputs
+    allowed = pipeline.named("pipeline-redrive-allow-policy").inputs
     assert allowed["queueUrl"] == f"{SQS}/pipeline-dead-letters-abc1234"
     assert json.loads(allowed["redriveAllowPolicy"]) == {
         "redrivePermission": "byQueue",
@@ -118,7 +116,7 @@ def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue(pipeline: Gr
 
 
 @pytest.mark.parametrize(("originals_days", "kept_days"), [(1, 1), (14, 14), (365, 14)])
-def test_dead_letters_are_kept_as_long_as_there_is_an_original_to_try_again(
+def test_dead_letters_expire_with_their_originals(
     run_alone: RunAlone, packages: dict[str, Package], originals_days: int, kept_days: int
 ) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, originals_days=originals_days)))
@@ -128,14 +126,12 @@ def test_dead_letters_are_kept_as_long_as_there_is_an_original_to_try_again(
     }
 
 
-def test_the_queue_hides_a_message_six_times_as_long_as_the_function_may_run(pipeline: Graph) -> None:
+def test_visibility_timeout_is_six_function_timeouts(pipeline: Graph) -> None:
     hidden = pipeline.one(QUEUE, "pipeline-queue").inputs["visibilityTimeoutSeconds"]
     assert hidden == 6 * pipeline.one(FUNCTION).inputs["timeout"]
 
 
-def test_the_function_gets_small_batches_at_once_reports_each_failure_and_is_bounded(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, max_concurrency=7)))
     assert graph.one("aws:lambda/eventSourceMapping:EventSourceMapping").inputs == {
         "eventSourceArn": QUEUE_ARN,
@@ -146,12 +142,12 @@ def test_the_function_gets_small_batches_at_once_reports_each_failure_and_is_bou
     }
 
 
-def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, sizes=[64, 256])))
     inputs = graph.one(FUNCTION).inputs
     assert inputs.pop("code").path == str(packages["process_avatar"].archive)
     assert inputs == {
-        "description": "Turns an upload into the pictures the CDN serves",
+        "description": "Processes uploads into avatars",
         "runtime": "python3.14",
         "architectures": ["arm64"],
         "handler": "functions.process_avatar.handler.handle",
@@ -183,15 +179,15 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
     }
 
 
-def test_what_a_decoder_is_allowed_fits_into_the_function(pipeline: Graph) -> None:
-    """In memory, beside 200 MB for the rest of the process; and in time, with the processor that the memory brings."""
+def test_function_memory_and_timeout_fit_decoder_limits(pipeline: Graph) -> None:
+    """Memory: 200 MB for the rest of the process. Time: CPU is proportional to memory."""
     memory = pipeline.one(FUNCTION).inputs["memorySize"]
     assert memory * 2**20 >= subprocess_decoder.MEMORY_BYTES + 200_000_000
-    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.TIMEOUT_SECONDS
+    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.PATIENCE_SECONDS
 
 
-def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:
-    assert document(pipeline.named("pipeline-process-avatar-policy").inputs["policy"]) == [
+def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
+    assert get_statements(pipeline.named("pipeline-process-avatar-policy").inputs["policy"]) == [
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -219,14 +215,14 @@ def test_the_function_may_do_this_and_no_more(pipeline: Graph) -> None:
     ]
 
 
-def test_the_topic_is_encrypted_signs_with_sha_256_and_takes_nothing_over_plain_http(pipeline: Graph) -> None:
+def test_topic_is_encrypted_signed_and_tls_only(pipeline: Graph) -> None:
     assert pipeline.one("aws:sns/topic:Topic").inputs == {"kmsMasterKeyId": "alias/aws/sns", "signatureVersion": 2}
-    assert document(pipeline.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"]) == [
-        tls_only("sns:Publish", TOPIC_ARN)
+    assert get_statements(pipeline.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"]) == [
+        deny_insecure_transport("sns:Publish", TOPIC_ARN)
     ]
 
 
-def test_a_webhook_gets_the_signed_envelope(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_webhook_gets_signed_envelope(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     url = "https://hooks.example.com/avatars"
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, webhook_url=url)))
     assert graph.one("aws:sns/topicSubscription:TopicSubscription").inputs == {
@@ -240,9 +236,7 @@ def test_a_webhook_gets_the_signed_envelope(run_alone: RunAlone, packages: dict[
     }
 
 
-def test_what_a_webhook_does_not_take_is_kept_and_somebody_is_told(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_webhook_undelivered_events_are_kept_with_alarm(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(
         lambda: AvatarPipeline("pipeline", args(packages, webhook_url="https://h.example.com", originals_days=3))
     )
@@ -251,8 +245,8 @@ def test_what_a_webhook_does_not_take_is_kept_and_somebody_is_told(
         "messageRetentionSeconds": 14 * 86_400,
     }
     policy = graph.named("pipeline-undelivered-policy")
-    assert document(policy.inputs["policy"]) == [
-        tls_only("sqs:*", UNDELIVERED_ARN),
+    assert get_statements(policy.inputs["policy"]) == [
+        deny_insecure_transport("sqs:*", UNDELIVERED_ARN),
         {
             "Sid": "Undelivered",
             "Effect": "Allow",
@@ -267,11 +261,11 @@ def test_what_a_webhook_does_not_take_is_kept_and_somebody_is_told(
     assert (alarm["metricName"], alarm["threshold"]) == ("ApproximateNumberOfMessagesVisible", 0)
 
 
-def test_without_a_webhook_there_is_no_subscription_that_waits_for_ever(pipeline: Graph) -> None:
+def test_webhook_not_given_has_no_subscription(pipeline: Graph) -> None:
     assert pipeline.of_type("aws:sns/topicSubscription:TopicSubscription") == []
 
 
-def test_somebody_is_told_of_uploads_that_failed_or_wait(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     on_call = arn("sns", "on-call")
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, alarm_topic_arn=on_call)))
     common = {
@@ -286,27 +280,27 @@ def test_somebody_is_told_of_uploads_that_failed_or_wait(run_alone: RunAlone, pa
     }
     assert graph.named("pipeline-failed-uploads").inputs == {
         **common,
-        "alarmDescription": "Uploads could not be processed and wait in the dead-letter queue",
+        "alarmDescription": "Uploads in the dead-letter queue: processing failed",
         "metricName": "ApproximateNumberOfMessagesVisible",
         "dimensions": {"QueueName": "pipeline-dead-letters-abc1234"},
         "threshold": 0,
     }
     assert graph.named("pipeline-late-uploads").inputs == {
         **common,
-        "alarmDescription": "An upload has been waiting for more than 15 minutes",
+        "alarmDescription": "The oldest upload in the queue is older than 15 minutes",
         "metricName": "ApproximateAgeOfOldestMessage",
         "dimensions": {"QueueName": "pipeline-queue-abc1234"},
         "threshold": 900,
     }
 
 
-def test_alarms_are_there_to_be_seen_when_nobody_is_told(pipeline: Graph) -> None:
+def test_alarms_without_topic_have_no_actions(pipeline: Graph) -> None:
     alarms = pipeline.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
     assert len(alarms) == 2
     assert not [alarm for alarm in alarms if "alarmActions" in alarm.inputs or "okActions" in alarm.inputs]
 
 
-def test_what_it_gives(pipeline: Graph) -> None:
+def test_outputs(pipeline: Graph) -> None:
     assert pipeline.one("avatars:index:AvatarPipeline").component_outputs == {
         "uploads_bucket_name": "pipeline-uploads-abc1234",
         "uploads_bucket_arn": UPLOADS_ARN,
@@ -320,20 +314,22 @@ def test_what_it_gives(pipeline: Graph) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with process_avatar"),
+        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with the keys process_avatar"),
         ({"cdn_url": "cdn.example.com"}, "cdn_url is 'cdn.example.com'; allowed is an https:// URL"),
         ({"sizes": []}, r"sizes is \[\]"),
-        ({"max_concurrency": 1}, "max_concurrency is 1; allowed is a whole number from 2 to 1,000"),
+        ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),
         ({"originals_days": 0, "max_pixels": 1}, r"max_pixels is 1;[^\n]*\n.*originals_days is 0"),
     ],
 )
-def test_wrong_arguments_are_refused(packages: dict[str, Package], settings: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(
+    packages: dict[str, Package], settings: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(ValueError, match=complaint):
         args(packages, **settings)
 
 
-def tls_only(actions: str, resource: str) -> dict[str, Any]:
+def deny_insecure_transport(actions: str, resource: str) -> dict[str, Any]:
     return {
         "Sid": "TlsOnly",
         "Effect": "Deny",

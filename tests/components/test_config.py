@@ -1,4 +1,4 @@
-"""The stack's configuration: what is read, and that what is wrong is refused whole and early."""
+"""StackConfig: reading and validating the stack's configuration."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from local.recording.graph import Resource
 from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
 
-OF_AWS = {"region", "profile", "allowed_account_ids", "tags"}
+AWS_FIELDS = {"region", "profile", "allowed_account_ids", "tags"}
 
 
 def load(settings: dict[str, Any] | None = None, secret_keys: tuple[str, ...] = ()) -> StackConfig:
     loaded: list[StackConfig] = []
 
-    def nothing(_resource: Resource) -> tuple[str, dict[str, Any]]:
+    def create_nothing(_resource: Resource) -> tuple[str, dict[str, Any]]:
         return "", {}
 
     run_program(
         lambda: loaded.append(StackConfig.load()),
         config=stack_config(settings or {}),
         secret_keys=secret_keys,
-        create=nothing,
+        create=create_nothing,
         invoke=invoke,
     )
     return loaded[0]
 
 
-def mistakes(settings: dict[str, Any], secret_keys: tuple[str, ...] = ()) -> list[str]:
+def load_errors(settings: dict[str, Any], secret_keys: tuple[str, ...] = ()) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         load(settings, secret_keys)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
@@ -50,7 +50,7 @@ def camel(name: str) -> str:
     return re.sub(r"_(.)", lambda match: match[1].upper(), name)
 
 
-def test_with_a_region_alone_every_setting_has_its_default() -> None:
+def test_load_region_only_returns_defaults() -> None:
     assert load() == StackConfig(
         region="eu-west-1",
         profile=None,
@@ -84,18 +84,18 @@ def test_with_a_region_alone_every_setting_has_its_default() -> None:
     )
 
 
-def test_every_key_of_the_project_file_is_a_field_and_every_field_a_key() -> None:
-    assert set(project_config()) == {camel(field.name) for field in fields(StackConfig) if field.name not in OF_AWS}
+def test_project_keys_equal_config_fields() -> None:
+    assert set(project_config()) == {camel(field.name) for field in fields(StackConfig) if field.name not in AWS_FIELDS}
 
 
 @pytest.mark.parametrize("key", project_config())
-def test_every_key_of_the_project_file_is_read(key: str) -> None:
-    """A value of the wrong type is refused, so the key has been looked at."""
-    assert {line.split(" ")[0] for line in mistakes({key: "?"})} == {f"avatars:{key}"}
+def test_load_invalid_value_of_any_key_is_an_error(key: str) -> None:
+    """A key whose invalid value is an error is read."""
+    assert {line.split(" ")[0] for line in load_errors({key: "?"})} == {f"avatars:{key}"}
 
 
 @pytest.mark.parametrize(("key", "schema"), project_config().items())
-def test_every_key_of_the_project_file_has_a_type_a_default_and_a_description(key: str, schema: dict[str, Any]) -> None:
+def test_project_key_has_type_default_and_description(key: str, schema: dict[str, Any]) -> None:
     python = {"string": str, "integer": int, "boolean": bool, "array": list}[schema["type"]]
     assert type(schema["default"]) is python
     assert schema["description"].endswith(".")
@@ -103,7 +103,7 @@ def test_every_key_of_the_project_file_has_a_type_a_default_and_a_description(ke
 
 
 @pytest.mark.parametrize("args", [AssetsCdnArgs, AvatarPipelineArgs, UploadApiArgs, ProfileApiArgs])
-def test_a_component_used_alone_has_the_defaults_of_the_stack(args: Any) -> None:
+def test_component_defaults_equal_project_defaults(args: Any) -> None:
     defaults = {
         field.name: list(field.default) if isinstance(field.default, tuple) else field.default
         for field in fields(args)
@@ -115,54 +115,54 @@ def test_a_component_used_alone_has_the_defaults_of_the_stack(args: Any) -> None
     assert shared == {name: stack[camel(name)] for name in shared}
 
 
-def test_the_stack_to_play_with_has_a_valid_configuration() -> None:
+def test_load_dev_stack_is_valid() -> None:
     config = load(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"])
     assert config.protect_data is False
     assert config.allowed_origins == ("http://localhost:3000", "http://localhost:5173")
 
 
 @pytest.mark.parametrize(
-    ("settings", "mistake"),
+    ("settings", "error"),
     [
         ({"aws:region": None}, "aws:region has no value; allowed is an AWS region such as eu-west-1"),
         ({"aws:region": "Ireland"}, "aws:region is 'Ireland'; allowed is an AWS region"),
-        ({"aws:assumeRoles": "[]"}, "aws:assumeRoles is '[]'; there is no such key, only region, profile, "),
-        ({"aws:allowedAccountIds": ["123"]}, "aws:allowedAccountIds is '[\"123\"]'; allowed is a list of which each"),
+        ({"aws:assumeRoles": "[]"}, "aws:assumeRoles is '[]'; unknown key, allowed are region, profile, "),
+        ({"aws:allowedAccountIds": ["123"]}, "aws:allowedAccountIds is '[\"123\"]'; allowed is a list, each item"),
         ({"aws:defaultTags": {"Team": "x"}}, 'aws:defaultTags is \'{"Team": "x"}\'; allowed is tags such as'),
         ({"allowedOrigins": "https://a.example"}, "avatars:allowedOrigins is 'https://a.example'; allowed is a list"),
         (
             {"allowedOrigins": ["*"]},
-            "avatars:allowedOrigins is '[\"*\"]'; allowed is a list of which each is an origin",
+            "avatars:allowedOrigins is '[\"*\"]'; allowed is a list, each item an origin",
         ),
         ({"domain": "https://example.com"}, "avatars:domain is 'https://example.com'; allowed is a domain name"),
         (
             {"hostedZoneId": "Z012"},
-            "avatars:hostedZoneId is 'Z012'; it needs avatars:domain beside it",
+            "avatars:hostedZoneId is 'Z012'; it requires avatars:domain",
         ),
         (
             {"userPoolId": "eu-west-1_Abc"},
-            "avatars:userPoolId is 'eu-west-1_Abc'; it needs avatars:userPoolClientId beside it",
+            "avatars:userPoolId is 'eu-west-1_Abc'; it requires avatars:userPoolClientId",
         ),
         (
             {"userPoolClientId": "abc"},
-            "avatars:userPoolClientId is 'abc'; it needs avatars:userPoolId beside it",
+            "avatars:userPoolClientId is 'abc'; it requires avatars:userPoolId",
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (
             {"uploadsBucketName": "same-name", "assetsBucketName": "same-name"},
-            "avatars:assetsBucketName is 'same-name'; that is avatars:uploadsBucketName, and these are two buckets",
+            "avatars:assetsBucketName is 'same-name'; it must differ from avatars:uploadsBucketName",
         ),
-        ({"sizes": [512, 8]}, "avatars:sizes is '[512, 8]'; allowed is a list of one to six different whole numbers"),
+        ({"sizes": [512, 8]}, "avatars:sizes is '[512, 8]'; allowed is a list of one to six different integers"),
         ({"sizes": []}, "avatars:sizes is '[]'; allowed is a list of one to six"),
         (
             {"maxUploadBytes": "10MB"},
-            "avatars:maxUploadBytes is '10MB'; allowed is a whole number from 1,024 to 52,428,800",
+            "avatars:maxUploadBytes is '10MB'; allowed is an integer from 1,024 to 52,428,800",
         ),
         (
             {"maxPixels": 100_000_001},
-            "avatars:maxPixels is '100000001'; allowed is a whole number from 1,000,000 to 100,0",
+            "avatars:maxPixels is '100000001'; allowed is an integer from 1,000,000 to 100,0",
         ),
-        ({"originalsDays": 0}, "avatars:originalsDays is '0'; allowed is a whole number from 1 to 365"),
+        ({"originalsDays": 0}, "avatars:originalsDays is '0'; allowed is an integer from 1 to 365"),
         (
             {"webhookUrl": "http://example.com"},
             "avatars:webhookUrl is 'http://example.com'; allowed is an https:// URL",
@@ -170,19 +170,19 @@ def test_the_stack_to_play_with_has_a_valid_configuration() -> None:
         ({"protectData": "yes"}, "avatars:protectData is 'yes'; allowed is true or false"),
         (
             {"selfSignUp": True, "userPoolId": "eu-west-1_AbCdEfGhI", "userPoolClientId": "1h57kf5cpq17m0eml12EXAMPLE"},
-            "avatars:selfSignUp is 'true'; avatars:userPoolId names a pool that decides this itself",
+            "avatars:selfSignUp is 'true'; it applies to a pool that the stack creates, not to avatars:userPoolId",
         ),
         (
             {"logRetentionDays": 31},
-            "avatars:logRetentionDays is '31'; allowed is one of the numbers of days CloudWatch",
+            "avatars:logRetentionDays is '31'; allowed is a number of days that CloudWatch",
         ),
         (
             {"authorizerCacheSeconds": 3601},
-            "avatars:authorizerCacheSeconds is '3601'; allowed is a whole number from 0",
+            "avatars:authorizerCacheSeconds is '3601'; allowed is an integer from 0",
         ),
-        ({"throttleRate": "1.5"}, "avatars:throttleRate is '1.5'; allowed is a whole number from 1 to 10,000"),
-        ({"throttleBurst": 0}, "avatars:throttleBurst is '0'; allowed is a whole number from 1 to 5,000"),
-        ({"maxConcurrency": 1}, "avatars:maxConcurrency is '1'; allowed is a whole number from 2 to 1,000"),
+        ({"throttleRate": "1.5"}, "avatars:throttleRate is '1.5'; allowed is an integer from 1 to 10,000"),
+        ({"throttleBurst": 0}, "avatars:throttleBurst is '0'; allowed is an integer from 1 to 5,000"),
+        ({"maxConcurrency": 1}, "avatars:maxConcurrency is '1'; allowed is an integer from 2 to 1,000"),
         (
             {"webAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/a/b"},
             "avatars:webAclArn is 'arn:aws:wafv2:eu",
@@ -190,39 +190,39 @@ def test_the_stack_to_play_with_has_a_valid_configuration() -> None:
         ({"alarmTopicArn": "on-call"}, "avatars:alarmTopicArn is 'on-call'; allowed is the ARN of an SNS topic"),
         (
             {"databaseUrl": "postgresql://app:secret@db.example.com/app"},
-            "avatars:databaseUrl is set (and not shown); it has to be stored as a secret: pulumi config set -",
+            "avatars:databaseUrl is set (and not shown); it must be stored as a secret: pulumi config set --secret",
         ),
         (
             {"databaseurl": "postgresql://app:secret@db.example.com/app"},
-            "avatars:databaseurl is set (and not shown); there is no such key, did you mean avatars:databaseUrl?",
+            "avatars:databaseurl is set (and not shown); unknown key, did you mean avatars:databaseUrl?",
         ),
-        ({"database": "postgres"}, "avatars:database is 'postgres'; allowed is aurora, or nothing"),
-        ({"maxpixel": 5}, "avatars:maxpixel is '5'; there is no such key, did you mean avatars:maxPixels?"),
-        ({"colour": "red"}, "avatars:colour is 'red'; there is no such key, only allowedOrigins, domain,"),
+        ({"database": "postgres"}, "avatars:database is 'postgres'; allowed is aurora, or empty"),
+        ({"maxpixel": 5}, "avatars:maxpixel is '5'; unknown key, did you mean avatars:maxPixels?"),
+        ({"colour": "red"}, "avatars:colour is 'red'; unknown key, allowed are allowedOrigins, domain,"),
         ({"sizes": None}, "avatars:sizes has no value; allowed is a list of one to six"),
     ],
 )
-def test_a_mistake_names_the_key_the_value_and_what_is_allowed(settings: dict[str, Any], mistake: str) -> None:
-    (line,) = mistakes(settings)
-    assert line.startswith(mistake)
+def test_error_names_key_value_and_what_is_allowed(settings: dict[str, Any], error: str) -> None:
+    (line,) = load_errors(settings)
+    assert line.startswith(error)
 
 
-def test_all_mistakes_come_in_one_message_and_no_resource_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
+def test_load_many_errors_raises_once_and_creates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    created: list[str] = []
 
-    def make(resource: Resource) -> tuple[str, dict[str, Any]]:
-        made.append(resource.name)
+    def create(resource: Resource) -> tuple[str, dict[str, Any]]:
+        created.append(resource.name)
         return resource.name, {}
 
-    def refuse_to_build() -> None:
-        raise AssertionError("nothing is built for a configuration that is wrong")
+    def fail() -> None:
+        raise AssertionError("built packages for an invalid configuration")
 
-    monkeypatch.setattr(build, "build", refuse_to_build)
+    monkeypatch.setattr(build, "build", fail)
     wrong = {"aws:region": None, "maxPixels": "many", "webhookUrl": "ftp://x", "sizes": [512, 512], "typo": "1"}
     with pytest.raises(ConfigurationError) as caught:
-        run_main(stack_config(wrong), create=make)
+        run_main(stack_config(wrong), create=create)
     first, *lines = str(caught.value).splitlines()
-    assert first == "The configuration of stack test has 5 mistakes, and nothing was made:"
+    assert first == "The configuration of stack test has 5 errors; no resources were created:"
     assert [line.split()[0] for line in lines] == [
         "avatars:typo",
         "aws:region",
@@ -230,29 +230,29 @@ def test_all_mistakes_come_in_one_message_and_no_resource_is_made(monkeypatch: p
         "avatars:maxPixels",
         "avatars:webhookUrl",
     ]
-    assert made == []
+    assert created == []
 
 
-def test_pulumi_prints_the_mistakes_without_a_stack_trace() -> None:
+def test_configuration_error_is_a_run_error() -> None:
     assert issubclass(ConfigurationError, pulumi.RunError)
 
 
-def test_a_secret_webhook_is_used_and_not_shown() -> None:
+def test_webhook_secret_is_loaded_and_not_shown() -> None:
     url = "https://hooks.example.com/t0ken"
     assert isinstance(load({"webhookUrl": url}, ("avatars:webhookUrl",)).webhook_url, pulumi.Output)
-    (line,) = mistakes({"webhookUrl": "http://hooks.example.com/t0ken"}, ("avatars:webhookUrl",))
+    (line,) = load_errors({"webhookUrl": "http://hooks.example.com/t0ken"}, ("avatars:webhookUrl",))
     assert line == "avatars:webhookUrl is set (and secret); allowed is an https:// URL"
 
 
 DATABASE_URL = "postgresql://app:s3cret@db.example.com/app"
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 GROUPS = ["sg-0123456789abcdef0"]
-STORED = ("avatars:databaseUrl",)
+SECRET_KEYS = ("avatars:databaseUrl",)
 
 
-def test_a_database_of_ones_own_is_read_with_the_network_it_is_in() -> None:
+def test_load_database_url_with_vpc() -> None:
     network = {"databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": GROUPS}
-    config = load({"databaseUrl": DATABASE_URL, **network}, STORED)
+    config = load({"databaseUrl": DATABASE_URL, **network}, SECRET_KEYS)
     assert isinstance(config.database_url, pulumi.Output)
     assert config.database_subnet_ids == tuple(SUBNETS)
     assert config.database_security_group_ids == tuple(GROUPS)
@@ -263,7 +263,7 @@ def test_a_database_of_ones_own_is_read_with_the_network_it_is_in() -> None:
     [
         (
             {"database": "aurora", "databaseUrl": DATABASE_URL},
-            ["avatars:database is 'aurora'; avatars:databaseUrl names one already"],
+            ["avatars:database is 'aurora'; it cannot be combined with avatars:databaseUrl"],
         ),
         (
             {"databaseUrl": f"{DATABASE_URL}?sslmode=disable"},
@@ -271,31 +271,31 @@ def test_a_database_of_ones_own_is_read_with_the_network_it_is_in() -> None:
         ),
         (
             {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS},
-            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it needs avatars:databaseSecurityGroupIds"],
+            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it requires avatars:databaseSecurityGroupIds"],
         ),
         (
             {"databaseUrl": DATABASE_URL, "databaseSecurityGroupIds": GROUPS},
-            [f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it needs avatars:databaseSubnetIds"],
+            [f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it requires avatars:databaseSubnetIds"],
         ),
         (
             {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS[:1], "databaseSecurityGroupIds": GROUPS},
-            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS[:1])}'; allowed is a list of two or more"],
+            [f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS[:1])}'; allowed is an empty list, or two or more"],
         ),
         (
             {"databaseUrl": DATABASE_URL, "databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": ["default"]},
-            ["avatars:databaseSecurityGroupIds is '[\"default\"]'; allowed is a list of different ids"],
+            ["avatars:databaseSecurityGroupIds is '[\"default\"]'; allowed is an empty list, or different security"],
         ),
         (
             {"database": "aurora", "databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": GROUPS},
             [
-                f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it needs avatars:databaseUrl beside it",
-                f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it needs avatars:databaseUrl beside it",
+                f"avatars:databaseSubnetIds is '{json.dumps(SUBNETS)}'; it requires avatars:databaseUrl",
+                f"avatars:databaseSecurityGroupIds is '{json.dumps(GROUPS)}'; it requires avatars:databaseUrl",
             ],
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(settings: dict[str, Any], expected: list[str]) -> None:
-    lines = mistakes(settings, STORED)
+def test_load_conflicting_keys_is_an_error(settings: dict[str, Any], expected: list[str]) -> None:
+    lines = load_errors(settings, SECRET_KEYS)
     assert len(lines) == len(expected)
     assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
 
@@ -310,19 +310,19 @@ def test_what_does_not_go_together_is_refused(settings: dict[str, Any], expected
         "postgresql://app:s3cret/x@db.example.com/app",
     ],
 )
-@pytest.mark.parametrize("secret_keys", [(), STORED])
-def test_no_mistake_shows_a_password(key: str, value: str, secret_keys: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("secret_keys", [(), SECRET_KEYS])
+def test_error_never_shows_a_password(key: str, value: str, secret_keys: tuple[str, ...]) -> None:
     if key == "databaseUrl" and value == DATABASE_URL and secret_keys:
         assert load({key: value}, secret_keys).database_url is not None
     else:
-        assert "s3cret" not in "\n".join(mistakes({key: value}, secret_keys))
+        assert "s3cret" not in "\n".join(load_errors({key: value}, secret_keys))
 
 
-def test_a_wrong_database_that_is_not_kept_secret_is_two_mistakes() -> None:
-    first, second = mistakes({"databaseUrl": "app:s3cret@db.example.com/app"})
+def test_database_url_invalid_and_not_secret_gives_two_errors() -> None:
+    first, second = load_errors({"databaseUrl": "app:s3cret@db.example.com/app"})
     assert first.startswith("avatars:databaseUrl is set (and not shown); allowed is a postgresql:// URL")
-    assert second.startswith("avatars:databaseUrl is set (and not shown); it has to be stored as a secret")
+    assert second.startswith("avatars:databaseUrl is set (and not shown); it must be stored as a secret")
 
 
-def test_the_configuration_of_other_programs_and_libraries_is_left_alone() -> None:
+def test_load_ignores_other_namespaces() -> None:
     assert load({"pulumi:tags": "{}", "other:key": "x"}) == load()

@@ -19,7 +19,7 @@ def own(run_alone: RunAlone) -> Graph:
     return run_alone(lambda: Identity("identity", IdentityArgs()))
 
 
-def test_a_pool_of_its_own_signs_in_by_email_with_good_passwords_and_a_second_factor_for_who_wants_it(
+def test_created_pool_has_email_sign_in_password_policy_and_totp(
     own: Graph,
 ) -> None:
     pool = own.one(POOL)
@@ -44,7 +44,7 @@ def test_a_pool_of_its_own_signs_in_by_email_with_good_passwords_and_a_second_fa
     assert (pool.protect, pool.retain_on_delete) == (True, True)
 
 
-def test_its_client_has_no_secret_and_short_lived_tokens_that_can_be_revoked(own: Graph) -> None:
+def test_created_client_has_no_secret_and_revocable_tokens(own: Graph) -> None:
     assert own.one(CLIENT).inputs == {
         "userPoolId": "eu-west-1_AbCdEfGhI",
         "generateSecret": False,
@@ -62,13 +62,13 @@ def test_its_client_has_no_secret_and_short_lived_tokens_that_can_be_revoked(own
     }
 
 
-def test_without_protection_the_pool_can_be_deleted(run_alone: RunAlone) -> None:
+def test_created_pool_unprotected_is_deletable(run_alone: RunAlone) -> None:
     pool = run_alone(lambda: Identity("identity", IdentityArgs(protect=False))).one(POOL)
     assert pool.inputs["deletionProtection"] == "INACTIVE"
     assert (pool.protect, pool.retain_on_delete) == (False, False)
 
 
-def test_a_given_pool_is_only_referred_to_also_in_another_region(run_alone: RunAlone) -> None:
+def test_existing_pool_in_another_region_creates_nothing(run_alone: RunAlone) -> None:
     given = IdentityArgs(user_pool_id="us-east-1_Given", client_id="given")
     graph = run_alone(lambda: Identity("identity", given))
     assert graph.of_type(POOL) == graph.of_type(CLIENT) == []
@@ -80,7 +80,7 @@ def test_a_given_pool_is_only_referred_to_also_in_another_region(run_alone: RunA
     }
 
 
-def test_what_it_gives(own: Graph) -> None:
+def test_outputs_of_created_pool(own: Graph) -> None:
     assert own.one("avatars:index:Identity").component_outputs == {
         "user_pool_id": "eu-west-1_AbCdEfGhI",
         "client_id": "1example23456789",
@@ -94,9 +94,9 @@ def test_what_it_gives(own: Graph) -> None:
     [
         ({"user_pool_id": "us-east-1_Given"}, "both of user_pool_id and client_id, or neither"),
         ({"client_id": "given"}, "both of user_pool_id and client_id, or neither"),
-        ({"user_pool_id": "pool", "client_id": "given"}, "user_pool_id is 'pool'; allowed is the id of a Cognito"),
+        ({"user_pool_id": "pool", "client_id": "given"}, "user_pool_id is 'pool'; allowed is the ID of a Cognito"),
     ],
 )
-def test_wrong_arguments_are_refused(args: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(args: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         IdentityArgs(**args)

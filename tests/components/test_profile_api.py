@@ -1,4 +1,4 @@
-"""ProfileApi, with an UploadApi to put its routes into."""
+"""ProfileApi, with an UploadApi for its routes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 import pytest
 
 from components.blocks import iam
-from components.blocks.python_function import Network
+from components.blocks.python_function import VpcConfig
 from components.database.external import DatabaseAccess
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.upload_api import UploadApi
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components import test_upload_api as upload_api
-from tests.components.conftest import RunAlone, arn, document
+from tests.components.conftest import RunAlone, arn, get_statements
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"
 FUNCTION = "aws:lambda/function:Function"
 INVOCATION = "aws:lambda/invocation:Invocation"
-NETWORK = Network(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
+VPC_CONFIG = VpcConfig(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
 
 
-def access(user: str, network: Network | None = None) -> DatabaseAccess:
+def access(user: str, vpc_config: VpcConfig | None = None) -> DatabaseAccess:
     return DatabaseAccess(
         environment={"PGHOST": "db", "PGUSER": user},
         statements=[iam.connect_to_database(arn("rds-db", f"dbuser:cluster-1/{user}"))],
-        network=network,
+        vpc_config=vpc_config,
         database_id="cluster-1",
     )
 
@@ -54,7 +54,7 @@ def profiles(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
     return run_alone(lambda: make(packages))
 
 
-def test_its_routes_are_the_apis_and_only_another_users_profile_is_open_to_everybody(profiles: Graph) -> None:
+def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> None:
     routes = {r.inputs["routeKey"]: r for r in profiles.of_type("aws:apigatewayv2/route:Route")}
     invoked = profiles.one(FUNCTION, "profiles-profile").outputs["invokeArn"]
     for key, role, authorization in (
@@ -91,7 +91,7 @@ def test_its_routes_are_the_apis_and_only_another_users_profile_is_open_to_every
         ("migrate_database", 300, ["alembic", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
     ],
 )
-def test_each_function_has_its_size_its_layers_and_its_settings(
+def test_function_has_memory_timeout_layers_and_environment(
     profiles: Graph, function: str, timeout: int, layers: list[str], environment: dict[str, str]
 ) -> None:
     inputs = profiles.one(FUNCTION, f"profiles-{function.replace('_', '-')}").inputs
@@ -123,16 +123,18 @@ def test_each_function_has_its_size_its_layers_and_its_settings(
         ),
     ],
 )
-def test_each_function_may_do_this_and_write_its_own_logs(
+def test_function_policy_has_exactly_these_statements(
     profiles: Graph, function: str, statements: list[dict[str, Any]]
 ) -> None:
-    logs, *rest = document(profiles.named(f"profiles-{function}-policy").inputs["policy"])
+    logs, *rest = get_statements(profiles.named(f"profiles-{function}-policy").inputs["policy"])
     assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert rest == statements
 
 
-def test_each_function_is_in_the_network_of_its_access(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: make(packages, database=access("reader", NETWORK), migrations=access("owner", NETWORK)))
+def test_function_has_vpc_config_of_its_database_access(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    graph = run_alone(
+        lambda: make(packages, database=access("reader", VPC_CONFIG), migrations=access("owner", VPC_CONFIG))
+    )
     for function in ("profiles-profile", "profiles-migrate-database"):
         assert graph.one(FUNCTION, function).inputs["vpcConfig"] == {
             "subnetIds": ["subnet-1", "subnet-2"],
@@ -140,9 +142,7 @@ def test_each_function_is_in_the_network_of_its_access(run_alone: RunAlone, pack
         }
 
 
-def test_the_user_that_migrations_have_to_make_is_named_to_them_alone(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_app_user_is_set_for_migrations_only(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: make(packages, app_user="reader"))
     variables = {f.name: f.inputs.get("environment", {}).get("variables", {}) for f in graph.of_type(FUNCTION)}
     assert {name: v["APP_USER"] for name, v in variables.items() if "APP_USER" in v} == {
@@ -150,7 +150,7 @@ def test_the_user_that_migrations_have_to_make_is_named_to_them_alone(
     }
 
 
-def test_the_schema_is_migrated_as_part_of_the_deployment(profiles: Graph, packages: dict[str, Package]) -> None:
+def test_migration_is_invoked_by_the_deployment(profiles: Graph, packages: dict[str, Package]) -> None:
     invocation = profiles.one(INVOCATION)
     assert invocation.inputs == {
         "functionName": "profiles-migrate-database-abc1234",
@@ -164,13 +164,13 @@ def test_the_schema_is_migrated_as_part_of_the_deployment(profiles: Graph, packa
     assert profiles.one(FUNCTION, "profiles-migrate-database").urn in invocation.property_dependencies["functionName"]
 
 
-def test_the_code_that_expects_the_schema_comes_after_it(profiles: Graph) -> None:
-    """An edge of the function itself: an update of it too waits, and does not happen when a migration fails."""
+def test_profile_function_depends_on_migration(profiles: Graph) -> None:
+    """A dependency of the function itself, so that a failed migration also prevents its update."""
     assert profiles.one(INVOCATION).urn in profiles.one(FUNCTION, "profiles-profile").dependencies
 
 
 @pytest.mark.parametrize("change", ["another package", "another database"])
-def test_it_is_migrated_again_for(
+def test_migration_runs_again_for(
     run_alone: RunAlone, packages: dict[str, Package], profiles: Graph, tmp_path: Path, change: str
 ) -> None:
     if change == "another package":
@@ -184,11 +184,11 @@ def test_it_is_migrated_again_for(
     assert len({name for name in before if before[name] != after[name]}) == 1
 
 
-def test_what_is_migrated_to_is_the_newest(profiles: Graph) -> None:
+def test_migration_targets_head(profiles: Graph) -> None:
     assert json.loads(profiles.one(INVOCATION).inputs["input"]) == {"target": "head"}
 
 
-def test_what_it_gives(profiles: Graph) -> None:
+def test_outputs(profiles: Graph) -> None:
     assert profiles.one("avatars:index:ProfileApi").component_outputs == {
         "migrate_function_name": "profiles-migrate-database-abc1234"
     }
@@ -197,12 +197,12 @@ def test_what_it_gives(profiles: Graph) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with profile, migrate_database"),
+        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with the keys profile, migrate_database"),
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
-        ({"log_retention_days": 2}, "log_retention_days is 2; allowed is one of the numbers of days CloudWatch knows"),
+        ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )
-def test_wrong_arguments_are_refused(
+def test_args_invalid_raises_value_error(
     run_alone: RunAlone, packages: dict[str, Package], settings: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):

@@ -39,7 +39,7 @@ def args(page_folder: Path, **settings: Any) -> ProfilePageArgs:
     return ProfilePageArgs(**{**given, **settings})
 
 
-def test_the_page_knows_where_everything_is(run_alone: RunAlone, tmp_path: Path) -> None:
+def test_page_contains_given_urls(run_alone: RunAlone, tmp_path: Path) -> None:
     graph = run_alone(lambda: ProfilePage("page", args(folder_with(tmp_path, PAGE))))
     hosts = (
         "https://api.example.com https://uploads.s3.eu-west-1.amazonaws.com https://cognito-idp.eu-west-1.amazonaws.com"
@@ -59,12 +59,12 @@ def test_the_page_knows_where_everything_is(run_alone: RunAlone, tmp_path: Path)
     }
 
 
-def test_what_it_gives(run_alone: RunAlone, tmp_path: Path) -> None:
+def test_outputs(run_alone: RunAlone, tmp_path: Path) -> None:
     graph = run_alone(lambda: ProfilePage("page", args(folder_with(tmp_path, PAGE))))
     assert graph.one("avatars:index:ProfilePage").component_outputs == {"url": "https://cdn.example.com/profile"}
 
 
-def test_no_value_can_write_html(run_alone: RunAlone, tmp_path: Path) -> None:
+def test_page_escapes_values(run_alone: RunAlone, tmp_path: Path) -> None:
     folder = folder_with(tmp_path, PAGE)
 
     def program() -> None:
@@ -77,15 +77,13 @@ def test_no_value_can_write_html(run_alone: RunAlone, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (("${client_id}", "${client}"), r"has the unknown placeholders \['client'\] and lacks \['client_id'\]"),
-        (("${base}", "/web/"), r"has the unknown placeholders \[\] and lacks \['base'\]"),
-        (("<p>", "<p>${name} $title: "), r"has the unknown placeholders \['name', 'title'\] and lacks \[\]"),
-        (("$$1", "$1"), r"has a \$ that begins no placeholder; one that is meant is written \$\$"),
+        (("${client_id}", "${client}"), r"has unknown placeholders \['client'\], missing placeholders \['client_id'\]"),
+        (("${base}", "/web/"), r"has unknown placeholders \[\], missing placeholders \['base'\]"),
+        (("<p>", "<p>${name} $title: "), r"has unknown placeholders \['name', 'title'\], missing placeholders \[\]"),
+        (("$$1", "$1"), r"has a \$ that does not start a placeholder; write \$\$ for a literal \$"),
     ],
 )
-def test_a_page_that_asks_for_something_else_is_refused(
-    tmp_path: Path, change: tuple[str, str], complaint: str
-) -> None:
+def test_args_invalid_template_raises_value_error(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
     folder = folder_with(tmp_path, PAGE.replace(*change))
     with pytest.raises(ValueError, match=rf"profile\.html {complaint}"):
         args(folder)
@@ -96,14 +94,14 @@ def test_a_page_that_asks_for_something_else_is_refused(
     [
         (
             {"folder": Path("nowhere")},
-            r"folder is PosixPath\('nowhere'\); allowed is the path of a folder with profile/pro",
+            r"folder is PosixPath\('nowhere'\); allowed is the path of a directory with profile/",
         ),
         ({"api_url": "api.example.com"}, "api_url is 'api.example.com'; allowed is an https:// URL"),
         ({"sign_in_url": "http://a.example"}, "sign_in_url is 'http://a.example'; allowed is an https:// URL"),
-        ({"client_id": ""}, "client_id is ''; allowed is the id of an app client"),
+        ({"client_id": ""}, "client_id is ''; allowed is the ID of an app client"),
     ],
 )
-def test_wrong_arguments_are_refused(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(tmp_path: Path, settings: dict[str, Any], complaint: str) -> None:
     folder = folder_with(tmp_path, PAGE)
     with pytest.raises(ValueError, match=complaint):
         args(folder, **settings)

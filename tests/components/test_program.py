@@ -14,15 +14,15 @@ from google.protobuf.json_format import MessageToDict
 from lambda_packages import build
 from local.recording.graph import Graph, Resource
 from local.recording.recorder import Recorder
-from tests.components.conftest import ROOT, RunStack, document, run_main, stack_config
+from tests.components.conftest import ROOT, RunStack, get_statements, run_main, stack_config
 from tests.components.invariants import INVARIANTS, Invariant, component_classes, data_is_protected
 
 DOMAIN = {"domain": "example.com", "hostedZoneId": "Z0123456789"}
-GIVEN_POOL = {"userPoolId": "us-east-1_GivenPool", "userPoolClientId": "givenclient"}
+EXISTING_POOL = {"userPoolId": "us-east-1_GivenPool", "userPoolClientId": "givenclient"}
 DATABASE_URL = "postgresql://app:s3cret@db.example.com/app"
-GIVEN_DATABASE = {"databaseUrl": DATABASE_URL}
-GIVEN_DATABASE_IN_A_VPC = {
-    **GIVEN_DATABASE,
+EXTERNAL_DATABASE = {"databaseUrl": DATABASE_URL}
+DATABASE_URL_IN_VPC = {
+    **EXTERNAL_DATABASE,
     "databaseSubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
     "databaseSecurityGroupIds": ["sg-0123456789abcdef0"],
 }
@@ -38,32 +38,32 @@ EVERYTHING = {
     "assetsBucketName": "our-assets",
 }
 STACKS: dict[str, dict[str, Any]] = {
-    "nothing": {},
-    "a domain": DOMAIN,
-    "a pool": GIVEN_POOL,
-    "a database": GIVEN_DATABASE,
-    "a database in a VPC": GIVEN_DATABASE_IN_A_VPC,
+    "defaults": {},
+    "domain": DOMAIN,
+    "existing-pool": EXISTING_POOL,
+    "database-url": EXTERNAL_DATABASE,
+    "database-url-in-vpc": DATABASE_URL_IN_VPC,
     "aurora": AURORA,
     "everything": EVERYTHING,
 }
 WEB_FILES = [path for path in (ROOT / "web").rglob("*") if path.is_file() and path.name != "profile.html"]
 
-in_each_stack = pytest.mark.parametrize("settings", STACKS.values(), ids=STACKS.keys())
+for_each_stack = pytest.mark.parametrize("settings", STACKS.values(), ids=STACKS.keys())
 
 
-@in_each_stack
+@for_each_stack
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.__name__)
-def test_every_stack_keeps_the_rule(run_stack: RunStack, settings: dict[str, Any], invariant: Invariant) -> None:
+def test_invariant_holds_for_every_stack(run_stack: RunStack, settings: dict[str, Any], invariant: Invariant) -> None:
     assert invariant(run_stack(settings)) == []
 
 
-@in_each_stack
-def test_a_preview_shows_exactly_what_an_update_makes(run_stack: RunStack, settings: dict[str, Any]) -> None:
+@for_each_stack
+def test_preview_registers_same_resources_as_update(run_stack: RunStack, settings: dict[str, Any]) -> None:
     assert set(run_stack(settings, preview=True).resources) == set(run_stack(settings).resources)
 
 
-def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
-    assert types(run_stack()) == {
+def test_program_with_region_only_registers_these_count_types(run_stack: RunStack) -> None:
+    assert count_types(run_stack()) == {
         "pulumi:providers:aws": 1,
         "avatars:index:AssetsCdn": 1,
         "avatars:index:AvatarPipeline": 1,
@@ -71,7 +71,7 @@ def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
         "avatars:index:PrivateBucket": 3,
         "avatars:index:PythonFunction": 5,
         "avatars:index:UploadApi": 1,
-        "avatars:index:WebModules": 1,
+        "avatars:index:WebAssets": 1,
         "aws:apigatewayv2/api:Api": 1,
         "aws:apigatewayv2/authorizer:Authorizer": 1,
         "aws:apigatewayv2/integration:Integration": 3,
@@ -112,8 +112,8 @@ def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
     }
 
 
-def test_a_domain_adds_hosts_certificates_and_records_and_nothing_else(run_stack: RunStack) -> None:
-    assert types(run_stack(DOMAIN)) - types(run_stack()) == {
+def test_domain_adds_certificates_domain_name_and_records(run_stack: RunStack) -> None:
+    assert count_types(run_stack(DOMAIN)) - count_types(run_stack()) == {
         "avatars:index:ValidatedCertificate": 2,
         "aws:acm/certificate:Certificate": 2,
         "aws:acm/certificateValidation:CertificateValidation": 2,
@@ -123,13 +123,13 @@ def test_a_domain_adds_hosts_certificates_and_records_and_nothing_else(run_stack
     }
 
 
-def test_a_given_user_pool_takes_the_place_of_the_stacks_own(run_stack: RunStack) -> None:
-    own, given = run_stack(), run_stack(GIVEN_POOL)
-    assert types(own) - types(given) == {
+def test_user_pool_id_replaces_pool_of_the_stack(run_stack: RunStack) -> None:
+    own, given = run_stack(), run_stack(EXISTING_POOL)
+    assert count_types(own) - count_types(given) == {
         "aws:cognito/userPool:UserPool": 1,
         "aws:cognito/userPoolClient:UserPoolClient": 1,
     }
-    assert environment(given, "avatars-api-authorize") == {
+    assert get_environment(given, "avatars-api-authorize") == {
         "ISSUER": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_GivenPool",
         "CLIENT_ID": "givenclient",
     }
@@ -137,9 +137,9 @@ def test_a_given_user_pool_takes_the_place_of_the_stacks_own(run_stack: RunStack
     assert given.exports["userPoolClientId"] == "givenclient"
 
 
-def test_a_webhook_adds_its_subscription_and_a_queue_with_an_alarm_behind_it(run_stack: RunStack) -> None:
+def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunStack) -> None:
     with_webhook = run_stack({"webhookUrl": "https://hooks.example.com/avatars"})
-    assert types(with_webhook) - types(run_stack()) == {
+    assert count_types(with_webhook) - count_types(run_stack()) == {
         "aws:sns/topicSubscription:TopicSubscription": 1,
         "aws:sqs/queue:Queue": 1,
         "aws:sqs/queuePolicy:QueuePolicy": 1,
@@ -164,22 +164,20 @@ PROFILES = {
 }
 
 
-@pytest.mark.parametrize("settings", [GIVEN_DATABASE, GIVEN_DATABASE_IN_A_VPC], ids=["outside", "in a VPC"])
-def test_a_database_adds_profiles_and_the_parameter_with_its_url(
-    run_stack: RunStack, settings: dict[str, object]
-) -> None:
-    assert types(run_stack(settings)) - types(run_stack()) == {
+@pytest.mark.parametrize("settings", [EXTERNAL_DATABASE, DATABASE_URL_IN_VPC], ids=["internet", "vpc"])
+def test_database_url_adds_profiles_and_parameter(run_stack: RunStack, settings: dict[str, object]) -> None:
+    assert count_types(run_stack(settings)) - count_types(run_stack()) == {
         **PROFILES,
-        "avatars:index:GivenDatabase": 1,
+        "avatars:index:ExternalDatabase": 1,
         "aws:ssm/parameter:Parameter": 1,
     }
 
 
-def test_aurora_adds_profiles_and_a_cluster_in_a_network_of_its_own(run_stack: RunStack) -> None:
-    assert types(run_stack(AURORA)) - types(run_stack()) == {
+def test_aurora_adds_profiles_and_cluster_in_isolated_vpc(run_stack: RunStack) -> None:
+    assert count_types(run_stack(AURORA)) - count_types(run_stack()) == {
         **PROFILES,
         "avatars:index:AuroraDatabase": 1,
-        "avatars:index:PrivateNetwork": 1,
+        "avatars:index:IsolatedVpc": 1,
         "aws:cloudcontrol/resource:Resource": 1,
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": 1,
         "aws:ec2/routeTable:RouteTable": 1,
@@ -196,35 +194,37 @@ def test_aurora_adds_profiles_and_a_cluster_in_a_network_of_its_own(run_stack: R
     }
 
 
-def test_with_a_database_of_ones_own_both_functions_read_its_address(run_stack: RunStack) -> None:
-    graph = run_stack(GIVEN_DATABASE_IN_A_VPC)
+def test_database_url_in_vpc_configures_both_functions(run_stack: RunStack) -> None:
+    graph = run_stack(DATABASE_URL_IN_VPC)
     parameter = graph.one("aws:ssm/parameter:Parameter")
     assert parameter.inputs["value"] == DATABASE_URL
     for name in ("avatars-profiles-profile", "avatars-profiles-migrate-database"):
         function = graph.one("aws:lambda/function:Function", name)
         assert function.inputs["environment"]["variables"]["DATABASE_URL_PARAMETER"] == parameter.outputs["name"]
         assert function.inputs["vpcConfig"] == {
-            "subnetIds": GIVEN_DATABASE_IN_A_VPC["databaseSubnetIds"],
-            "securityGroupIds": GIVEN_DATABASE_IN_A_VPC["databaseSecurityGroupIds"],
+            "subnetIds": DATABASE_URL_IN_VPC["databaseSubnetIds"],
+            "securityGroupIds": DATABASE_URL_IN_VPC["databaseSecurityGroupIds"],
         }
 
 
-def test_with_aurora_only_the_migrations_are_the_schemas_owner(run_stack: RunStack) -> None:
+def test_aurora_only_migrations_connect_as_owner(run_stack: RunStack) -> None:
     graph = run_stack(AURORA)
-    migrating, serving = (environment(graph, f"avatars-profiles-{name}") for name in ("migrate-database", "profile"))
+    migrating, serving = (
+        get_environment(graph, f"avatars-profiles-{name}") for name in ("migrate-database", "profile")
+    )
     assert (migrating["PGUSER"], migrating["APP_USER"]) == ("avatars_owner", serving["PGUSER"])
     assert "APP_USER" not in serving
     for name, user in (("migrate-database", "avatars_owner"), ("profile", "profiles")):
-        statements = document(graph.named(f"avatars-profiles-{name}-policy").inputs["policy"])
+        statements = get_statements(graph.named(f"avatars-profiles-{name}-policy").inputs["policy"])
         (connect,) = [s for s in statements if s["Action"] == "rds-db:connect"]
         assert connect["Resource"].endswith(f"/{user}")
 
 
-def test_the_databases_url_is_secret_wherever_it_goes(run_stack: RunStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the wire to the engine, which encrypts in the state what is marked, and nothing else."""
+def test_database_url_is_secret_in_every_registration(run_stack: RunStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the requests to the engine, which encrypts only marked values in the state."""
     sent: list[Any] = []
 
-    class Listening(Recorder):
+    class ListeningRecorder(Recorder):
         def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
             sent.append(MessageToDict(request.object))
             return super().RegisterResource(request)
@@ -233,28 +233,28 @@ def test_the_databases_url_is_secret_wherever_it_goes(run_stack: RunStack, monke
             sent.append(MessageToDict(request.outputs))
             return super().RegisterResourceOutputs(request)
 
-    monkeypatch.setattr("local.recording.recorder.Recorder", Listening)
+    monkeypatch.setattr("local.recording.recorder.Recorder", ListeningRecorder)
     url = DATABASE_URL.replace("s3cret", "another-s3cret")
     for preview in (False, True):
         sent.clear()
         run_stack({"databaseUrl": url}, preview=preview)
         assert json.dumps(sent).count(url) == 1
-        assert json.dumps(without_secrets(sent)).count(url) == 0
+        assert json.dumps(redact_secrets(sent)).count(url) == 0
 
 
-def without_secrets(value: Any) -> Any:
-    """What the engine is sent in the clear: https://www.pulumi.com/docs/iac/concepts/secrets/"""
+def redact_secrets(value: Any) -> Any:
+    """Replaces secret values: https://www.pulumi.com/docs/iac/concepts/secrets/"""
     if isinstance(value, dict):
         if "1b47061264138c4ac30d75fd1eb44270" in value.values():
             return "[secret]"
-        return {name: without_secrets(item) for name, item in value.items()}
-    return [without_secrets(item) for item in value] if isinstance(value, list) else value
+        return {name: redact_secrets(item) for name, item in value.items()}
+    return [redact_secrets(item) for item in value] if isinstance(value, list) else value
 
 
-def test_the_page_is_made_of_the_stacks_own_addresses(run_stack: RunStack) -> None:
-    graph = run_stack({**GIVEN_DATABASE, **DOMAIN, "uploadsBucketName": "our-uploads"})
+def test_page_contains_urls_of_the_stack(run_stack: RunStack) -> None:
+    graph = run_stack({**EXTERNAL_DATABASE, **DOMAIN, "uploadsBucketName": "our-uploads"})
     page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page").inputs["content"]
-    base = (graph.one("avatars:index:WebModules").component_outputs or {})["base_path"]
+    base = (graph.one("avatars:index:WebAssets").component_outputs or {})["base_path"]
     hosts = "https://api.example.com https://our-uploads.s3.eu-west-1.amazonaws.com https://cognito-idp.eu-west-1.ama"
     assert f"connect-src 'self' {hosts}zonaws.com" in page
     served = {r.inputs["key"] for r in graph.of_type("aws:s3/bucketObjectv2:BucketObjectv2")}
@@ -263,25 +263,25 @@ def test_the_page_is_made_of_the_stacks_own_addresses(run_stack: RunStack) -> No
     assert "1example23456789" in page
 
 
-def test_a_page_waits_for_its_scripts(run_stack: RunStack) -> None:
-    graph = run_stack(GIVEN_DATABASE)
+def test_page_depends_on_web_assets(run_stack: RunStack) -> None:
+    graph = run_stack(EXTERNAL_DATABASE)
     scripts = {
-        r.urn for r in graph.children(graph.one("avatars:index:WebModules").urn) if r.name != "avatars-web-element"
+        r.urn for r in graph.children(graph.one("avatars:index:WebAssets").urn) if r.name != "avatars-web-element"
     }
     page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page")
     assert len(scripts) == len(WEB_FILES)
     assert scripts <= page.property_dependencies["content"]
 
 
-def test_outputs_with_a_database(run_stack: RunStack) -> None:
-    without, with_database = run_stack().exports, run_stack(GIVEN_DATABASE).exports
+def test_exports_with_database_add_two(run_stack: RunStack) -> None:
+    without, with_database = run_stack().exports, run_stack(EXTERNAL_DATABASE).exports
     assert {name: value for name, value in with_database.items() if name not in without} == {
         "profileUrl": "https://d111111abcdef8.cloudfront.net/profile",
         "migrateFunction": "avatars-profiles-migrate-database-abc1234",
     }
 
 
-def test_outputs_on_the_hosts_that_aws_gives(run_stack: RunStack) -> None:
+def test_exports_without_domain(run_stack: RunStack) -> None:
     sqs = "https://sqs.eu-west-1.amazonaws.com/123456789012"
     assert run_stack().exports == {
         "apiUrl": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
@@ -299,7 +299,7 @@ def test_outputs_on_the_hosts_that_aws_gives(run_stack: RunStack) -> None:
     }
 
 
-def test_outputs_on_a_domain_and_with_named_buckets(run_stack: RunStack) -> None:
+def test_exports_with_domain_and_bucket_names(run_stack: RunStack) -> None:
     exports = run_stack(EVERYTHING).exports
     assert exports["apiUrl"] == "https://api.example.com"
     assert exports["cdnUrl"] == "https://assets.example.com"
@@ -310,12 +310,12 @@ def test_outputs_on_a_domain_and_with_named_buckets(run_stack: RunStack) -> None
     assert exports["assetsBucket"] == "our-assets"
 
 
-def test_the_hosted_zone_of_a_domain_is_looked_up_when_it_is_not_given(run_stack: RunStack) -> None:
+def test_hosted_zone_not_given_is_looked_up(run_stack: RunStack) -> None:
     records = run_stack({"domain": "example.com"}).of_type("aws:route53/record:Record")
     assert {record.inputs["zoneId"] for record in records} == {"ZLOOKEDUP"}
 
 
-def test_pages_of_the_configured_origins_and_of_the_cdn_itself_may_call_the_api_and_post_uploads(
+def test_cors_allows_configured_origins_and_the_cdn(
     run_stack: RunStack,
 ) -> None:
     graph = run_stack({"allowedOrigins": ["https://app.example.com"]})
@@ -325,11 +325,11 @@ def test_pages_of_the_configured_origins_and_of_the_cdn_itself_may_call_the_api_
     assert [rule["allowedOrigins"] for rule in cors] == [origins]
 
 
-def test_buckets_have_no_fixed_names_unless_they_are_given(run_stack: RunStack) -> None:
+def test_buckets_are_auto_named_by_default(run_stack: RunStack) -> None:
     assert all("bucket" not in bucket.inputs for bucket in run_stack().of_type("aws:s3/bucket:Bucket"))
 
 
-def test_without_protection_everything_can_be_deleted(run_stack: RunStack) -> None:
+def test_protect_data_false_protects_nothing(run_stack: RunStack) -> None:
     graph = run_stack({"protectData": False, **AURORA})
     assert not [resource.name for resource in graph if resource.protect or resource.retain_on_delete]
     assert all(bucket.inputs["forceDestroy"] is True for bucket in graph.of_type("aws:s3/bucket:Bucket"))
@@ -338,7 +338,7 @@ def test_without_protection_everything_can_be_deleted(run_stack: RunStack) -> No
     assert cluster["DeletionProtection"] is False
 
 
-def test_with_protection_only_what_holds_data_is_protected(run_stack: RunStack) -> None:
+def test_protect_data_true_protects_data_only(run_stack: RunStack) -> None:
     graph = run_stack(AURORA)
     assert data_is_protected(graph) == []
     assert sorted(resource.name for resource in graph if resource.protect) == [
@@ -350,7 +350,7 @@ def test_with_protection_only_what_holds_data_is_protected(run_stack: RunStack) 
     ]
 
 
-def test_the_provider_is_in_the_stacks_region_and_adds_a_companys_tags(run_stack: RunStack) -> None:
+def test_provider_has_configured_region_account_and_tags(run_stack: RunStack) -> None:
     settings = {
         "aws:region": "ap-southeast-2",
         "aws:profile": "team",
@@ -367,29 +367,29 @@ def test_the_provider_is_in_the_stacks_region_and_adds_a_companys_tags(run_stack
     }
 
 
-def test_type_tokens_stay_what_they_are(run_stack: RunStack) -> None:
-    """A changed token makes Pulumi replace every component of that type, with all data in it."""
-    stacks = (run_stack(EVERYTHING), run_stack(GIVEN_DATABASE))
+def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
+    """A changed token makes Pulumi replace all components of that type and their children."""
+    stacks = (run_stack(EVERYTHING), run_stack(EXTERNAL_DATABASE))
     tokens = {resource.type for graph in stacks for resource in graph if not resource.custom}
     assert tokens == {
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",
-        "avatars:index:GivenDatabase",
+        "avatars:index:ExternalDatabase",
         "avatars:index:Identity",
         "avatars:index:PrivateBucket",
-        "avatars:index:PrivateNetwork",
+        "avatars:index:IsolatedVpc",
         "avatars:index:ProfileApi",
         "avatars:index:ProfilePage",
         "avatars:index:PythonFunction",
         "avatars:index:UploadApi",
         "avatars:index:ValidatedCertificate",
-        "avatars:index:WebModules",
+        "avatars:index:WebAssets",
     }
     assert tokens == {f"avatars:index:{name}" for name in component_classes()}
 
 
-def test_a_failed_build_stops_the_program_before_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_build_registers_no_resources(monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[str] = []
 
     def fail() -> None:
@@ -405,9 +405,9 @@ def test_a_failed_build_stops_the_program_before_any_resource(monkeypatch: pytes
     assert registered == []
 
 
-def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -> None:
-    """With the real packages, which are built on the first run and current on the next."""
-    graph = run_main(stack_config(GIVEN_DATABASE))
+def test_built_packages_match_registered_platform() -> None:
+    """With the real packages, which are cached between runs."""
+    graph = run_main(stack_config(EXTERNAL_DATABASE))
     functions = graph.of_type("aws:lambda/function:Function")
     assert len(functions) == 7
     for function in functions:
@@ -426,9 +426,9 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
         assert machines <= {(183).to_bytes(2, "little")}
 
 
-def types(graph: Graph) -> Counter[str]:
+def count_types(graph: Graph) -> Counter[str]:
     return Counter(resource.type for resource in graph)
 
 
-def environment(graph: Graph, function: str) -> dict[str, str]:
+def get_environment(graph: Graph, function: str) -> dict[str, str]:
     return graph.one("aws:lambda/function:Function", function).inputs["environment"]["variables"]

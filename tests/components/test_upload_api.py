@@ -14,7 +14,7 @@ from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
-from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, document
+from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Theirs"
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
@@ -39,12 +39,12 @@ def args(built: Mapping[str, Package], **settings: Any) -> UploadApiArgs:
     return UploadApiArgs(**{**given, **settings})
 
 
-def somebody_elses_function(packages: Mapping[str, Package]) -> PythonFunction:
+def create_foreign_function(packages: Mapping[str, Package]) -> PythonFunction:
     return PythonFunction(
         "theirs",
         PythonFunctionArgs(
             package=packages["presign_upload"],
-            description="Somebody else's",
+            description="A function of another component",
             memory=256,
             timeout=3,
             environment={},
@@ -64,7 +64,7 @@ def api_with_domain(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
     return run_alone(lambda: UploadApi("api", args(packages, domain=domain)))
 
 
-def test_these_routes_and_no_others_each_behind_the_authorizer(api: Graph) -> None:
+def test_routes_are_exactly_these_with_authorizer(api: Graph) -> None:
     routes = {route.inputs["routeKey"]: route.inputs for route in api.of_type(ROUTE)}
     assert routes == {
         key: {
@@ -90,9 +90,7 @@ def test_these_routes_and_no_others_each_behind_the_authorizer(api: Graph) -> No
         ("get-avatars-me", "api-current-avatar", "GET/avatars/me"),
     ],
 )
-def test_a_route_calls_its_function_and_may_call_it_from_there_only(
-    api: Graph, role: str, function: str, route: str
-) -> None:
+def test_route_permission_allows_its_function_only(api: Graph, role: str, function: str, route: str) -> None:
     invoke_arn = api.one(FUNCTION, function).outputs["invokeArn"]
     assert api.named(f"api-{role}-integration").inputs == {
         "apiId": "a1b2c3d4e5",
@@ -108,9 +106,7 @@ def test_a_route_calls_its_function_and_may_call_it_from_there_only(
     }
 
 
-def test_the_authorizer_is_asked_with_the_authorization_header_and_its_answer_is_kept_a_while(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_authorizer_uses_authorization_header_and_cache(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=5)))
     assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs == {
         "apiId": "a1b2c3d4e5",
@@ -129,7 +125,7 @@ def test_the_authorizer_is_asked_with_the_authorization_header_and_its_answer_is
     }
 
 
-def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=0)))
     assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs["authorizerResultTtlInSeconds"] == 0
 
@@ -149,7 +145,7 @@ def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, 
         ("current_avatar", 256, 5, [], {"ASSETS_BUCKET": "their-assets"}),
     ],
 )
-def test_each_function_has_its_size_its_layers_and_its_settings(
+def test_function_has_memory_timeout_layers_and_environment(
     api: Graph, function: str, memory: int, timeout: int, layers: list[str], environment: dict[str, str]
 ) -> None:
     inputs = api.one(FUNCTION, f"api-{function.replace('_', '-')}").inputs
@@ -189,10 +185,10 @@ def test_each_function_has_its_size_its_layers_and_its_settings(
         ),
     ],
 )
-def test_each_function_may_do_this_and_write_its_own_logs(
+def test_function_policy_has_exactly_these_statements(
     api: Graph, function: str, statements: list[dict[str, Any]]
 ) -> None:
-    logs, *rest = document(api.named(f"api-{function}-policy").inputs["policy"])
+    logs, *rest = get_statements(api.named(f"api-{function}-policy").inputs["policy"])
     assert logs == {
         "Effect": "Allow",
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -201,7 +197,7 @@ def test_each_function_may_do_this_and_write_its_own_logs(
     assert rest == statements
 
 
-def test_the_stage_throttles_and_deploys_itself(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_stage_throttles_and_auto_deploys(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: UploadApi("api", args(packages, throttle_rate=5, throttle_burst=9)))
     inputs = graph.one(STAGE).inputs
     assert inputs["name"] == "$default"
@@ -209,7 +205,7 @@ def test_the_stage_throttles_and_deploys_itself(run_alone: RunAlone, packages: d
     assert inputs["defaultRouteSettings"] == {"throttlingRateLimit": 5, "throttlingBurstLimit": 9}
 
 
-def test_requests_are_logged_as_json_and_never_with_their_token(api: Graph) -> None:
+def test_access_log_is_json_without_tokens(api: Graph) -> None:
     settings = api.one(STAGE).inputs["accessLogSettings"]
     group = api.named("api-access-logs")
     assert group.inputs == {"name": "/aws/vendedlogs/api-a1b2c3d4e5", "retentionInDays": 30}
@@ -219,14 +215,12 @@ def test_requests_are_logged_as_json_and_never_with_their_token(api: Graph) -> N
     assert not [value for value in line.values() if "header" in value.lower() or "identitySource" in value]
 
 
-def test_browsers_of_the_allowed_origins_get_their_preflights_answered_by_the_gateway(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_cors_configuration_allows_given_origins(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     origins = ["https://app.example.com"]
     graph = run_alone(lambda: UploadApi("api", args(packages, allowed_origins=origins)))
     assert graph.one(API).inputs == {
         "protocolType": "HTTP",
-        "description": "Uploads of avatars",
+        "description": "Avatar uploads",
         "corsConfiguration": {
             "allowOrigins": origins,
             "allowMethods": ["DELETE", "GET", "POST", "PUT"],
@@ -237,11 +231,11 @@ def test_browsers_of_the_allowed_origins_get_their_preflights_answered_by_the_ga
     }
 
 
-def test_without_origins_no_page_may_call(api: Graph) -> None:
+def test_cors_configuration_is_absent_without_origins(api: Graph) -> None:
     assert "corsConfiguration" not in api.one(API).inputs
 
 
-def test_with_a_domain_it_answers_there_over_tls_1_2_with_a_validated_certificate_of_its_region(
+def test_domain_uses_validated_regional_certificate_and_tls_1_2(
     api_with_domain: Graph,
 ) -> None:
     certificate = api_with_domain.one("aws:acm/certificate:Certificate")
@@ -265,7 +259,7 @@ def test_with_a_domain_it_answers_there_over_tls_1_2_with_a_validated_certificat
 
 
 @pytest.mark.parametrize("type_", ["A", "AAAA"])
-def test_the_host_is_an_alias_of_the_gateway(api_with_domain: Graph, type_: str) -> None:
+def test_domain_records_are_aliases_of_the_gateway(api_with_domain: Graph, type_: str) -> None:
     target = f"d-abc.execute-api.{REGION}.amazonaws.com"
     assert api_with_domain.named(f"api-alias-{type_.lower()}").inputs == {
         "zoneId": "Z1",
@@ -275,19 +269,17 @@ def test_the_host_is_an_alias_of_the_gateway(api_with_domain: Graph, type_: str)
     }
 
 
-def test_what_it_gives(api: Graph, api_with_domain: Graph) -> None:
+def test_outputs_with_and_without_domain(api: Graph, api_with_domain: Graph) -> None:
     component = "avatars:index:UploadApi"
     url = f"https://a1b2c3d4e5.execute-api.{REGION}.amazonaws.com"
     assert api.one(component).component_outputs == {"url": url}
     assert api_with_domain.one(component).component_outputs == {"url": "https://api.example.com"}
 
 
-def test_another_component_can_add_a_route_behind_the_same_authorizer(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_add_route_from_outside_uses_the_authorizer(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
         api = UploadApi("api", args(packages))
-        api.add_route("DELETE /avatars/me", somebody_elses_function(packages))
+        api.add_route("DELETE /avatars/me", create_foreign_function(packages))
 
     graph = run_alone(program)
     route = graph.named("api-delete-avatars-me-route").inputs
@@ -296,12 +288,10 @@ def test_another_component_can_add_a_route_behind_the_same_authorizer(
     assert graph.one(FUNCTION, "theirs").inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/theirs-role-abc1234"
 
 
-def test_a_route_can_be_open_to_everybody_and_has_no_caller_then(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_add_route_public_has_no_authorizer(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
         api = UploadApi("api", args(packages))
-        api.add_route("GET /avatars/{name}", somebody_elses_function(packages), public=True)
+        api.add_route("GET /avatars/{name}", create_foreign_function(packages), public=True)
 
     assert run_alone(program).named("api-get-avatars-name-route").inputs == {
         "apiId": "a1b2c3d4e5",
@@ -311,31 +301,49 @@ def test_a_route_can_be_open_to_everybody_and_has_no_caller_then(
     }
 
 
-@pytest.mark.parametrize(
-    "route_key",
-    ["$default", "ANY /avatars", "OPTIONS /{proxy+}", "GET /{proxy+}", "/avatars", "GET avatars", "GET /", "PATCH /a"],
-)
-def test_routes_for_any_method_or_any_path_are_refused(
-    run_alone: RunAlone, packages: dict[str, Package], route_key: str
-) -> None:
+CATCH_ALL = ("$default", "ANY /avatars", "OPTIONS /{proxy+}", "GET /{proxy+}")
+INVALID = ("/avatars", "GET avatars", "GET /", "PATCH /a")
+
+
+@pytest.fixture(scope="module")
+def route_key_errors(run_alone: RunAlone, packages: dict[str, Package]) -> dict[str, ValueError]:
+    """The errors of `add_route`, by route key."""
+    errors: dict[str, ValueError] = {}
+
     def program() -> None:
         api = UploadApi("api", args(packages))
-        api.add_route(route_key, somebody_elses_function(packages))
+        function = create_foreign_function(packages)
+        for route_key in (*CATCH_ALL, *INVALID):
+            with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked by the test
+                api.add_route(route_key, function)
+            errors[route_key] = caught.value
 
-    with pytest.raises(ValueError, match="is not a route: one of DELETE, GET, POST, PUT"):
-        run_alone(program)
+    graph = run_alone(program)
+    assert len(graph.of_type(ROUTE)) == 3
+    return errors
+
+
+@pytest.mark.parametrize("route_key", [*CATCH_ALL, *INVALID])
+def test_add_route_catch_all_raises_value_error(route_key_errors: dict[str, ValueError], route_key: str) -> None:
+    message = str(route_key_errors[route_key])
+    assert message.startswith(f"{route_key!r} is not a valid route key; allowed is one of DELETE, GET, POST, PUT")
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with authorize, presign_upload, upload_status"),
+        (
+            {"packages": {}},
+            r"packages is \{\}; allowed is a mapping with the keys authorize, presign_upload, upload_status",
+        ),
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
         ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
-        ({"throttle_rate": 0}, "throttle_rate is 0; allowed is a whole number from 1 to 10,000"),
-        ({"log_retention_days": 2}, "log_retention_days is 2; allowed is one of the numbers of days CloudWatch knows"),
+        ({"throttle_rate": 0}, "throttle_rate is 0; allowed is an integer from 1 to 10,000"),
+        ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )
-def test_wrong_arguments_are_refused(packages: dict[str, Package], settings: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(
+    packages: dict[str, Package], settings: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(ValueError, match=complaint):
         args(packages, **settings)

@@ -1,4 +1,4 @@
-"""WebModules, used alone."""
+"""WebAssets, used alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.web_assets import WebModules, WebModulesArgs
+from components.web_assets import WebAssets, WebAssetsArgs
 from local.recording.graph import Graph
 from tests.components.conftest import RunAlone
 
@@ -36,21 +36,19 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 
 def publish(run_alone: RunAlone, folder: Path, **settings: Any) -> Graph:
-    args = WebModulesArgs(bucket_name="assets", cdn_url=CDN, folder=folder, **settings)
-    return run_alone(lambda: WebModules("web", args))
+    args = WebAssetsArgs(bucket_name="assets", cdn_url=CDN, folder=folder, **settings)
+    return run_alone(lambda: WebAssets("web", args))
 
 
 def version(graph: Graph) -> str:
     match = re.fullmatch(
-        r"/web/([0-9a-f]{16})/", (graph.one("avatars:index:WebModules").component_outputs or {})["base_path"]
+        r"/web/([0-9a-f]{16})/", (graph.one("avatars:index:WebAssets").component_outputs or {})["base_path"]
     )
     assert match
     return match[1]
 
 
-def test_every_file_but_the_page_is_served_for_ever_below_a_folder_of_their_version(
-    run_alone: RunAlone, folder: Path
-) -> None:
+def test_files_are_immutable_under_version_except_page(run_alone: RunAlone, folder: Path) -> None:
     graph = publish(run_alone, folder)
     served = {r.inputs["key"]: r.inputs for r in graph.of_type(OBJECT) if r.name != "web-element"}
     sources = {key: Path(inputs.pop("source").path) for key, inputs in served.items()}
@@ -72,9 +70,7 @@ def test_every_file_but_the_page_is_served_for_ever_below_a_folder_of_their_vers
     assert served == {}
 
 
-def test_the_widget_has_an_address_that_stays_and_leads_to_the_current_version(
-    run_alone: RunAlone, folder: Path
-) -> None:
+def test_widget_fixed_url_exports_current_version(run_alone: RunAlone, folder: Path) -> None:
     graph = publish(run_alone, folder)
     element = graph.named("web-element")
     assert element.inputs == {
@@ -88,22 +84,20 @@ def test_the_widget_has_an_address_that_stays_and_leads_to_the_current_version(
     assert {r.urn for r in graph.of_type(OBJECT)} - {element.urn} <= element.dependencies
 
 
-def test_what_it_gives(run_alone: RunAlone, folder: Path) -> None:
+def test_outputs(run_alone: RunAlone, folder: Path) -> None:
     graph = publish(run_alone, folder)
-    assert graph.one("avatars:index:WebModules").component_outputs == {
+    assert graph.one("avatars:index:WebAssets").component_outputs == {
         "base_path": f"/web/{version(graph)}/",
         "element_url": f"{CDN}/web/avatar-upload.js",
     }
 
 
-def test_the_same_files_have_the_same_version_wherever_they_lie(
-    run_alone: RunAlone, folder: Path, tmp_path: Path
-) -> None:
+def test_version_same_files_elsewhere_is_equal(run_alone: RunAlone, folder: Path, tmp_path: Path) -> None:
     elsewhere = write(tmp_path / "elsewhere", dict(reversed(FILES.items())))
     assert version(publish(run_alone, folder)) == version(publish(run_alone, elsewhere))
 
 
-def test_the_page_has_no_part_in_the_version(run_alone: RunAlone, folder: Path) -> None:
+def test_version_changed_page_is_equal(run_alone: RunAlone, folder: Path) -> None:
     before = version(publish(run_alone, folder))
     write(folder, {"profile/profile.html": "<p>Another page</p>"})
     assert version(publish(run_alone, folder)) == before
@@ -112,21 +106,19 @@ def test_the_page_has_no_part_in_the_version(run_alone: RunAlone, folder: Path) 
 @pytest.mark.parametrize(
     "change", [{"profile/page.js": "export const a = 1;"}, {"profile/new.js": "export {};"}], ids=["changed", "added"]
 )
-def test_other_files_have_another_version(run_alone: RunAlone, folder: Path, change: dict[str, str]) -> None:
+def test_version_changed_files_differs(run_alone: RunAlone, folder: Path, change: dict[str, str]) -> None:
     before = version(publish(run_alone, folder))
     assert version(publish(run_alone, write(folder, change))) != before
 
 
-def test_a_file_by_another_name_is_another_version(run_alone: RunAlone, folder: Path) -> None:
+def test_version_renamed_file_differs(run_alone: RunAlone, folder: Path) -> None:
     before = version(publish(run_alone, folder))
     (folder / "profile/page.js").rename(folder / "profile/side.js")
     assert version(publish(run_alone, folder)) != before
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_former_versions_stay_for_pages_that_are_open_unless_the_stack_is_one_to_play_with(
-    run_alone: RunAlone, folder: Path, protect: bool
-) -> None:
+def test_protect_retains_previous_versions(run_alone: RunAlone, folder: Path, protect: bool) -> None:
     objects = publish(run_alone, folder, protect=protect).of_type(OBJECT)
     assert {r.name: r.retain_on_delete for r in objects} == {
         "web-avatar-upload.js": protect,
@@ -137,10 +129,10 @@ def test_former_versions_stay_for_pages_that_are_open_unless_the_stack_is_one_to
     }
 
 
-def test_a_file_of_a_kind_that_is_not_served_is_refused(folder: Path) -> None:
+def test_args_unknown_file_type_raises_value_error(folder: Path) -> None:
     write(folder, {"profile/notes.md": "# Notes"})
-    with pytest.raises(ValueError, match=r"WebModulesArgs\.folder has \['.*notes\.md'\]; served are only \.css, \.js"):
-        WebModulesArgs(bucket_name="assets", cdn_url=CDN, folder=folder)
+    with pytest.raises(ValueError, match=r"WebAssetsArgs\.folder has \['.*notes\.md'\]; allowed are only \.css, \.js"):
+        WebAssetsArgs(bucket_name="assets", cdn_url=CDN, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +140,12 @@ def test_a_file_of_a_kind_that_is_not_served_is_refused(folder: Path) -> None:
     [
         (
             {"folder": Path("nowhere")},
-            r"folder is PosixPath\('nowhere'\); allowed is the path of a folder with avatar-u",
+            r"folder is PosixPath\('nowhere'\); allowed is the path of a directory with avatar",
         ),
         ({"cdn_url": "cdn.example.com"}, "cdn_url is 'cdn.example.com'; allowed is an https:// URL"),
     ],
 )
-def test_wrong_arguments_are_refused(folder: Path, settings: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(folder: Path, settings: dict[str, Any], complaint: str) -> None:
     given: dict[str, Any] = {"bucket_name": "assets", "cdn_url": CDN, "folder": folder}
     with pytest.raises(ValueError, match=complaint):
-        WebModulesArgs(**{**given, **settings})
+        WebAssetsArgs(**{**given, **settings})

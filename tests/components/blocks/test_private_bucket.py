@@ -6,31 +6,35 @@ import pytest
 
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from local.recording.graph import Graph
-from tests.components.conftest import RunAlone, document
+from tests.components.conftest import RunAlone, get_statements
 
 BUCKET = "aws:s3/bucket:Bucket"
 
 
-def bucket(run_alone: RunAlone, args: PrivateBucketArgs) -> Graph:
+def record(run_alone: RunAlone, args: PrivateBucketArgs) -> Graph:
     return run_alone(lambda: PrivateBucket("data", args).attach_policy())
 
 
-def test_it_is_private_owned_encrypted_and_tls_only(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
+@pytest.fixture(scope="module")
+def bucket(run_alone: RunAlone) -> Graph:
+    return record(run_alone, PrivateBucketArgs())
+
+
+def test_bucket_is_private_encrypted_and_tls_only(bucket: Graph) -> None:
     name = {"bucket": "data-abc1234"}
-    assert graph.named("data-public-access").inputs == {
+    assert bucket.named("data-public-access").inputs == {
         **name,
         "blockPublicAcls": True,
         "blockPublicPolicy": True,
         "ignorePublicAcls": True,
         "restrictPublicBuckets": True,
     }
-    assert graph.named("data-ownership").inputs == {**name, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
-    assert graph.named("data-encryption").inputs == {
+    assert bucket.named("data-ownership").inputs == {**name, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
+    assert bucket.named("data-encryption").inputs == {
         **name,
         "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}],
     }
-    assert document(graph.named("data-policy").inputs["policy"]) == [
+    assert get_statements(bucket.named("data-policy").inputs["policy"]) == [
         {
             "Sid": "TlsOnly",
             "Effect": "Deny",
@@ -42,28 +46,25 @@ def test_it_is_private_owned_encrypted_and_tls_only(run_alone: RunAlone) -> None
     ]
 
 
-def test_nothing_of_the_bucket_is_set_by_its_deprecated_inline_arguments(run_alone: RunAlone) -> None:
-    assert bucket(run_alone, PrivateBucketArgs()).one(BUCKET).inputs == {"forceDestroy": False}
+def test_bucket_has_no_deprecated_inline_arguments(bucket: Graph) -> None:
+    assert bucket.one(BUCKET).inputs == {"forceDestroy": False}
 
 
-def test_the_policy_waits_for_the_public_access_block(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
-    assert graph.named("data-public-access").urn in graph.named("data-policy").dependencies
+def test_policy_depends_on_public_access_block(bucket: Graph) -> None:
+    assert bucket.named("data-public-access").urn in bucket.named("data-policy").dependencies
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_protection_is_on_the_bucket_itself_and_only_an_unprotected_one_is_emptied(
-    run_alone: RunAlone, protect: bool
-) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(protect=protect))
+def test_protect_applies_to_bucket_and_disables_force_destroy(run_alone: RunAlone, protect: bool) -> None:
+    graph = record(run_alone, PrivateBucketArgs(protect=protect))
     found = graph.one(BUCKET)
     assert (found.protect, found.retain_on_delete) == (protect, protect)
     assert found.inputs["forceDestroy"] is not protect
     assert not [other.name for other in graph if other.protect and other is not found]
 
 
-def test_a_given_name_is_taken(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(bucket_name="given-name"))
+def test_bucket_name_given_is_used(run_alone: RunAlone) -> None:
+    graph = record(run_alone, PrivateBucketArgs(bucket_name="given-name"))
     assert graph.one(BUCKET).inputs["bucket"] == "given-name"
     assert graph.one("avatars:index:PrivateBucket").component_outputs == {
         "bucket_name": "given-name",
@@ -72,22 +73,21 @@ def test_a_given_name_is_taken(run_alone: RunAlone) -> None:
     }
 
 
-def test_a_rule_about_old_versions_waits_until_there_are_versions(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs(old_versions_days=30))
+def test_lifecycle_depends_on_versioning(run_alone: RunAlone) -> None:
+    graph = record(run_alone, PrivateBucketArgs(old_versions_days=30))
     lifecycle = graph.named("data-lifecycle")
     assert graph.named("data-versioning").urn in lifecycle.dependencies
     assert lifecycle.inputs["rules"][-1]["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
 
 
-def test_without_versions_there_is_no_rule_about_them(run_alone: RunAlone) -> None:
-    graph = bucket(run_alone, PrivateBucketArgs())
-    assert graph.of_type("aws:s3/bucketVersioning:BucketVersioning") == []
-    assert [rule["id"] for rule in graph.named("data-lifecycle").inputs["rules"]] == [
+def test_lifecycle_without_versioning_has_no_version_rule(bucket: Graph) -> None:
+    assert bucket.of_type("aws:s3/bucketVersioning:BucketVersioning") == []
+    assert [rule["id"] for rule in bucket.named("data-lifecycle").inputs["rules"]] == [
         "abort-incomplete-multipart-uploads"
     ]
 
 
-def test_a_second_policy_is_refused(run_alone: RunAlone) -> None:
+def test_attach_policy_twice_is_an_error(run_alone: RunAlone) -> None:
     def program() -> None:
         data = PrivateBucket("data", PrivateBucketArgs())
         data.attach_policy()
@@ -97,6 +97,6 @@ def test_a_second_policy_is_refused(run_alone: RunAlone) -> None:
         run_alone(program)
 
 
-def test_wrong_arguments_are_refused() -> None:
+def test_args_invalid_raises_value_error() -> None:
     with pytest.raises(ValueError, match=r"bucket_name is 'A';[^\n]*\n.*old_versions_days is 0"):
         PrivateBucketArgs(bucket_name="A", old_versions_days=0)

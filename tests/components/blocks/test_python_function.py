@@ -11,10 +11,10 @@ import pytest
 from pulumi_aws import cloudwatch
 
 from components.blocks import iam
-from components.blocks.python_function import Network, PythonFunction, PythonFunctionArgs, publish_layers
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs, VpcConfig, publish_layers
 from lambda_packages.build import Package
 from local.recording.graph import Graph
-from tests.components.conftest import ACCOUNT, RunAlone, document
+from tests.components.conftest import ACCOUNT, RunAlone, get_statements
 
 FUNCTION = "aws:lambda/function:Function"
 
@@ -36,7 +36,7 @@ def function(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
     return run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], log_retention_days=90)))
 
 
-def test_its_logs_have_a_group_of_their_own_with_a_retention(function: Graph) -> None:
+def test_log_group_has_retention_and_receives_logs(function: Graph) -> None:
     assert function.named("thing-logs").inputs == {"retentionInDays": 90}
     assert function.one(FUNCTION).inputs["loggingConfig"] == {
         "logFormat": "JSON",
@@ -46,16 +46,16 @@ def test_its_logs_have_a_group_of_their_own_with_a_retention(function: Graph) ->
     }
 
 
-def test_its_role_is_for_lambda_alone(function: Graph) -> None:
+def test_role_trusts_lambda_only(function: Graph) -> None:
     role = function.one("aws:iam/role:Role")
     assert role.inputs.keys() == {"description", "assumeRolePolicy"}
-    assert document(role.inputs["assumeRolePolicy"]) == [
+    assert get_statements(role.inputs["assumeRolePolicy"]) == [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ]
 
 
-def test_it_may_write_its_own_logs_and_what_it_is_given(function: Graph) -> None:
-    assert document(function.named("thing-policy").inputs["policy"]) == [
+def test_role_policy_allows_logs_and_given_statements(function: Graph) -> None:
+    assert get_statements(function.named("thing-policy").inputs["policy"]) == [
         {
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -65,15 +65,13 @@ def test_it_may_write_its_own_logs_and_what_it_is_given(function: Graph) -> None
     ]
 
 
-def test_it_is_made_after_its_policy(function: Graph) -> None:
+def test_function_depends_on_role_policy(function: Graph) -> None:
     assert function.named("thing-policy").urn in function.one(FUNCTION).dependencies
 
 
-def test_in_a_vpc_lambda_may_give_it_addresses_and_its_own_code_may_not(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
-    network = Network(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
-    graph = run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], network=network)))
+def test_vpc_policy_allows_lambda_and_denies_function_code(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    vpc_config = VpcConfig(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
+    graph = run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], vpc_config=vpc_config)))
     assert graph.one(FUNCTION).inputs["vpcConfig"] == {
         "subnetIds": ["subnet-1", "subnet-2"],
         "securityGroupIds": ["sg-1"],
@@ -90,28 +88,28 @@ def test_in_a_vpc_lambda_may_give_it_addresses_and_its_own_code_may_not(
         "Resource": "*",
     }
     from_code = {"ArnLike": {"lambda:SourceFunctionArn": "arn:*:lambda:*:*:function:*"}}
-    assert document(graph.named("thing-policy").inputs["policy"])[2:] == [
+    assert get_statements(graph.named("thing-policy").inputs["policy"])[2:] == [
         {"Effect": "Allow", **interfaces},
         {"Effect": "Deny", **interfaces, "Condition": from_code},
     ]
 
 
-def test_outside_of_a_vpc_it_has_no_network(function: Graph) -> None:
+def test_function_without_vpc_has_no_vpc_config(function: Graph) -> None:
     assert "vpcConfig" not in function.one(FUNCTION).inputs
 
 
-def test_it_is_made_after_what_it_waits_for(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_depends_on_of_args_applies_to_function(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
         first = cloudwatch.LogGroup("first")
-        PythonFunction("thing", args(packages["presign_upload"], after=[first]))
+        PythonFunction("thing", args(packages["presign_upload"], depends_on=[first]))
 
     graph = run_alone(program)
     function = graph.one(FUNCTION)
     assert {graph.named("first").urn, graph.named("thing-policy").urn} <= function.dependencies
 
 
-def test_what_a_component_depends_on_its_function_does_not(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    """Why there is `after`: in the order of an update or a deletion only the edges of a resource itself count."""
+def test_depends_on_of_component_does_not_apply_to_function(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    """Why the args have `depends_on`: only a resource's own dependencies order updates and deletions."""
 
     def program() -> None:
         first = cloudwatch.LogGroup("first")
@@ -123,12 +121,12 @@ def test_what_a_component_depends_on_its_function_does_not(run_alone: RunAlone, 
     assert graph.named("first").urn not in graph.one(FUNCTION).dependencies
 
 
-def test_without_settings_it_has_no_environment(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_function_without_variables_has_no_environment(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], environment={})))
     assert "environment" not in graph.one(FUNCTION).inputs
 
 
-def test_a_layer_that_two_functions_need_is_published_once(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_publish_layers_shared_layer_is_published_once(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     shared = packages["profile"].layers["postgres"]
     both = [
         replace(packages["profile"], layers={"two_words": shared}),
@@ -141,21 +139,21 @@ def test_a_layer_that_two_functions_need_is_published_once(run_alone: RunAlone, 
     assert inputs.pop("code").path == str(shared)
     assert inputs == {
         "layerName": "api-two-words-test",
-        "description": "What the functions of api import for two_words",
+        "description": "Dependencies of the functions of api: two_words",
         "compatibleRuntimes": ["python3.14"],
         "compatibleArchitectures": ["arm64"],
     }
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_S3", "AWS_REGION", "aws_endpoint_url"])
-def test_variables_that_could_point_a_deployed_function_elsewhere_are_refused(
-    packages: dict[str, Package], name: str
-) -> None:
-    with pytest.raises(ValueError, match=rf"may not be given \['{name}'\]: names beginning with AWS_ are reserved"):
+def test_environment_reserved_name_raises_value_error(packages: dict[str, Package], name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"cannot have the environment variables \['{name}'\]: names that start with AWS_ are"
+    ):
         args(packages["presign_upload"], environment={"A": "b", name: "http://127.0.0.1"})
 
 
-def test_an_archive_that_was_not_built_is_refused(packages: dict[str, Package]) -> None:
+def test_args_missing_archive_raises_value_error(packages: dict[str, Package]) -> None:
     package = replace(packages["presign_upload"], archive=Path("nowhere.zip"))
     with pytest.raises(
         ValueError, match=r"function presign_upload: nowhere\.zip does not exist; lambda_packages\.build"
@@ -163,17 +161,17 @@ def test_an_archive_that_was_not_built_is_refused(packages: dict[str, Package]) 
         args(package)
 
 
-def test_a_layer_that_was_not_built_is_refused(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_publish_layers_missing_archive_raises_value_error(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     package = replace(packages["authorize"], layers={"jwt": Path("nowhere.zip")})
     with pytest.raises(ValueError, match=r"no archive for the layers \['jwt \(nowhere\.zip\)'\]"):
         run_alone(lambda: publish_layers("api", [package], pulumi.ResourceOptions()))
 
 
-def test_a_function_without_its_layers_is_refused(packages: dict[str, Package]) -> None:
+def test_args_missing_layers_raises_value_error(packages: dict[str, Package]) -> None:
     with pytest.raises(ValueError, match=r"function authorize needs the layers \['jwt'\], given are \[\]"):
         args(packages["authorize"])
 
 
-def test_wrong_arguments_are_refused(packages: dict[str, Package]) -> None:
-    with pytest.raises(ValueError, match=r"memory is 64; allowed is a whole number from 128[^\n]*\n.*timeout is 901"):
+def test_args_invalid_raises_value_error(packages: dict[str, Package]) -> None:
+    with pytest.raises(ValueError, match=r"memory is 64; allowed is an integer from 128[^\n]*\n.*timeout is 901"):
         args(packages["presign_upload"], memory=64, timeout=901)

@@ -1,4 +1,4 @@
-"""Where each rule draws its line."""
+"""Validation rules: accepted and rejected values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.components.conftest import RunAlone
 
 
 @pytest.mark.parametrize(
-    ("rule", "good"),
+    ("rule", "value"),
     [
         (validation.ORIGIN, "https://app.example.com"),
         (validation.ORIGIN, "https://app.example.com:8443"),
@@ -46,12 +46,12 @@ from tests.components.conftest import RunAlone
         (validation.SECURITY_GROUP_IDS, ["sg-0123456789abcdef0", "sg-01234567"]),
     ],
 )
-def test_accepts(rule: Rule, good: Any) -> None:
-    assert rule.accepts(good)
+def test_rule_accepts_valid_value(rule: Rule, value: Any) -> None:
+    assert rule.accepts(value)
 
 
 @pytest.mark.parametrize(
-    ("rule", "bad"),
+    ("rule", "value"),
     [
         (validation.ORIGIN, "*"),
         (validation.ORIGIN, "https://*.example.com"),
@@ -126,8 +126,8 @@ def test_accepts(rule: Rule, good: Any) -> None:
         (validation.SECURITY_GROUP_IDS, [7]),
     ],
 )
-def test_refuses(rule: Rule, bad: Any) -> None:
-    assert not rule.accepts(bad)
+def test_rule_rejects_invalid_value(rule: Rule, value: Any) -> None:
+    assert not rule.accepts(value)
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,16 @@ class Args:
     origins: list[Any]
 
 
-def test_all_wrong_arguments_of_a_component_come_in_one_message() -> None:
+def test_require_raises_once_for_all_invalid_fields() -> None:
     with pytest.raises(ValueError, match="memory") as caught:
         validation.require(
-            Args(0, ["*"]), memory=validation.whole_number(1, 2_000), origins=validation.each(validation.ORIGIN)
+            Args(0, ["*"]), memory=validation.integer_range(1, 2_000), origins=validation.list_of(validation.ORIGIN)
         )
-    assert str(caught.value).splitlines()[0] == "Args.memory is 0; allowed is a whole number from 1 to 2,000"
-    assert (
-        str(caught.value)
-        .splitlines()[1]
-        .startswith("Args.origins is ['*']; allowed is a list of which each is an orig")
-    )
+    assert str(caught.value).splitlines()[0] == "Args.memory is 0; allowed is an integer from 1 to 2,000"
+    assert str(caught.value).splitlines()[1].startswith("Args.origins is ['*']; allowed is a list, each item an orig")
 
 
-def test_what_may_hold_a_password_is_not_shown() -> None:
+def test_require_confidential_value_is_not_shown() -> None:
     @dataclass(frozen=True)
     class Database:
         url: str
@@ -158,15 +154,13 @@ def test_what_may_hold_a_password_is_not_shown() -> None:
         validation.require(
             Database("mysql://app:secret@db.example.com/app"), url=validation.optional(validation.DATABASE_URL)
         )
-    assert str(caught.value).startswith(
-        "Database.url is set (and not shown); allowed is a postgresql:// URL with a user"
-    )
+    assert str(caught.value).startswith("Database.url is set (and not shown); allowed is a postgresql:// URL with user")
     assert "secret" not in str(caught.value)
 
 
-def test_an_output_is_let_pass_because_it_is_known_too_late(run_alone: RunAlone) -> None:
+def test_rule_accepts_outputs(run_alone: RunAlone) -> None:
     def program() -> None:
-        origins = validation.each(validation.ORIGIN)
+        origins = validation.list_of(validation.ORIGIN)
         url = pulumi.Output.from_input("*")
         assert origins.accepts([url, "https://app.example.com"])
         assert not origins.accepts([url, "*"])

@@ -1,4 +1,4 @@
-"""AuroraDatabase and its network, used alone."""
+"""AuroraDatabase and its isolated VPC, used alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
-from tests.components.conftest import REGION, RunAlone, arn, document
+from tests.components.conftest import REGION, RunAlone, arn, get_statements
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"
 CLUSTER = "aws:cloudcontrol/resource:Resource"
@@ -19,7 +19,7 @@ HOST = f"rds-db-cluster.cluster-abc.{REGION}.rds.amazonaws.com"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 FUNCTIONS, DATABASE = "db-functions-id", "db-database-id"
-RULES = ("db-from-functions", "db-to-database", "db-to-s3")
+RULES = ("db-database-from-functions", "db-functions-to-database", "db-functions-to-s3")
 
 
 def make(**settings: Any) -> AuroraDatabase:
@@ -36,7 +36,7 @@ def desired(graph: Graph) -> dict[str, Any]:
     return json.loads(graph.one(CLUSTER).inputs["desiredState"])
 
 
-def test_the_cluster_is_postgresql_that_pauses_and_that_nobody_has_a_password_of(aurora: Graph) -> None:
+def test_cluster_is_serverless_postgresql_with_iam_authentication(aurora: Graph) -> None:
     assert aurora.one(CLUSTER).inputs["typeName"] == "AWS::RDS::DBCluster"
     assert desired(aurora) == {
         "Engine": "aurora-postgresql",
@@ -57,21 +57,21 @@ def test_the_cluster_is_postgresql_that_pauses_and_that_nobody_has_a_password_of
     }
 
 
-def test_it_is_protected(aurora: Graph) -> None:
+def test_cluster_is_protected_by_default(aurora: Graph) -> None:
     cluster = aurora.one(CLUSTER)
     assert (cluster.protect, cluster.retain_on_delete) == (True, True)
 
 
-def test_without_protection_it_can_be_deleted_and_keeps_one_day_of_backups(run_alone: RunAlone) -> None:
+def test_cluster_unprotected_is_deletable_with_one_day_of_backups(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: make(protect=False))
     cluster = graph.one(CLUSTER)
     assert (cluster.protect, cluster.retain_on_delete) == (False, False)
     assert (desired(graph)["DeletionProtection"], desired(graph)["BackupRetentionPeriod"]) == (False, 1)
 
 
-def test_connections_are_encrypted_and_those_of_sleeping_functions_end(aurora: Graph) -> None:
+def test_parameters_require_tls_and_close_idle_sessions(aurora: Graph) -> None:
     assert aurora.one("aws:rds/clusterParameterGroup:ClusterParameterGroup").inputs == {
-        "description": "TLS only, and no connection that idles",
+        "description": "Requires TLS and closes idle connections",
         "family": "aurora-postgresql17",
         "parameters": [
             {"name": "rds.force_ssl", "value": "1"},
@@ -81,7 +81,7 @@ def test_connections_are_encrypted_and_those_of_sleeping_functions_end(aurora: G
     }
 
 
-def test_its_one_instance_is_out_of_the_internets_reach(aurora: Graph) -> None:
+def test_instance_is_not_publicly_accessible(aurora: Graph) -> None:
     assert aurora.one("aws:rds/clusterInstance:ClusterInstance").inputs == {
         "clusterIdentifier": "rds-db-cluster",
         "engine": "aurora-postgresql",
@@ -92,12 +92,12 @@ def test_its_one_instance_is_out_of_the_internets_reach(aurora: Graph) -> None:
         "monitoringInterval": 0,
     }
     assert aurora.one("aws:rds/subnetGroup:SubnetGroup").inputs == {
-        "description": "Where the cluster's instances are",
+        "description": "Subnets of the isolated VPC",
         "subnetIds": ["db-network-subnet-1-id", "db-network-subnet-2-id"],
     }
 
 
-def test_its_network_has_two_subnets_in_two_zones_and_no_way_out(aurora: Graph) -> None:
+def test_vpc_has_two_subnets_in_two_zones_and_no_internet_access(aurora: Graph) -> None:
     assert aurora.one("aws:ec2/vpc:Vpc").inputs == {"cidrBlock": "10.0.0.0/24", "enableDnsSupport": True}
     assert {subnet.name: subnet.inputs for subnet in aurora.of_type("aws:ec2/subnet:Subnet")} == {
         f"db-network-subnet-{number}": {
@@ -127,7 +127,7 @@ def test_its_network_has_two_subnets_in_two_zones_and_no_way_out(aurora: Graph) 
     }
 
 
-def test_what_names_no_security_group_reaches_nothing(aurora: Graph) -> None:
+def test_default_security_group_has_no_rules(aurora: Graph) -> None:
     assert aurora.one("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup").inputs == {
         "vpcId": "db-network-id",
         "ingress": [],
@@ -135,9 +135,9 @@ def test_what_names_no_security_group_reaches_nothing(aurora: Graph) -> None:
     }
 
 
-def test_through_the_endpoint_only_manifests_can_be_read(aurora: Graph) -> None:
+def test_endpoint_policy_allows_reading_manifests_only(aurora: Graph) -> None:
     inputs = dict(aurora.one("aws:ec2/vpcEndpoint:VpcEndpoint").inputs)
-    assert document(inputs.pop("policy")) == [
+    assert get_statements(inputs.pop("policy")) == [
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",
@@ -154,25 +154,25 @@ def test_through_the_endpoint_only_manifests_can_be_read(aurora: Graph) -> None:
     }
 
 
-def test_functions_reach_the_database_and_s3_and_nobody_reaches_anything_else(aurora: Graph) -> None:
+def test_security_groups_allow_functions_to_database_and_s3_only(aurora: Graph) -> None:
     postgres = {"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432}
     assert {rule.name: rule.inputs for rule in aurora.of_type(INGRESS)} == {
-        "db-from-functions": {
-            "description": "PostgreSQL, from the functions",
+        "db-database-from-functions": {
+            "description": "PostgreSQL from functions",
             "securityGroupId": DATABASE,
             "referencedSecurityGroupId": FUNCTIONS,
             **postgres,
         }
     }
     assert {rule.name: rule.inputs for rule in aurora.of_type(EGRESS)} == {
-        "db-to-database": {
-            "description": "PostgreSQL, to the database",
+        "db-functions-to-database": {
+            "description": "PostgreSQL to the database",
             "securityGroupId": FUNCTIONS,
             "referencedSecurityGroupId": DATABASE,
             **postgres,
         },
-        "db-to-s3": {
-            "description": "HTTPS, to S3",
+        "db-functions-to-s3": {
+            "description": "HTTPS to S3",
             "securityGroupId": FUNCTIONS,
             "prefixListId": "pl-6da54004",
             "ipProtocol": "tcp",
@@ -183,7 +183,7 @@ def test_functions_reach_the_database_and_s3_and_nobody_reaches_anything_else(au
 
 
 @pytest.mark.parametrize(("access", "user"), [("owner", "avatars_owner"), ("app", "profiles")])
-def test_a_function_signs_in_as_one_user_of_this_cluster(
+def test_access_allows_one_user_of_the_cluster(
     run_alone: RunAlone, packages: dict[str, Package], access: str, user: str
 ) -> None:
     graph = run_alone(lambda: reader(packages, access))
@@ -200,22 +200,20 @@ def test_a_function_signs_in_as_one_user_of_this_cluster(
         "subnetIds": ["db-network-subnet-1-id", "db-network-subnet-2-id"],
         "securityGroupIds": [FUNCTIONS],
     }
-    assert document(graph.named("reader-policy").inputs["policy"])[1] == {
+    assert get_statements(graph.named("reader-policy").inputs["policy"])[1] == {
         "Effect": "Allow",
         "Action": "rds-db:connect",
         "Resource": arn("rds-db", f"dbuser:cluster-ABCDEFGHIJKL01234/{user}"),
     }
 
 
-def test_a_function_is_made_when_all_that_is_between_it_and_the_database_is_there(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
+def test_access_depends_on_instance_rules_and_routes(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: reader(packages, "app"))
     function = graph.one("aws:lambda/function:Function")
     assert graph.named("db-instance").urn in function.property_dependencies["environment"]
     needed = {graph.named(name).urn for name in (*RULES, "db-network-subnet-1-routes", "db-network-subnet-2-routes")}
     assert needed <= function.property_dependencies["vpcConfig"]
-    assert graph.named("db-network-s3").urn in graph.named("db-to-s3").property_dependencies["prefixListId"]
+    assert graph.named("db-network-s3").urn in graph.named("db-functions-to-s3").property_dependencies["prefixListId"]
 
 
 def reader(packages: dict[str, Package], user: str) -> None:
@@ -229,24 +227,24 @@ def reader(packages: dict[str, Package], user: str) -> None:
             timeout=3,
             environment={**access.environment, "ID": access.database_id},
             statements=access.statements,
-            network=access.network,
+            vpc_config=access.vpc_config,
         ),
     )
 
 
-def test_the_functions_user_is_yet_to_be_made(run_alone: RunAlone) -> None:
+def test_app_user_is_created_by_migrations(run_alone: RunAlone) -> None:
     users: list[str | None] = []
     run_alone(lambda: users.append(make().app_user))
     assert users == ["profiles"]
 
 
-def test_what_they_give(aurora: Graph) -> None:
+def test_outputs_of_database_and_vpc(aurora: Graph) -> None:
     assert aurora.one("avatars:index:AuroraDatabase").component_outputs == {
         "host": HOST,
         "port": "5432",
         "cluster_id": "rds-db-cluster",
     }
-    assert aurora.one("avatars:index:PrivateNetwork").component_outputs == {
+    assert aurora.one("avatars:index:IsolatedVpc").component_outputs == {
         "vpc_id": "db-network-id",
         "subnet_ids": ["db-network-subnet-1-id", "db-network-subnet-2-id"],
         "s3_prefix_list_id": "pl-6da54004",

@@ -1,4 +1,4 @@
-"""GivenDatabase, used alone."""
+"""ExternalDatabase, used alone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.blocks.python_function import Network, PythonFunction, PythonFunctionArgs
-from components.database.external import GivenDatabase, GivenDatabaseArgs
+from components.blocks.python_function import PythonFunction, PythonFunctionArgs, VpcConfig
+from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
-from tests.components.conftest import RunAlone, arn, document
+from tests.components.conftest import RunAlone, arn, get_statements
 
 URL = "postgresql://app:secret@db.example.com/app"
 PARAMETER_ARN = arn("ssm", "parameter/given-url-abc1234")
@@ -20,29 +20,29 @@ GROUPS = ["sg-0123456789abcdef0"]
 
 @pytest.fixture(scope="module")
 def given(run_alone: RunAlone) -> Graph:
-    return run_alone(lambda: GivenDatabase("given", GivenDatabaseArgs(url=URL)))
+    return run_alone(lambda: ExternalDatabase("given", ExternalDatabaseArgs(url=URL)))
 
 
-def test_the_url_is_kept_encrypted_at_no_cost(given: Graph) -> None:
+def test_parameter_is_standard_secure_string(given: Graph) -> None:
     assert given.one("aws:ssm/parameter:Parameter").inputs == {
-        "description": "The database of the users' profiles",
+        "description": "URL of the profiles database",
         "type": "SecureString",
         "tier": "Standard",
         "value": URL,
     }
 
 
-def test_what_it_gives(given: Graph) -> None:
-    component = given.one("avatars:index:GivenDatabase")
+def test_outputs(given: Graph) -> None:
+    component = given.one("avatars:index:ExternalDatabase")
     assert component.component_outputs == {"parameter_name": "given-url-abc1234"}
 
 
 @pytest.mark.parametrize("user", ["owner", "app"])
-def test_a_function_gets_the_name_of_the_parameter_and_may_read_it(
+def test_access_has_parameter_name_and_read_permission(
     run_alone: RunAlone, packages: dict[str, Package], user: str
 ) -> None:
     def program() -> None:
-        access = getattr(GivenDatabase("given", GivenDatabaseArgs(url=URL)), user)
+        access = getattr(ExternalDatabase("given", ExternalDatabaseArgs(url=URL)), user)
         PythonFunction(
             "reader",
             PythonFunctionArgs(
@@ -52,7 +52,7 @@ def test_a_function_gets_the_name_of_the_parameter_and_may_read_it(
                 timeout=3,
                 environment={**access.environment, "ID": access.database_id},
                 statements=access.statements,
-                network=access.network,
+                vpc_config=access.vpc_config,
             ),
         )
 
@@ -63,25 +63,27 @@ def test_a_function_gets_the_name_of_the_parameter_and_may_read_it(
         "ID": f"{PARAMETER_ARN}:1",
     }
     assert "vpcConfig" not in inputs
-    assert document(graph.named("reader-policy").inputs["policy"])[1:] == [
+    assert get_statements(graph.named("reader-policy").inputs["policy"])[1:] == [
         {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": PARAMETER_ARN}
     ]
 
 
-def test_in_a_vpc_a_function_is_where_it_is_told_to_be(run_alone: RunAlone) -> None:
-    networks: list[Network | None] = []
+def test_access_in_vpc_has_given_subnets_and_groups(run_alone: RunAlone) -> None:
+    configs: list[VpcConfig | None] = []
 
     def program() -> None:
-        database = GivenDatabase("given", GivenDatabaseArgs(url=URL, subnet_ids=SUBNETS, security_group_ids=GROUPS))
-        networks.extend([database.owner.network, database.app.network])
+        database = ExternalDatabase(
+            "given", ExternalDatabaseArgs(url=URL, subnet_ids=SUBNETS, security_group_ids=GROUPS)
+        )
+        configs.extend([database.owner.vpc_config, database.app.vpc_config])
 
     run_alone(program)
-    assert networks == [Network(subnet_ids=SUBNETS, security_group_ids=GROUPS)] * 2
+    assert configs == [VpcConfig(subnet_ids=SUBNETS, security_group_ids=GROUPS)] * 2
 
 
-def test_its_user_is_there_already(run_alone: RunAlone) -> None:
+def test_app_user_is_none(run_alone: RunAlone) -> None:
     users: list[str | None] = []
-    run_alone(lambda: users.append(GivenDatabase("given", GivenDatabaseArgs(url=URL)).app_user))
+    run_alone(lambda: users.append(ExternalDatabase("given", ExternalDatabaseArgs(url=URL)).app_user))
     assert users == [None]
 
 
@@ -90,20 +92,20 @@ def test_its_user_is_there_already(run_alone: RunAlone) -> None:
     [
         (
             {"url": "mysql://db.example.com/app"},
-            r"GivenDatabaseArgs\.url is set \(and not shown\); allowed is a postgre",
+            r"ExternalDatabaseArgs\.url is set \(and not shown\); allowed is a postgre",
         ),
         (
             {"subnet_ids": SUBNETS[:1]},
-            r"GivenDatabaseArgs\.subnet_ids is \['subnet-0123456789abcdef0'\]; allowed is a li",
+            r"ExternalDatabaseArgs\.subnet_ids is \['subnet-0123456789abcdef0'\]; allowed is an empty",
         ),
         (
             {"security_group_ids": ["default"]},
-            r"GivenDatabaseArgs\.security_group_ids is \['default'\]; allowed is a lis",
+            r"ExternalDatabaseArgs\.security_group_ids is \['default'\]; allowed is an empty",
         ),
         ({"subnet_ids": SUBNETS}, "both of subnet_ids and security_group_ids, or neither"),
         ({"security_group_ids": GROUPS}, "both of subnet_ids and security_group_ids, or neither"),
     ],
 )
-def test_wrong_arguments_are_refused(settings: dict[str, Any], complaint: str) -> None:
+def test_args_invalid_raises_value_error(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        GivenDatabaseArgs(**{"url": URL, **settings})
+        ExternalDatabaseArgs(**{"url": URL, **settings})
