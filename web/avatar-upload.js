@@ -6,7 +6,7 @@
 import { AvatarUpload } from "./avatar-upload/element.js";
 
 export { AvatarUpload } from "./avatar-upload/element.js";
-export { UploadError } from "./avatar-upload/failures.js";
+export { UploadError } from "./avatar-upload/errors.js";
 export { ENGLISH, failureSentence } from "./avatar-upload/messages.js";
 export { uploadAvatar } from "./avatar-upload/upload.js";
 
