@@ -35,7 +35,7 @@ export class Api {
    * @param {string} path
    * @param {object} [content] sent as JSON
    * @returns {Promise<ApiResponse>} of any status but 401, 403, 429 and 5xx
-   * @throws {UploadError} `session_expired`, `server_error`, `network`, `offline`, or the UploadError that `getToken` threw
+   * @throws {UploadError} `session_expired`, `server_error`, `network`, `offline`, or an UploadError of `getToken`
    */
   async call(method, path, content) {
     const send = () => this.#send(method, path, content);

@@ -11,8 +11,8 @@
  */
 
 /**
- * Minimum edge of the square, in pixels of the picture. With fewer, an avatar would be blurred even at 64 CSS pixels on a
- * screen with a device pixel ratio of 2.
+ * Minimum edge of the square, in pixels of the picture. With fewer, an avatar would be blurred even at 64 CSS pixels on
+ * a screen with a device pixel ratio of 2.
  */
 const MIN_EDGE = 128;
 

@@ -123,7 +123,8 @@ export class Cropper {
     const { x, y } = getCenter(picture, crop);
     const zoom = formatPercent(1 / crop.size, language);
     this.#crop = crop;
-    this.#announcement = fillIn(messages.placed, { x: formatPercent(x, language), y: formatPercent(y, language), zoom });
+    const position = { x: formatPercent(x, language), y: formatPercent(y, language) };
+    this.#announcement = fillIn(messages.placed, { ...position, zoom });
     this.#zoom.disabled = smallest === 1;
     const zoomLevel = Math.log(crop.size) / Math.log(smallest);
     this.#zoom.valueAsNumber = smallest === 1 ? 0 : Math.round(SLIDER_STEPS * zoomLevel);

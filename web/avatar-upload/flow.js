@@ -140,7 +140,9 @@ export class Flow {
     this.#choice.abort();
     this.#choice = new AbortController();
     this.#change("idle", { ...NO_PHOTO, note });
-    if (state === "chosen" || UPLOADING.has(state)) this.#callbacks.emit("avatar-cancel", { sent: state === "processing" });
+    if (state === "chosen" || UPLOADING.has(state)) {
+      this.#callbacks.emit("avatar-cancel", { sent: state === "processing" });
+    }
   }
 
   /**

@@ -65,7 +65,7 @@ export class ProfileApi {
     return parseProfile(await this.#callAsUser({ signal }));
   }
 
-  /** Replaces the user's own profile. @param {Changes} changes @param {AbortSignal} signal @returns {Promise<Profile>} */
+  /** Replaces the user's profile. @param {Changes} changes @param {AbortSignal} signal @returns {Promise<Profile>} */
   async putProfile(changes, signal) {
     const headers = { "Content-Type": "application/json" };
     return parseProfile(await this.#callAsUser({ method: "PUT", headers, body: JSON.stringify(changes), signal }));

@@ -62,7 +62,8 @@ export class ProfileView {
 }
 
 /**
- * Computes a hue in degrees from the handle, so that profiles differ in color: FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/
+ * Computes a hue in degrees from the handle, so that profiles differ in color. FNV-1a:
+ * http://www.isthe.com/chongo/tech/comp/fnv/
  *
  * @param {string} handle
  */

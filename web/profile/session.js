@@ -12,8 +12,8 @@ export class SignedOutError extends Error {}
 /**
  * The session of the signed-in user, shared by all tabs of this origin.
  *
- * The access token is kept in memory only. The refresh token is in sessionStorage, which survives a reload and ends with
- * the tab; an open tab sends it to a new one.
+ * The access token is in memory only. The refresh token is in sessionStorage, which survives a reload and ends with the
+ * tab; an open tab sends it to a new one.
  *
  * Events: `started`, and `ended` with `detail.reason`: "signed-out" here, "elsewhere", or "expired".
  */
@@ -68,7 +68,7 @@ export class Session extends EventTarget {
    * @throws {CognitoError} For other errors, such as too many requests. The session stays.
    */
   async getToken({ refresh = false } = {}) {
-    if (this.#refreshToken === null) throw new SignedOutError("nobody is signed in");
+    if (this.#refreshToken === null) throw new SignedOutError("there is no session");
     if (!refresh && this.#access && Date.now() < this.#access.staleAt) return this.#access.token;
     // Concurrent callers share one request.
     this.#refreshing ??= this.#refresh(this.#refreshToken).finally(() => (this.#refreshing = null));

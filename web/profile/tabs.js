@@ -2,7 +2,7 @@
 export class Tabs {
   #channel = new BroadcastChannel("avatars-profile");
 
-  /** @param {string} name @param {unknown} [detail] Anything that can be cloned. */
+  /** @param {string} name @param {unknown} [detail] A value that can be cloned. */
   broadcast(name, detail) {
     this.#channel.postMessage({ name, detail });
   }
