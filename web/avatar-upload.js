@@ -6,9 +6,9 @@
 import { AvatarUpload } from "./avatar-upload/element.js";
 
 export { AvatarUpload } from "./avatar-upload/element.js";
-export { UploadError } from "./avatar-upload/failures.js";
+export { UploadError } from "./avatar-upload/errors.js";
 export { ENGLISH, failureSentence } from "./avatar-upload/messages.js";
 export { uploadAvatar } from "./avatar-upload/upload.js";
 
-// A page may load two versions, from two apps say: the first one stands, a second definition would throw.
+// A page may load two versions of the module: a second definition would throw.
 if (!customElements.get("avatar-upload")) customElements.define("avatar-upload", AvatarUpload);

@@ -1,10 +1,14 @@
-"""A real browser in front of the running local stack.
+"""One Chromium in front of one running local stack.
 
-Without one these tests are left out, and pytest says so; BROWSER_TESTS=required makes that an error.
+Both have package scope: Playwright's synchronous API keeps an event loop running in this thread, and tests elsewhere
+run the Pulumi program, which needs a loop of its own. For the same reason the stack starts before Playwright.
+
+Without a browser the tests are skipped; BROWSER_TESTS=required makes that an error.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Generator, Sequence
@@ -14,43 +18,66 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_HOW_TO_GET_ONE = (
-    "there is no Chromium here: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
-)
+from local.stack import LocalStack, read_config
+from tests.browser.site import EmbeddingSite
+
+MAX_UPLOAD_BYTES = 4 * 1024 * 1024
+_EXECUTABLES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NO_BROWSER = "Chromium is missing: `apt-get install chromium`, or `.venv/bin/playwright install --with-deps chromium`"
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     here = Path(__file__).parent
-    if _installed_program() is None and os.environ.get("BROWSER_TESTS") != "required":
+    if _find_chromium() is None and os.environ.get("BROWSER_TESTS") != "required":
         for item in items:
             if here in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=_HOW_TO_GET_ONE))
+                item.add_marker(pytest.mark.skip(reason=_NO_BROWSER))
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Generator[Playwright]:
-    """Not for the whole session: as long as it is there this thread has a running event loop, which others need."""
+@pytest.fixture(scope="package")
+def site() -> Generator[EmbeddingSite]:
+    """A site whose origin is in `allowedOrigins`."""
+    site = EmbeddingSite()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="package")
+def stack(site: EmbeddingSite) -> Generator[LocalStack]:
+    config = read_config("dev")[0] | {
+        "avatars:allowedOrigins": json.dumps([site.origin]),
+        "avatars:maxUploadBytes": str(MAX_UPLOAD_BYTES),
+        "avatars:sizes": "[512, 128]",
+    }
+    with LocalStack(config) as stack:
+        site.allow(stack)
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def playwright(stack: LocalStack) -> Generator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Generator[Browser]:
-    program = _installed_program()
-    assert program, _HOW_TO_GET_ONE
-    browser = playwright.chromium.launch(executable_path=program)
+    executable = _find_chromium()
+    assert executable, _NO_BROWSER
+    browser = playwright.chromium.launch(executable_path=executable)
     yield browser
     browser.close()
 
 
 @cache
-def _installed_program() -> str | None:
-    """A browser of the system, or else the one that Playwright has fetched."""
-    return next((found for name in _PROGRAMS if (found := shutil.which(name))), None) or _fetched_program()
+def _find_chromium() -> str | None:
+    """The path of the system's Chromium, else of the one that Playwright has installed."""
+    return (
+        next((path for name in _EXECUTABLES if (path := shutil.which(name))), None) or _find_installed_by_playwright()
+    )
 
 
-def _fetched_program() -> str | None:
+def _find_installed_by_playwright() -> str | None:
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).exists() else None

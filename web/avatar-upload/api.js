@@ -1,15 +1,15 @@
-/** Calls to the HTTP API (docs/api.md), with everything that every call needs: a token, a limit in time, patience. */
+/** Client of the HTTP API (docs/api.md): access token, timeout, retries. */
 
-import { UploadError, noAnswer } from "./failures.js";
-import { limited, pause, until } from "./waiting.js";
+import { rejectOnAbort, sleep, withTimeout } from "./abortable.js";
+import { UploadError, createNetworkError } from "./errors.js";
 
 const TIMEOUT_MS = 20_000;
-/** Pauses before a call that failed for a reason that may pass is made again. */
-const REPEAT_AFTER_MS = [500, 1000, 2000];
+/** Delays before the retries of a call that failed with a transient error. */
+const RETRY_DELAYS_MS = [500, 1000, 2000];
 
 /**
  * @typedef {(request: { refresh: boolean }) => Promise<string> | string} GetToken
- * @typedef {{ status: number, body: any }} Answer the body is null when it is not JSON
+ * @typedef {{ status: number, body: any }} ApiResponse the body is null when it is not JSON
  */
 
 export class Api {
@@ -30,59 +30,59 @@ export class Api {
   }
 
   /**
-   * Makes a call that does no harm when it is made twice.
+   * Makes an idempotent call.
    * @param {"GET" | "POST"} method
    * @param {string} path
    * @param {object} [content] sent as JSON
-   * @returns {Promise<Answer>} of any status but 401, 403, 429 and 5xx
-   * @throws {UploadError} `session_expired`, `server_error`, `network`, `offline`, or what `getToken` threw of this kind
+   * @returns {Promise<ApiResponse>} of any status but 401, 403, 429 and 5xx
+   * @throws {UploadError} `session_expired`, `server_error`, `network`, `offline`, or an UploadError of `getToken`
    */
   async call(method, path, content) {
     const send = () => this.#send(method, path, content);
-    this.#token ||= await this.#askForToken(false);
-    let answer = await this.#patiently(send);
-    if (isRefused(answer)) {
-      this.#token = await this.#askForToken(true);
-      answer = await this.#patiently(send);
+    this.#token ||= await this.#requestToken(false);
+    let response = await this.#withRetry(send);
+    if (isUnauthorized(response)) {
+      this.#token = await this.#requestToken(true);
+      response = await this.#withRetry(send);
     }
-    if (isRefused(answer)) throw new UploadError("session_expired", { cause: answer });
-    return answer;
+    if (isUnauthorized(response)) throw new UploadError("session_expired", { cause: response });
+    return response;
   }
 
-  /** @param {() => Promise<Answer>} send */
-  async #patiently(send) {
-    for (const wait of REPEAT_AFTER_MS) {
+  /** @param {() => Promise<ApiResponse>} send */
+  async #withRetry(send) {
+    for (const delay of RETRY_DELAYS_MS) {
       try {
-        const answer = await send();
-        if (!mayPass(answer)) return answer;
+        const response = await send();
+        if (!isRetryable(response)) return response;
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (isTimeout(error) || !navigator.onLine) throw noAnswer(error);
+        if (isTimeout(error) || !navigator.onLine) throw createNetworkError(error);
       }
-      await pause(wait * (0.75 + Math.random() / 2), this.#signal); // not all browsers at the same moment
+      await sleep(delay * (0.75 + Math.random() / 2), this.#signal); // jitter
     }
-    return this.#lastTry(send);
+    return this.#lastAttempt(send);
   }
 
-  /** @param {() => Promise<Answer>} send */
-  async #lastTry(send) {
-    const answer = await send().catch((error) => {
+  /** @param {() => Promise<ApiResponse>} send */
+  async #lastAttempt(send) {
+    const response = await send().catch((error) => {
       this.#signal.throwIfAborted();
-      throw noAnswer(error);
+      throw createNetworkError(error);
     });
-    if (mayPass(answer)) throw new UploadError("server_error", { cause: answer });
-    return answer;
+    if (isRetryable(response)) throw new UploadError("server_error", { cause: response });
+    return response;
   }
 
   /**
    * @param {string} method
    * @param {string} path
    * @param {object} [content]
-   * @returns {Promise<Answer>}
+   * @returns {Promise<ApiResponse>}
    */
   #send(method, path, content) {
-    return limited(TIMEOUT_MS, this.#signal, async (signal) => {
-      const answer = await fetch(this.#url + path, {
+    return withTimeout(TIMEOUT_MS, this.#signal, async (signal) => {
+      const response = await fetch(this.#url + path, {
         method,
         headers: { Authorization: `Bearer ${this.#token}`, ...(content && { "Content-Type": "application/json" }) },
         body: content && JSON.stringify(content),
@@ -90,41 +90,41 @@ export class Api {
         credentials: "omit",
         signal,
       });
-      return { status: answer.status, body: parsed(await answer.text()) };
+      return { status: response.status, body: parseJson(await response.text()) };
     });
   }
 
   /** @param {boolean} refresh */
-  async #askForToken(refresh) {
+  async #requestToken(refresh) {
     try {
-      const token = await until(this.#getToken({ refresh }), this.#signal);
+      const token = await rejectOnAbort(this.#getToken({ refresh }), this.#signal);
       if (token && typeof token === "string") return token;
     } catch (cause) {
       this.#signal.throwIfAborted();
       if (cause instanceof UploadError) throw cause;
-      throw navigator.onLine ? new UploadError("session_expired", { cause }) : noAnswer(cause);
+      throw navigator.onLine ? new UploadError("session_expired", { cause }) : createNetworkError(cause);
     }
     throw new UploadError("session_expired");
   }
 }
 
-/** API Gateway's answers to a missing token and to one that does not verify. @param {Answer} answer */
-function isRefused({ status }) {
+/** API Gateway: 401 for a missing token, 403 for one that is not valid. @param {ApiResponse} response */
+function isUnauthorized({ status }) {
   return status === 401 || status === 403;
 }
 
-/** @param {Answer} answer */
-function mayPass({ status }) {
+/** @param {ApiResponse} response */
+function isRetryable({ status }) {
   return status === 429 || status >= 500;
 }
 
-/** Who has waited that long is not made to wait four times as long. @param {unknown} error */
+/** A timeout is not retried: the user would wait four times as long. @param {unknown} error */
 function isTimeout(error) {
   return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 /** @param {string} text */
-function parsed(text) {
+function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {

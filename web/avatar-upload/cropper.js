@@ -1,53 +1,53 @@
-/** What the user chooses the square with: a surface over the picture, and controls beside it that need no dragging. */
+/** The user interface of the crop: a surface over the picture, and controls beside it that need no dragging. */
 
-import { adjusted, centre, isAdjustable, isSame, middle, smallestSize } from "./crop.js";
-import { icon, make, setText } from "./dom.js";
-import { takeGestures } from "./gestures.js";
-import { filled, percent } from "./messages.js";
+import { createElement, createIcon, setText } from "./create-element.js";
+import { adjustCrop, centerCrop, getCenter, getMinimumSize, isAdjustable, isSame } from "./crop.js";
+import { listenForGestures } from "./gestures.js";
+import { fillIn, formatPercent } from "./messages.js";
 
-/** Of the square's edge, for a press of a button. */
+/** Distance per press of a button, as a fraction of the square's edge. */
 const STEP = 0.1;
-/** Of the slider. Each makes the picture larger by the same factor, so that it moves as evenly at both ends. */
-const NOTCHES = 100;
-/** Where the square is, is said when it rests: a region that spoke at each step would not stop talking. */
-const REST_MS = 700;
+/** Steps of the slider. Each zooms by the same factor. */
+const SLIDER_STEPS = 100;
+/** The position is announced after this time without a change, not at each step. */
+const ANNOUNCE_DELAY_MS = 700;
 
 /**
  * @typedef {import("./crop.js").Crop} Crop
  * @typedef {import("./crop.js").Point} Point
  */
 
-/** In the order they are shown in. */
+/** In display order. */
 const MOVES = [
-  { name: /** @type {const} */ ("moveLeft"), to: shifted(-STEP, 0), shape: "M42 10 20 32l22 22 5-5-17-17 17-17Z" },
-  { name: /** @type {const} */ ("moveUp"), to: shifted(0, -STEP), shape: "M10 42 32 20l22 22-5 5-17-17-17 17Z" },
-  { name: /** @type {const} */ ("moveDown"), to: shifted(0, STEP), shape: "M10 22 32 44l22-22-5-5-17 17-17-17Z" },
-  { name: /** @type {const} */ ("moveRight"), to: shifted(STEP, 0), shape: "M22 10 44 32 22 54l-5-5 17-17-17-17Z" },
+  { name: /** @type {const} */ ("moveLeft"), to: shiftCenter(-STEP, 0), shape: "M42 10 20 32l22 22 5-5-17-17 17-17Z" },
+  { name: /** @type {const} */ ("moveUp"), to: shiftCenter(0, -STEP), shape: "M10 42 32 20l22 22-5 5-17-17-17 17Z" },
+  { name: /** @type {const} */ ("moveDown"), to: shiftCenter(0, STEP), shape: "M10 22 32 44l22-22-5-5-17 17-17-17Z" },
+  { name: /** @type {const} */ ("moveRight"), to: shiftCenter(STEP, 0), shape: "M22 10 44 32 22 54l-5-5 17-17-17-17Z" },
 ];
 
 export class Cropper {
-  #wish;
-  /** The one there is a square to choose of. @type {HTMLImageElement | null} */
+  #onCrop;
+  /** The picture that can be cropped. @type {HTMLImageElement | null} */
   #picture = null;
   /** @type {Crop} */
   #crop = { x: 0, y: 0, size: 1 };
-  /** As it was then; of another picture it would mean nothing. @type {Crop | null} */
+  /** The crop at the start of the current drag. @type {Crop | null} */
   #grabbed = null;
-  /** What is said of the square. */
-  #sentence = "";
+  /** The position as a sentence. */
+  #announcement = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #rest;
+  #announceTimer;
 
-  #drag = make("p", { class: "drag" });
-  #keys = make("p", { class: "keys", id: "keys" });
-  #zoomLabel = make("label", { for: "zoom" });
-  #zoom = make("input", { part: "zoom", id: "zoom", type: "range", max: String(NOTCHES) });
-  #moves = MOVES.map(({ shape, ...move }) => ({ ...move, button: moveButton(shape) }));
-  #reset = make("button", { part: "button reset", class: "reset", type: "button" });
-  #said = make("p", { class: "unseen", role: "status" });
+  #drag = createElement("p", { class: "drag" });
+  #keys = createElement("p", { class: "keys", id: "keys" });
+  #zoomLabel = createElement("label", { for: "zoom" });
+  #zoom = createElement("input", { part: "zoom", id: "zoom", type: "range", max: String(SLIDER_STEPS) });
+  #moves = MOVES.map(({ shape, ...move }) => ({ ...move, button: createMoveButton(shape) }));
+  #reset = createElement("button", { part: "button reset", class: "reset", type: "button" });
+  #announcer = createElement("p", { class: "unseen", role: "status" });
 
-  /** Lies over the picture, and takes gestures and keys. An application: else screen readers keep the arrow keys. */
-  surface = make("div", {
+  /** Over the picture; takes gestures and keys. Role application: otherwise screen readers keep the arrow keys. */
+  surface = createElement("div", {
     part: "crop",
     class: "crop",
     role: "application",
@@ -55,23 +55,23 @@ export class Cropper {
     "aria-describedby": "keys",
   });
 
-  controls = make("div", { part: "controls", class: "controls", role: "group" }, [
-    make("div", { part: "hint", class: "how" }, [this.#drag, this.#keys]),
-    make("div", { class: "zoom" }, [this.#zoomLabel, this.#zoom]),
-    make("div", { class: "place" }, [
-      make("div", { class: "moves" }, this.#moves.map(({ button }) => button)),
+  controls = createElement("div", { part: "controls", class: "controls", role: "group" }, [
+    createElement("div", { part: "hint", class: "how" }, [this.#drag, this.#keys]),
+    createElement("div", { class: "zoom" }, [this.#zoomLabel, this.#zoom]),
+    createElement("div", { class: "place" }, [
+      createElement("div", { class: "moves" }, this.#moves.map(({ button }) => button)),
       this.#reset,
     ]),
-    this.#said,
+    this.#announcer,
   ]);
 
-  /** Whether the picture has more than one square to choose from; while it is loading that is taken for granted. */
+  /** Whether the picture has more than one square to choose from; assumed while it is loading. */
   isOffered = false;
 
-  /** @param {(crop: Crop | null) => void} wish is told the square the user wants, null for the one of who wants none */
-  constructor(wish) {
-    this.#wish = wish;
-    takeGestures(this.surface, {
+  /** @param {(crop: Crop | null) => void} onCrop called with the user's square, or null for the default */
+  constructor(onCrop) {
+    this.#onCrop = onCrop;
+    listenForGestures(this.surface, {
       grab: () => {
         this.#grabbed = this.#crop;
       },
@@ -79,12 +79,12 @@ export class Cropper {
         const factor = from.spread && to.spread ? to.spread / from.spread : 1;
         if (this.#grabbed) this.#adjust({ size: this.#grabbed.size / factor, from, to }, this.#grabbed);
       },
-      move: (right, down) => this.#adjust({ to: shifted(right, down) }),
+      move: (right, down) => this.#adjust({ to: shiftCenter(right, down) }),
       zoom: (factor, at) => this.#adjust({ size: this.#crop.size / factor, from: at }),
-      reset: () => this.#recentre(),
+      reset: () => this.#resetCrop(),
     });
-    this.#zoom.addEventListener("input", () => this.#slide());
-    this.#reset.addEventListener("click", () => this.#recentre());
+    this.#zoom.addEventListener("input", () => this.#applyZoom());
+    this.#reset.addEventListener("click", () => this.#resetCrop());
     for (const { button, to } of this.#moves) button.addEventListener("click", () => this.#adjust({ to }));
   }
 
@@ -92,13 +92,13 @@ export class Cropper {
   render(model) {
     const { state, preview, crop, disabled } = model;
     this.isOffered = state === "chosen" && (preview === "loading" || (preview !== null && isAdjustable(preview)));
-    this.#take(this.isOffered && preview !== "loading" ? preview : null);
+    this.#setPicture(this.isOffered && preview !== "loading" ? preview : null);
     for (const part of [this.surface, this.controls]) {
       part.hidden = !this.isOffered;
       part.inert = disabled || !this.#picture;
     }
     this.#renderTexts(model);
-    if (this.#picture) this.#renderCrop(this.#picture, crop ?? centre(this.#picture), model);
+    if (this.#picture) this.#renderCrop(this.#picture, crop ?? centerCrop(this.#picture), model);
     this.#reset.ariaDisabled = String(!crop);
   }
 
@@ -119,72 +119,75 @@ export class Cropper {
    * @param {import("./view.js").Model} model
    */
   #renderCrop(picture, crop, { messages, language }) {
-    const smallest = smallestSize(picture);
-    const { x, y } = middle(picture, crop);
-    const zoom = percent(1 / crop.size, language);
+    const smallest = getMinimumSize(picture);
+    const { x, y } = getCenter(picture, crop);
+    const zoom = formatPercent(1 / crop.size, language);
     this.#crop = crop;
-    this.#sentence = filled(messages.placed, { x: percent(x, language), y: percent(y, language), zoom });
+    const position = { x: formatPercent(x, language), y: formatPercent(y, language) };
+    this.#announcement = fillIn(messages.placed, { ...position, zoom });
     this.#zoom.disabled = smallest === 1;
-    this.#zoom.valueAsNumber = smallest === 1 ? 0 : Math.round((NOTCHES * Math.log(crop.size)) / Math.log(smallest));
+    const zoomLevel = Math.log(crop.size) / Math.log(smallest);
+    this.#zoom.valueAsNumber = smallest === 1 ? 0 : Math.round(SLIDER_STEPS * zoomLevel);
     this.#zoom.ariaValueText = zoom;
     for (const { button, to } of this.#moves) {
-      // Not disabled: a button that has brought the square to the picture's edge would lose the focus.
-      button.ariaDisabled = String(isSame(adjusted(picture, crop, { to }), crop));
+      // aria-disabled only: a disabled button would lose the focus when the square reaches the picture's edge.
+      button.ariaDisabled = String(isSame(adjustCrop(picture, crop, { to }), crop));
     }
   }
 
   /** @param {HTMLImageElement | null} picture */
-  #take(picture) {
+  #setPicture(picture) {
     if (picture === this.#picture) return;
     this.#picture = picture;
     this.#grabbed = null;
-    clearTimeout(this.#rest);
-    setText(this.#said, "");
+    clearTimeout(this.#announceTimer);
+    setText(this.#announcer, "");
   }
 
-  /** What the slider is at, screen readers say by themselves. */
-  #slide() {
-    if (this.#picture) this.#adjust({ size: smallestSize(this.#picture) ** (this.#zoom.valueAsNumber / NOTCHES) });
-    clearTimeout(this.#rest);
+  /** Not announced: screen readers read the slider's value themselves. */
+  #applyZoom() {
+    const zoomLevel = this.#zoom.valueAsNumber / SLIDER_STEPS;
+    if (this.#picture) this.#adjust({ size: getMinimumSize(this.#picture) ** zoomLevel });
+    clearTimeout(this.#announceTimer);
   }
 
-  #recentre() {
+  #resetCrop() {
     if (!this.#picture) return;
-    this.#wish(null);
-    this.#sayWhenItRests();
+    this.#onCrop(null);
+    this.#announceDelayed();
   }
 
   /**
-   * @param {Parameters<typeof adjusted>[2]} change
-   * @param {Crop} [crop] what is changed
+   * @param {Parameters<typeof adjustCrop>[2]} change
+   * @param {Crop} [crop] the crop to change
    */
   #adjust(change, crop = this.#crop) {
     if (!this.#picture) return;
-    const next = adjusted(this.#picture, crop, change);
+    const next = adjustCrop(this.#picture, crop, change);
     if (isSame(next, this.#crop)) return;
-    this.#wish(next);
-    this.#sayWhenItRests();
+    this.#onCrop(next);
+    this.#announceDelayed();
   }
 
-  #sayWhenItRests() {
-    clearTimeout(this.#rest);
-    this.#rest = setTimeout(() => setText(this.#said, this.#sentence), REST_MS);
+  #announceDelayed() {
+    clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => setText(this.#announcer, this.#announcement), ANNOUNCE_DELAY_MS);
   }
 }
 
 /** @param {string} shape */
-function moveButton(shape) {
-  const arrow = icon(shape);
+function createMoveButton(shape) {
+  const arrow = createIcon(shape);
   arrow.setAttribute("aria-hidden", "true");
-  return make("button", { part: "button move", class: "move", type: "button" }, [arrow]);
+  return createElement("button", { part: "button move", class: "move", type: "button" }, [arrow]);
 }
 
 /**
- * Where what is in the middle comes to.
+ * The point that the center moves to.
  * @param {number} right
  * @param {number} down
  * @returns {Point}
  */
-function shifted(right, down) {
+function shiftCenter(right, down) {
   return { x: 0.5 + right, y: 0.5 + down };
 }

@@ -1,12 +1,12 @@
-/** `<avatar-upload>`: docs/widget.md says what its attributes, members and events are. */
+/** `<avatar-upload>`: docs/widget.md documents its attributes, members and events. */
 
-import { UploadError } from "./failures.js";
+import { listenForDrops, listenForPastes } from "./drop-paste.js";
+import { UploadError } from "./errors.js";
 import { Flow } from "./flow.js";
-import { takeDrops, takePastes } from "./intake.js";
 import { ENGLISH, failureSentence } from "./messages.js";
 import { View } from "./view.js";
 
-/** Without HEIC, which iPhones then convert: a JPEG is smaller work for everybody. Dropped or pasted, it is taken. */
+/** Without HEIC, so that iPhones convert to JPEG. HEIC files are accepted all the same. */
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif";
 const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages", "src", "tokenCallback"];
 
@@ -20,26 +20,26 @@ export class AvatarUpload extends HTMLElement {
 
   #states = this.attachInternals().states;
   #flow = new Flow({
-    connection: () => ({ apiUrl: this.apiUrl, getToken: (request) => this.#token(request) }),
-    changed: () => this.#render(),
-    ready: ({ images, url }) =>
+    getConnection: () => ({ apiUrl: this.apiUrl, getToken: (request) => this.#requestToken(request) }),
+    onChange: () => this.#render(),
+    onReady: ({ images, url }) =>
       this.#showAvatar({ src: url, srcset: images.map((image) => `${image.url} ${image.size}w`).join() }),
     emit: (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true })),
-    sentence: (error) => failureSentence(error, this.#wording),
+    describeError: (error) => failureSentence(error, this.#messageOptions),
   });
-  #taker = {
-    isOpen: () => !this.disabled && this.state !== "unconfigured",
-    take: (/** @type {File} */ file) => void this.#flow.choose(file),
-    hover: (/** @type {boolean} */ over) => this.#view.showTarget(over),
+  #receiver = {
+    isEnabled: () => !this.disabled && this.state !== "unconfigured",
+    receive: (/** @type {File} */ file) => void this.#flow.choose(file),
+    onHover: (/** @type {boolean} */ over) => this.#view.showDropTarget(over),
   };
   #view = new View(this.attachShadow({ mode: "open" }), {
-    choose: this.#taker.take,
+    choose: this.#receiver.receive,
     crop: (crop) => this.#flow.crop(crop),
     use: () => this.#flow.use(),
     retry: () => this.#flow.retry(),
     cancel: () => this.#flow.cancel(),
   });
-  /** Lives as long as the element is in a document. @type {AbortController | null} */
+  /** Aborted when the element leaves the document. @type {AbortController | null} */
   #connection = null;
   /** @type {GetToken | null} */
   #getToken = null;
@@ -48,20 +48,20 @@ export class AvatarUpload extends HTMLElement {
 
   constructor() {
     super();
-    takeDrops(this.#view.card, this.#taker);
-    this.#takeOverProperties();
+    listenForDrops(this.#view.card, this.#receiver);
+    this.#upgradeProperties();
   }
 
   connectedCallback() {
     if (!this.#connection) {
       this.#connection = new AbortController();
-      takePastes(this, this.#taker, this.#connection.signal);
+      listenForPastes(this, this.#receiver, this.#connection.signal);
     }
     this.#render();
   }
 
   disconnectedCallback() {
-    // An element that is only moved is back in the document by then, and what it does goes on.
+    // Deferred: an element that is moved is connected again by then, and its upload continues.
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#connection?.abort();
@@ -82,7 +82,7 @@ export class AvatarUpload extends HTMLElement {
     return this.apiUrl ? this.#flow.state : "unconfigured";
   }
 
-  /** Gives the access token; with `refresh` a new one, for the API has refused the last. Goes before `tokenCallback`. */
+  /** Returns the access token; with `refresh` a new one, after a 401 or 403. Overrides `tokenCallback`. */
   get getToken() {
     return this.#getToken;
   }
@@ -149,12 +149,12 @@ export class AvatarUpload extends HTMLElement {
     this.#reflect("token-callback", value);
   }
 
-  /** Opens the file dialog. Browsers allow that in answer to a click or a key only. */
+  /** Opens the file dialog. Browsers allow that only in a handler of a click or key. */
   open() {
-    if (this.#taker.isOpen()) this.#view.openDialog();
+    if (this.#receiver.isEnabled()) this.#view.openDialog();
   }
 
-  /** Cancels what is under way and shows the current avatar. */
+  /** Cancels the choice or upload and shows the current avatar. */
   reset() {
     this.#flow.reset();
   }
@@ -164,8 +164,8 @@ export class AvatarUpload extends HTMLElement {
     this.#view.focus(options);
   }
 
-  /** Properties that were set before the element was defined hide its own. */
-  #takeOverProperties() {
+  /** Properties that were set before the element was defined would shadow its accessors. */
+  #upgradeProperties() {
     for (const name of PROPERTIES.filter((name) => Object.hasOwn(this, name))) {
       const value = Reflect.get(this, name);
       Reflect.deleteProperty(this, name);
@@ -183,37 +183,37 @@ export class AvatarUpload extends HTMLElement {
   }
 
   /** @type {GetToken} */
-  #token(request) {
-    const getToken = this.#getToken ?? functionNamed(this.tokenCallback);
+  #requestToken(request) {
+    const getToken = this.#getToken ?? findFunction(this.tokenCallback);
     if (!getToken) throw new UploadError("no_token");
     return getToken(request);
   }
 
-  /** @param {import("./frame.js").Address} address */
-  async #showAvatar(address) {
-    if (await this.#view.loadAvatar(address)) this.#flow.putAway();
+  /** @param {import("./avatar-preview.js").ImageSource} source */
+  async #showAvatar(source) {
+    if (await this.#view.loadAvatar(source)) this.#flow.discardPhoto();
     this.#render();
   }
 
   /** @returns {{ messages: Messages, language: string | undefined, size: number | undefined }} */
-  get #wording() {
-    return { messages: this.#messages, language: language(this), size: this.#flow.photo.file?.size };
+  get #messageOptions() {
+    return { messages: this.#messages, language: getLanguage(this), size: this.#flow.photo.file?.size };
   }
 
   #render() {
     const { state, disabled, accept, alt } = this;
     this.#states.clear();
     this.#states.add(state);
-    this.#view.render({ ...this.#flow.photo, ...this.#wording, state, disabled, accept, alt });
+    this.#view.render({ ...this.#flow.photo, ...this.#messageOptions, state, disabled, accept, alt });
   }
 }
 
 /**
- * The function of a dotted name on `window`, with its owner as `this`.
+ * Finds the function of a dotted name on `window`, and binds it to its owner.
  * @param {string} path
  * @returns {GetToken | null}
  */
-function functionNamed(path) {
+function findFunction(path) {
   /** @type {any} */
   let owner = null;
   /** @type {any} */
@@ -223,10 +223,10 @@ function functionNamed(path) {
 }
 
 /**
- * The language around an element, if it is one that numbers can be written in.
+ * The nearest `lang` attribute, if it is a valid language tag.
  * @param {Element} element
  */
-function language(element) {
+function getLanguage(element) {
   const lang = element.closest("[lang]")?.getAttribute("lang");
   try {
     return lang ? new Intl.Locale(lang).toString() : undefined;

@@ -1,9 +1,9 @@
-/** What a file the user has chosen is, as far as can be said before the server has decoded it. */
+/** Checks of a file that need no decoding. */
 
-import { UploadError } from "./failures.js";
+import { UploadError } from "./errors.js";
 
 /**
- * What the server takes, as docs/api.md lists it.
+ * Formats that the server accepts: docs/api.md.
  * @type {Readonly<Record<string, string>>}
  */
 const TYPE_OF_EXTENSION = {
@@ -19,35 +19,35 @@ const TYPE_OF_EXTENSION = {
   avif: "image/avif",
 };
 
-/** What systems say of files they have no type for. */
+/** Types that operating systems give to unknown files. */
 const NO_TYPE = new Set(["", "application/octet-stream"]);
 
 /**
- * The media type to declare; empty when neither type nor extension is known.
+ * The content type to declare; empty when neither type nor extension is known.
  * @param {File} file
  */
-export function contentType(file) {
+export function getContentType(file) {
   const type = file.type.toLowerCase();
-  if (NO_TYPE.has(type)) return TYPE_OF_EXTENSION[extension(file.name)] ?? "";
+  if (NO_TYPE.has(type)) return TYPE_OF_EXTENSION[getExtension(file.name)] ?? "";
   return type === "image/jpg" ? "image/jpeg" : type;
 }
 
 /**
- * Finds what is wrong with a file without the server.
+ * Checks a file before the upload.
  * @param {File} file
- * @throws {UploadError} `unreadable_file` (gone, changed since, or a folder), `empty_file`, `unsupported_type`
+ * @throws {UploadError} `unreadable_file` (deleted, changed since, or a folder), `empty_file`, `unsupported_type`
  */
-export async function check(file) {
+export async function checkFile(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch (cause) {
     throw new UploadError("unreadable_file", { cause });
   }
   if (file.size === 0) throw new UploadError("empty_file");
-  if (!contentType(file).startsWith("image/")) throw new UploadError("unsupported_type");
+  if (!getContentType(file).startsWith("image/")) throw new UploadError("unsupported_type");
 }
 
 /** @param {string} name */
-function extension(name) {
+function getExtension(name) {
   return name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 }

@@ -1,62 +1,62 @@
-/** A photo's way through the element: states, and what leads from one to another. Knows nothing of how they look. */
+/** The state machine of the element, from the choice of a photo to the new avatar. Independent of the view. */
 
-import { UploadError } from "./failures.js";
-import { check } from "./files.js";
-import { load } from "./preview.js";
+import { UploadError } from "./errors.js";
+import { checkFile } from "./files.js";
+import { loadPreview } from "./preview.js";
 import { uploadAvatar } from "./upload.js";
 
 /**
  * @typedef {"idle" | "chosen" | "preparing" | "sending" | "processing" | "ready" | "failed"} State
  *
- * @typedef {object} Photo what is known of the one that is to become the avatar
+ * @typedef {object} Photo the chosen photo and its upload
  * @property {File | null} file
- * @property {HTMLImageElement | "loading" | null} preview null if it cannot be shown
- * @property {import("./crop.js").Crop | null} crop the square the user has chosen; null: the server takes the centre
+ * @property {HTMLImageElement | "loading" | null} preview null if the browser cannot show it
+ * @property {import("./crop.js").Crop | null} crop the user's square; null: the server's default
  * @property {number} fraction of the bytes sent
  * @property {boolean} slow
  * @property {UploadError | null} error
- * @property {"cancelled" | "cancelledAfterSending" | null} note on the last one
+ * @property {"cancelled" | "cancelledAfterSending" | null} note about the previous upload
  *
- * @typedef {object} Host
- * @property {() => { apiUrl: string, getToken: import("./api.js").GetToken }} connection as it is now
- * @property {() => void} changed
- * @property {(manifest: import("./upload.js").Manifest) => void} ready
+ * @typedef {object} FlowCallbacks
+ * @property {() => { apiUrl: string, getToken: import("./api.js").GetToken }} getConnection current attributes
+ * @property {() => void} onChange
+ * @property {(manifest: import("./upload.js").Manifest) => void} onReady
  * @property {(type: string, detail: object) => void} emit
- * @property {(error: UploadError) => string} sentence
+ * @property {(error: UploadError) => string} describeError
  */
 
 /** @type {Photo} */
-const NONE = { file: null, preview: null, crop: null, fraction: 0, slow: false, error: null, note: null };
+const NO_PHOTO = { file: null, preview: null, crop: null, fraction: 0, slow: false, error: null, note: null };
 /** @type {ReadonlySet<State>} */
 const UPLOADING = new Set(["preparing", "sending", "processing"]);
 
 export class Flow {
-  #host;
-  /** Lives as long as the choice of one photo. What comes for an earlier one changes nothing. */
+  #callbacks;
+  /** Aborted when the photo is discarded; results for an aborted choice are ignored. */
   #choice = new AbortController();
   /** @type {State} */
   state = "idle";
-  photo = NONE;
+  photo = NO_PHOTO;
 
-  /** @param {Host} host */
-  constructor(host) {
-    this.#host = host;
+  /** @param {FlowCallbacks} callbacks */
+  constructor(callbacks) {
+    this.#callbacks = callbacks;
   }
 
   /** @param {File} file */
   async choose(file) {
     this.#end(null);
     const { signal } = this.#choice;
-    this.#change("chosen", { ...NONE, file, preview: "loading" });
+    this.#change("chosen", { ...NO_PHOTO, file, preview: "loading" });
     try {
-      await check(file);
+      await checkFile(file);
     } catch (error) {
       if (!signal.aborted && this.state === "chosen") this.#fail(error);
       return;
     }
     if (signal.aborted) return;
-    this.#host.emit("avatar-select", { file });
-    const preview = await load(file);
+    this.#callbacks.emit("avatar-select", { file });
+    const preview = await loadPreview(file);
     if (!signal.aborted) this.#change(this.state, { preview });
   }
 
@@ -82,9 +82,9 @@ export class Flow {
     this.#end(null);
   }
 
-  /** The new avatar is shown: its preview is needed no longer. */
-  putAway() {
-    if (this.state === "ready") this.#change("ready", NONE);
+  /** Called when the new avatar is shown and its preview is no longer needed. */
+  discardPhoto() {
+    if (this.state === "ready") this.#change("ready", NO_PHOTO);
   }
 
   async #upload() {
@@ -94,7 +94,7 @@ export class Flow {
     this.#progress({ stage: "preparing", fraction: 0, slow: false });
     try {
       const manifest = await uploadAvatar(file, {
-        ...this.#host.connection(),
+        ...this.#callbacks.getConnection(),
         crop,
         signal,
         onProgress: (progress) => signal.aborted || this.#progress(progress),
@@ -110,28 +110,28 @@ export class Flow {
     const { photo, state } = this;
     if (stage === state && fraction === photo.fraction && slow === photo.slow) return;
     this.#change(stage, { fraction, slow, error: null });
-    this.#host.emit("avatar-progress", { stage, fraction, slow });
+    this.#callbacks.emit("avatar-progress", { stage, fraction, slow });
   }
 
   /** @param {import("./upload.js").Manifest} manifest */
   #succeed(manifest) {
     this.#change("ready", {});
-    this.#host.ready(manifest);
-    this.#host.emit("avatar-ready", manifest);
+    this.#callbacks.onReady(manifest);
+    this.#callbacks.emit("avatar-ready", manifest);
   }
 
   /** @param {unknown} thrown */
   #fail(thrown) {
     const error = thrown instanceof UploadError ? thrown : new UploadError("unexpected", { cause: thrown });
     const { code, reason, retry, cause } = error;
-    const message = this.#host.sentence(error);
+    const message = this.#callbacks.describeError(error);
     this.#change("failed", { error });
     if (code === "offline") {
       window.addEventListener("online", () => this.retry(), { once: true, signal: this.#choice.signal });
     }
-    if (code === "rejected") return this.#host.emit("avatar-rejected", { reason, message });
-    if (code === "session_expired") this.#host.emit("avatar-session-expired", {});
-    this.#host.emit("avatar-error", { code, message, retry, cause });
+    if (code === "rejected") return this.#callbacks.emit("avatar-rejected", { reason, message });
+    if (code === "session_expired") this.#callbacks.emit("avatar-session-expired", {});
+    this.#callbacks.emit("avatar-error", { code, message, retry, cause });
   }
 
   /** @param {Photo["note"]} note */
@@ -139,8 +139,10 @@ export class Flow {
     const { state } = this;
     this.#choice.abort();
     this.#choice = new AbortController();
-    this.#change("idle", { ...NONE, note });
-    if (state === "chosen" || UPLOADING.has(state)) this.#host.emit("avatar-cancel", { sent: state === "processing" });
+    this.#change("idle", { ...NO_PHOTO, note });
+    if (state === "chosen" || UPLOADING.has(state)) {
+      this.#callbacks.emit("avatar-cancel", { sent: state === "processing" });
+    }
   }
 
   /**
@@ -150,6 +152,6 @@ export class Flow {
   #change(state, photo) {
     this.state = state;
     this.photo = { ...this.photo, ...photo };
-    this.#host.changed();
+    this.#callbacks.onChange();
   }
 }

@@ -1,25 +1,25 @@
-/** How a user moves and zooms what is seen through a square: with a finger or two, a pen, a mouse, its wheel, keys. */
+/** Turns mouse, touch, pen, wheel and keyboard events on a square surface into moves and zooms. */
 
-/** Of the square's edge, for a press of an arrow key; with the shift key. */
+/** Distance per press of an arrow key, without and with Shift, as a fraction of the square's edge. */
 const STEP = 0.02;
 const LARGE_STEP = 0.1;
-/** How much larger a press of a key makes it. */
+/** Zoom factor per press of a key. */
 const ZOOM_STEP = 1.1;
-/** Zoom for a pixel that the wheel is turned. A notch of a mouse's is some 100 of them. */
+/** Zoom per pixel of wheel movement. A notch of a mouse wheel is about 100 pixels. */
 const ZOOM_PER_PIXEL = 0.002;
-/** Browsers make two fingers on a trackpad a wheel with the control key, of which each event is a few pixels. */
+/** Browsers report a pinch on a trackpad as wheel events of a few pixels with ctrlKey set. */
 const PINCH_FACTOR = 5;
-/** Pixels, by the event's `deltaMode`: it may count them, lines or pages. */
+/** Pixels per unit, by `deltaMode`: pixels, lines, pages. */
 const WHEEL_UNITS = [1, 16, 400];
 
 /**
  * @typedef {import("./crop.js").Point} Point
- * @typedef {Point & { spread: number }} Grip where the square is held; `spread` between two fingers, else 0
- * @typedef {Map<number, Point>} Pointers that are down, where they are
+ * @typedef {Point & { spread: number }} Grip center of the pointers; `spread`: distance between two of them, else 0
+ * @typedef {Map<number, Point>} Pointers that are down, by pointerId
  *
- * @typedef {object} Hand
- * @property {() => void} grab the square is held from now on, in another way than before
- * @property {(from: Grip, to: Grip) => void} drag what was at `from` when it was grabbed is to be at `to`
+ * @typedef {object} GestureHandlers
+ * @property {() => void} grab a drag starts, or continues with another number of fingers
+ * @property {(from: Grip, to: Grip) => void} drag moves what was at `from` at the start of the drag to `to`
  * @property {(right: number, down: number) => void} move
  * @property {(factor: number, at?: Point) => void} zoom
  * @property {() => void} reset
@@ -30,46 +30,46 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 /**
  * @param {HTMLElement} surface
- * @param {Hand} hand
+ * @param {GestureHandlers} handlers
  */
-export function takeGestures(surface, hand) {
+export function listenForGestures(surface, handlers) {
   /** @type {Pointers} */
   const pointers = new Map();
-  takePointers(surface, pointers, hand);
+  listenForPointers(surface, pointers, handlers);
   surface.addEventListener(
     "wheel",
     (event) => {
-      event.preventDefault(); // or the page would scroll, or zoom
-      if (!pointers.size) hand.zoom(Math.exp(-turned(event) * ZOOM_PER_PIXEL), place(surface, event));
+      event.preventDefault(); // the page must not scroll or zoom
+      if (!pointers.size) handlers.zoom(Math.exp(-getWheelPixels(event) * ZOOM_PER_PIXEL), toPoint(surface, event));
     },
     { passive: false },
   );
   surface.addEventListener("keydown", (event) => {
-    if (press(event, hand)) event.preventDefault();
+    if (handleKey(event, handlers)) event.preventDefault();
   });
 }
 
 /**
  * @param {HTMLElement} surface
  * @param {Pointers} pointers
- * @param {Hand} hand
+ * @param {GestureHandlers} handlers
  */
-function takePointers(surface, pointers, hand) {
-  let start = grip(pointers);
+function listenForPointers(surface, pointers, handlers) {
+  let start = computeGrip(pointers);
   const regrab = () => {
-    start = grip(pointers);
-    hand.grab();
+    start = computeGrip(pointers);
+    handlers.grab();
   };
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     surface.setPointerCapture(event.pointerId);
-    pointers.set(event.pointerId, place(surface, event));
+    pointers.set(event.pointerId, toPoint(surface, event));
     regrab();
   });
   surface.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) return;
-    pointers.set(event.pointerId, place(surface, event));
-    hand.drag(start, grip(pointers));
+    pointers.set(event.pointerId, toPoint(surface, event));
+    handlers.drag(start, computeGrip(pointers));
   });
   surface.addEventListener("lostpointercapture", (event) => {
     if (pointers.delete(event.pointerId)) regrab();
@@ -77,32 +77,32 @@ function takePointers(surface, pointers, hand) {
 }
 
 /**
- * By the first two of them: a third finger has no say.
+ * The first two pointers count; others are ignored.
  * @param {Pointers} pointers
  * @returns {Grip}
  */
-function grip(pointers) {
+function computeGrip(pointers) {
   const [one = { x: 0, y: 0 }, other = one] = pointers.values();
   return { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2, spread: Math.hypot(one.x - other.x, one.y - other.y) };
 }
 
-/** Pixels, towards the user. @param {WheelEvent} event */
-function turned({ deltaY, deltaMode, ctrlKey }) {
+/** Wheel movement in pixels, positive towards the user. @param {WheelEvent} event */
+function getWheelPixels({ deltaY, deltaMode, ctrlKey }) {
   return deltaY * WHEEL_UNITS[deltaMode] * (ctrlKey ? PINCH_FACTOR : 1);
 }
 
 /**
  * @param {KeyboardEvent} event
- * @param {Hand} hand
- * @returns {boolean} whether the key means something here; with others held down it is the browser's
+ * @param {GestureHandlers} handlers
+ * @returns {boolean} whether the key was handled; with Ctrl, Meta or Alt it belongs to the browser
  */
-function press({ key, shiftKey, ctrlKey, metaKey, altKey }, hand) {
+function handleKey({ key, shiftKey, ctrlKey, metaKey, altKey }, handlers) {
   if (ctrlKey || metaKey || altKey) return false;
   const step = shiftKey ? LARGE_STEP : STEP;
-  if (Object.hasOwn(ARROWS, key)) hand.move(ARROWS[key][0] * step, ARROWS[key][1] * step);
-  else if (key === "+" || key === "=") hand.zoom(ZOOM_STEP);
-  else if (key === "-" || key === "_") hand.zoom(1 / ZOOM_STEP);
-  else if (key === "Home") hand.reset();
+  if (Object.hasOwn(ARROWS, key)) handlers.move(ARROWS[key][0] * step, ARROWS[key][1] * step);
+  else if (key === "+" || key === "=") handlers.zoom(ZOOM_STEP);
+  else if (key === "-" || key === "_") handlers.zoom(1 / ZOOM_STEP);
+  else if (key === "Home") handlers.reset();
   else return false;
   return true;
 }
@@ -112,7 +112,7 @@ function press({ key, shiftKey, ctrlKey, metaKey, altKey }, hand) {
  * @param {MouseEvent} event
  * @returns {Point}
  */
-function place(surface, { clientX, clientY }) {
+function toPoint(surface, { clientX, clientY }) {
   const { left, top, width, height } = surface.getBoundingClientRect();
   return { x: (clientX - left) / width, y: (clientY - top) / height };
 }

@@ -1,4 +1,4 @@
-/** Every sentence the user can read. `{names}` in braces are filled in. */
+/** Every text that the user reads. `{names}` in braces are placeholders. */
 
 export const ENGLISH = Object.freeze({
   label: "Profile picture",
@@ -67,16 +67,17 @@ export const ENGLISH = Object.freeze({
 const MEGABYTE = 1024 * 1024;
 
 /**
+ * Replaces placeholders.
  * @param {string} text
  * @param {Record<string, string>} values
  */
-export function filled(text, values) {
+export function fillIn(text, values) {
   return text.replace(/\{(\w+)\}/g, (braces, name) => values[name] ?? braces);
 }
 
 /**
- * What the user reads about a failure.
- * @param {import("./failures.js").UploadError} error
+ * The sentence that the user reads about an error.
+ * @param {import("./errors.js").UploadError} error
  * @param {{ messages?: Messages, language?: string, size?: number }} [options] `size` of the file, in bytes
  */
 export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH, language, size } = {}) {
@@ -84,9 +85,9 @@ export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH
     return messages[/** @type {MessageName} */ (`rejected_${reason}`)] ?? messages.rejected;
   }
   if (code === "file_too_large" && maxBytes && size) {
-    return filled(messages.file_too_large_limit, {
-      size: amount(size, language, "ceil"),
-      limit: amount(maxBytes, language, "floor"),
+    return fillIn(messages.file_too_large_limit, {
+      size: formatBytes(size, language, "ceil"),
+      limit: formatBytes(maxBytes, language, "floor"),
     });
   }
   return messages[code];
@@ -96,17 +97,18 @@ export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH
  * @param {number} fraction
  * @param {string} [language]
  */
-export function percent(fraction, language) {
+export function formatPercent(fraction, language) {
   return new Intl.NumberFormat(language, { style: "percent" }).format(fraction);
 }
 
 /**
- * Bytes as people read them. Rounded away from the limit, so that a file just over it does not seem to be within.
+ * Formats bytes in KB or MB. Sizes are rounded up and limits down, so that a file just over the limit does not appear
+ * to be within it.
  * @param {number} bytes
  * @param {string | undefined} language
  * @param {"ceil" | "floor"} roundingMode
  */
-function amount(bytes, language, roundingMode) {
+function formatBytes(bytes, language, roundingMode) {
   const [value, unit] = bytes < MEGABYTE ? [bytes / 1024, "kilobyte"] : [bytes / MEGABYTE, "megabyte"];
   const options = { style: "unit", unit, maximumFractionDigits: 1, roundingMode };
   return new Intl.NumberFormat(language, /** @type {Intl.NumberFormatOptions} */ (options)).format(value);

@@ -1,14 +1,14 @@
-/** Posting a photo to S3. By XMLHttpRequest: fetch does not tell how much has been sent. */
+/** Posts a photo to S3, by XMLHttpRequest: fetch reports no upload progress. */
 
-import { noAnswer } from "./failures.js";
+import { createNetworkError } from "./errors.js";
 
-/** A slow line still moves; one that has not for so long is taken for lost. */
-const STALLED_MS = 120_000;
+/** Without progress for this long, the connection counts as lost. */
+const STALL_TIMEOUT_MS = 120_000;
 
 /**
  * @typedef {{ upload_id: string, url: string, fields: Record<string, string>, max_bytes: number }} Form
- *   the answer of POST /avatars/key_upload
- * @typedef {{ status: number, code: string }} Posted S3's answer; `code` is its error code, or empty
+ *   the response of POST /avatars/key_upload
+ * @typedef {{ status: number, code: string }} PostResponse `code`: S3's error code, or empty
  */
 
 /**
@@ -16,8 +16,8 @@ const STALLED_MS = 120_000;
  * @param {Blob} photo
  * @param {AbortSignal} signal
  * @param {(fraction: number) => void} onSent
- * @returns {Promise<Posted>}
- * @throws {import("./failures.js").UploadError} `network`, `offline`
+ * @returns {Promise<PostResponse>}
+ * @throws {import("./errors.js").UploadError} `network`, `offline`
  */
 export function post(form, photo, signal, onSent) {
   return new Promise((resolve, reject) => {
@@ -30,7 +30,7 @@ export function post(form, photo, signal, onSent) {
 
     const watch = () => {
       clearTimeout(stalled);
-      stalled = setTimeout(() => request.abort(), STALLED_MS);
+      stalled = setTimeout(() => request.abort(), STALL_TIMEOUT_MS);
     };
     const end = () => {
       clearTimeout(stalled);
@@ -44,24 +44,25 @@ export function post(form, photo, signal, onSent) {
       },
       once,
     );
-    request.addEventListener("load", () => resolve({ status: request.status, code: errorCode(request) }), once);
-    request.addEventListener("error", () => reject(noAnswer()), once);
-    request.addEventListener("abort", () => reject(signal.aborted ? signal.reason : noAnswer()), once);
+    request.addEventListener("load", () => resolve({ status: request.status, code: parseErrorCode(request) }), once);
+    request.addEventListener("error", () => reject(createNetworkError()), once);
+    request.addEventListener("abort", () => reject(signal.aborted ? signal.reason : createNetworkError()), once);
     request.addEventListener("loadend", end, once);
     signal.addEventListener("abort", () => request.abort(), once);
 
     request.open("POST", form.url);
     watch();
-    request.send(multipart(form, photo));
+    request.send(createFormData(form, photo));
   });
 }
 
 /**
- * S3 reads no field that stands behind the file.
+ * The file comes last: S3 ignores fields after it.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
  * @param {Form} form
  * @param {Blob} photo
  */
-function multipart({ fields }, photo) {
+function createFormData({ fields }, photo) {
   const content = new FormData();
   for (const [name, value] of Object.entries(fields)) content.append(name, value);
   content.append("file", photo);
@@ -69,10 +70,10 @@ function multipart({ fields }, photo) {
 }
 
 /**
- * Not by DOMParser: trusted types forbid it, and one element is looked for.
+ * Not with DOMParser: trusted types forbid it.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
  * @param {XMLHttpRequest} request
  */
-function errorCode({ responseText }) {
+function parseErrorCode({ responseText }) {
   return /<Code>(\w+)<\/Code>/.exec(responseText)?.[1] ?? "";
 }

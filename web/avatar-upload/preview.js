@@ -1,34 +1,34 @@
-/** What the server will keep of a photo, drawn before it is sent. */
+/** Draws the square that the server will keep of a photo. */
 
-/** Pixels. An avatar has no more by default, so that the preview is no sharper than it will be. */
+/** Edge in pixels: the default's largest avatar, so that the preview is no sharper. */
 const EDGE = 512;
 
 /**
- * The picture in a file, upright. The address it is read from is given back at once.
+ * Decodes the picture in a file, upright. The object URL is revoked at once.
  * @param {Blob} file
- * @returns {Promise<HTMLImageElement | null>} null if this browser, or the page's policy, cannot show it
+ * @returns {Promise<HTMLImageElement | null>} null if the browser cannot decode it or the page's policy forbids it
  */
-export async function load(file) {
+export async function loadPreview(file) {
   const image = new Image();
-  const address = URL.createObjectURL(file);
+  const url = URL.createObjectURL(file);
   try {
-    image.src = address;
+    image.src = url;
     await image.decode();
     return image.naturalWidth && image.naturalHeight ? image : null;
   } catch {
     return null;
   } finally {
-    URL.revokeObjectURL(address);
+    URL.revokeObjectURL(url);
   }
 }
 
 /**
- * Of an animation the first frame, as on the server.
+ * Draws the crop; of an animation the first frame, as the server does.
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLImageElement} image
  * @param {import("./crop.js").Crop} crop
  */
-export function draw(canvas, image, crop) {
+export function drawCrop(canvas, image, crop) {
   const { naturalWidth, naturalHeight } = image;
   const edge = crop.size * Math.min(naturalWidth, naturalHeight);
   canvas.width = canvas.height = EDGE;

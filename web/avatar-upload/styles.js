@@ -1,4 +1,4 @@
-/** How the element looks. docs/widget.md documents the custom properties. A constructed sheet: no policy forbids it. */
+/** Styles of the element. docs/widget.md documents the custom properties. A constructed stylesheet needs no style-src. */
 
 export const styles = new CSSStyleSheet();
 
@@ -19,7 +19,7 @@ styles.replaceSync(`
   --radius: var(--avatar-upload-radius, 0.75rem);
   display: block;
   container-type: inline-size;
-  contain-intrinsic-inline-size: min(42rem, 100vw - 2rem); /* or what shrinks to fit it would shrink to nothing */
+  contain-intrinsic-inline-size: min(42rem, 100vw - 2rem); /* otherwise a shrink-to-fit container would collapse */
   min-inline-size: 0;
   max-inline-size: 42rem;
 }
@@ -61,7 +61,7 @@ styles.replaceSync(`
 .crop { z-index: 1; cursor: grab; touch-action: none; user-select: none; -webkit-user-select: none; }
 .crop:active { cursor: grabbing; }
 .cropping .picture { inline-size: min(var(--crop-size), 100%); }
-.picture:has(.crop:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; } /* its own is cut off */
+.picture:has(.crop:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; } /* .crop's own outline is clipped */
 .working::after {
   content: "";
   position: absolute;
@@ -73,7 +73,7 @@ styles.replaceSync(`
 
 .side { flex: 1; display: grid; gap: 0.75rem; min-inline-size: 0; }
 p { margin: 0; overflow-wrap: anywhere; text-wrap: pretty; }
-p:empty { position: absolute; } /* no gap, and yet a live region that is there before it speaks */
+p:empty { position: absolute; } /* takes no gap, but stays in the document: a live region must exist before it announces */
 .error { color: var(--danger); font-weight: 600; }
 .good { color: var(--success); font-weight: 600; }
 .good::before { content: "✓ " / ""; }
@@ -89,7 +89,7 @@ p:empty { position: absolute; } /* no gap, and yet a live region that is there b
 .zoom, .place, .moves { display: flex; align-items: center; }
 .zoom { gap: 0.75rem; }
 .place { flex-wrap: wrap; justify-content: space-between; gap: 0.5rem; }
-.moves { direction: ltr; gap: 0.375rem; } /* left is on the left in every language */
+.moves { direction: ltr; gap: 0.375rem; } /* also on right-to-left pages */
 .zoom label { font-weight: 600; }
 input[type=range] {
   appearance: none;
@@ -196,7 +196,7 @@ button.move[aria-disabled=true] { border-color: var(--line); }
   .working::after { content: none; }
 }
 @media (forced-colors: active) {
-  progress { --accent: Highlight; --surface: Canvas; --control: CanvasText; } /* other colours would be painted over */
+  progress { --accent: Highlight; --surface: Canvas; --control: CanvasText; } /* other colors would be overridden */
   input[type=range] { --accent: CanvasText; --surface: Canvas; --control: CanvasText; }
   button.primary { border-width: 3px; }
   button:is(:disabled, [aria-disabled=true]) { opacity: 1; color: GrayText; border-color: GrayText; }

@@ -1,9 +1,9 @@
-/** The element's face: shows a model, and tells what the user wants. Knows nothing of uploads. */
+/** Renders the element's state and reports what the user does. Independent of uploads. */
 
+import { AvatarPreview } from "./avatar-preview.js";
+import { createElement, setText } from "./create-element.js";
 import { Cropper } from "./cropper.js";
-import { make, setText } from "./dom.js";
-import { Frame } from "./frame.js";
-import { failureSentence, filled, percent } from "./messages.js";
+import { failureSentence, fillIn, formatPercent } from "./messages.js";
 import { styles } from "./styles.js";
 
 /**
@@ -18,7 +18,7 @@ import { styles } from "./styles.js";
  * @property {string | undefined} language
  * @typedef {import("./flow.js").Photo & Settings} Model
  *
- * @typedef {object} Wishes what the user may want
+ * @typedef {object} ViewCallbacks
  * @property {(file: File) => void} choose
  * @property {(crop: import("./crop.js").Crop | null) => void} crop
  * @property {() => void} use
@@ -26,17 +26,17 @@ import { styles } from "./styles.js";
  * @property {() => void} cancel
  *
  * @typedef {"choose" | "camera" | "use" | "retry" | "cancel"} ButtonName
- * @typedef {{ buttons: ButtonName[], primary?: ButtonName }} Look
+ * @typedef {{ buttons: ButtonName[], primary?: ButtonName }} StateLayout
  */
 
-/** @type {Look} */
+/** @type {StateLayout} */
 const RESTING = { buttons: ["choose", "camera"], primary: "choose" };
-/** @type {Look} */
+/** @type {StateLayout} */
 const BUSY = { buttons: ["cancel"] };
-/** @type {Look} */
-const WORTH_A_TRY = { buttons: ["retry", "choose", "cancel"], primary: "retry" };
-/** @type {Readonly<Record<State, Look>>} */
-const LOOKS = {
+/** @type {StateLayout} */
+const RETRYABLE = { buttons: ["retry", "choose", "cancel"], primary: "retry" };
+/** @type {Readonly<Record<State, StateLayout>>} */
+const LAYOUTS = {
   idle: RESTING,
   ready: RESTING,
   chosen: { buttons: ["use", "choose", "cancel"], primary: "use" },
@@ -49,39 +49,39 @@ const LOOKS = {
 
 export class View {
   #root;
-  #look = RESTING;
-  #wishCrop;
-  #cropper = new Cropper((crop) => this.#wishCrop(crop));
-  #frame = new Frame(this.#cropper.surface);
-  #status = make("p", { part: "status", class: "status", role: "status", id: "status" });
-  #error = make("p", { part: "error", class: "error", role: "alert" });
-  #hint = make("p", { part: "hint", class: "hint" });
-  #progress = make("progress", { part: "progress", max: "1", "aria-labelledby": "status" });
-  #percent = make("div", { class: "percent", "aria-hidden": "true" });
-  #bar = make("div", { class: "bar" }, [this.#progress, this.#percent]);
-  /** Says each quarter of what is sent: a region that changed with every byte would not stop talking. */
-  #quarters = make("p", { class: "unseen", role: "status" });
-  #files = make("input", { type: "file", hidden: "" });
-  #photos = make("input", { type: "file", hidden: "", capture: "user" });
-  /** In the order they are shown in. @type {Record<ButtonName, HTMLButtonElement>} */
+  #layout = RESTING;
+  #onCrop;
+  #cropper = new Cropper((crop) => this.#onCrop(crop));
+  #preview = new AvatarPreview(this.#cropper.surface);
+  #status = createElement("p", { part: "status", class: "status", role: "status", id: "status" });
+  #error = createElement("p", { part: "error", class: "error", role: "alert" });
+  #hint = createElement("p", { part: "hint", class: "hint" });
+  #progress = createElement("progress", { part: "progress", max: "1", "aria-labelledby": "status" });
+  #percent = createElement("div", { class: "percent", "aria-hidden": "true" });
+  #bar = createElement("div", { class: "bar" }, [this.#progress, this.#percent]);
+  /** Announces each quarter of the progress, not each change. */
+  #quarters = createElement("p", { class: "unseen", role: "status" });
+  #files = createElement("input", { type: "file", hidden: "" });
+  #photos = createElement("input", { type: "file", hidden: "", capture: "user" });
+  /** In display order. @type {Record<ButtonName, HTMLButtonElement>} */
   #buttons = {
-    use: make("button", { type: "button" }),
-    retry: make("button", { type: "button" }),
-    choose: make("button", { type: "button" }),
-    camera: make("button", { type: "button", class: "camera" }),
-    cancel: make("button", { type: "button" }),
+    use: createElement("button", { type: "button" }),
+    retry: createElement("button", { type: "button" }),
+    choose: createElement("button", { type: "button" }),
+    camera: createElement("button", { type: "button", class: "camera" }),
+    cancel: createElement("button", { type: "button" }),
   };
 
-  /** What files are dropped on. */
-  card = make("div", { part: "card", class: "card", role: "group", tabindex: "-1" }, [
-    this.#frame.element,
-    make("div", { class: "side" }, [
+  /** The drop target. */
+  card = createElement("div", { part: "card", class: "card", role: "group", tabindex: "-1" }, [
+    this.#preview.element,
+    createElement("div", { class: "side" }, [
       this.#status,
       this.#error,
       this.#bar,
       this.#quarters,
       this.#cropper.controls,
-      make("div", { part: "actions", class: "actions" }, Object.values(this.#buttons)),
+      createElement("div", { part: "actions", class: "actions" }, Object.values(this.#buttons)),
       this.#hint,
     ]),
     this.#files,
@@ -90,22 +90,22 @@ export class View {
 
   /**
    * @param {ShadowRoot} root
-   * @param {Wishes} wishes
+   * @param {ViewCallbacks} callbacks
    */
-  constructor(root, { choose, crop, ...wishes }) {
+  constructor(root, { choose, crop, ...callbacks }) {
     this.#root = root;
-    this.#wishCrop = crop;
+    this.#onCrop = crop;
     root.adoptedStyleSheets = [styles];
     root.append(this.card);
-    const actions = { ...wishes, choose: () => this.openDialog(), camera: () => this.#photos.click() };
-    for (const name of buttonNames(this.#buttons)) {
-      // The second click of a double click would hit the button that has come into the place of the first.
+    const actions = { ...callbacks, choose: () => this.openDialog(), camera: () => this.#photos.click() };
+    for (const name of getButtonNames(this.#buttons)) {
+      // The second click of a double click could hit a button that has appeared in the same place.
       this.#buttons[name].addEventListener("click", ({ detail }) => detail < 2 && actions[name]());
     }
     for (const input of [this.#files, this.#photos]) {
       input.addEventListener("change", () => {
         const file = input.files?.item(0);
-        input.value = ""; // or the same file could not be chosen again
+        input.value = ""; // otherwise choosing the same file again fires no event
         if (file) choose(file);
       });
     }
@@ -117,28 +117,28 @@ export class View {
 
   /** @param {FocusOptions} [options] */
   focus(options) {
-    const { primary } = this.#look;
+    const { primary } = this.#layout;
     const target = primary && !this.#buttons[primary].disabled ? this.#buttons[primary] : this.card;
     target.focus(options);
   }
 
-  /** @param {boolean} over files are held over the card */
-  showTarget(over) {
+  /** @param {boolean} over whether files are dragged over the card */
+  showDropTarget(over) {
     this.card.classList.toggle("target", over);
   }
 
-  /** @see Frame.load @param {import("./frame.js").Address} address */
-  loadAvatar(address) {
-    return this.#frame.load(address);
+  /** @see AvatarPreview.load @param {import("./avatar-preview.js").ImageSource} source */
+  loadAvatar(source) {
+    return this.#preview.load(source);
   }
 
   /** @param {Model} model */
   render(model) {
-    const look = model.state === "failed" && model.error?.retry ? WORTH_A_TRY : LOOKS[model.state];
-    const moveFocus = look !== this.#look && this.#root.activeElement !== null;
-    this.#look = look;
+    const layout = model.state === "failed" && model.error?.retry ? RETRYABLE : LAYOUTS[model.state];
+    const moveFocus = layout !== this.#layout && this.#root.activeElement !== null;
+    this.#layout = layout;
     this.card.setAttribute("aria-label", model.messages.label);
-    this.#frame.render(model);
+    this.#preview.render(model);
     this.#cropper.render(model);
     this.card.classList.toggle("cropping", this.#cropper.isOffered);
     this.#renderText(model);
@@ -149,37 +149,37 @@ export class View {
 
   /** @param {Model} model */
   #renderText(model) {
-    setText(this.#status, statusSentence(model));
+    setText(this.#status, getStatusText(model));
     this.#status.classList.toggle("good", model.state === "ready");
-    setText(this.#error, errorSentence(model));
+    setText(this.#error, getErrorText(model));
     setText(this.#hint, model.messages.hint);
-    this.#hint.hidden = this.#look !== RESTING || model.disabled;
+    this.#hint.hidden = this.#layout !== RESTING || model.disabled;
   }
 
   /** @param {Model} model */
   #renderProgress({ state, fraction, messages, language }) {
     const sending = state === "sending";
     const quarter = Math.floor(fraction * 4) / 4;
-    this.#bar.hidden = this.#look !== BUSY;
+    this.#bar.hidden = this.#layout !== BUSY;
     if (sending) this.#progress.value = fraction;
     else this.#progress.removeAttribute("value");
-    setText(this.#percent, sending ? percent(fraction, language) : "");
+    setText(this.#percent, sending ? formatPercent(fraction, language) : "");
     const said = sending && quarter > 0 && quarter < 1;
-    setText(this.#quarters, said ? filled(messages.sent, { percent: percent(quarter, language) }) : "");
+    setText(this.#quarters, said ? fillIn(messages.sent, { percent: formatPercent(quarter, language) }) : "");
   }
 
   /** @param {Model} model */
   #renderControls({ state, messages, disabled, accept }) {
-    const { buttons, primary } = this.#look;
-    const resting = this.#frame.hasAvatar || state === "ready" ? messages.change : messages.choose;
+    const { buttons, primary } = this.#layout;
+    const resting = this.#preview.hasAvatar || state === "ready" ? messages.change : messages.choose;
     const texts = {
       use: messages.use,
       retry: messages.retry,
-      choose: this.#look === RESTING ? resting : messages.chooseAnother,
+      choose: this.#layout === RESTING ? resting : messages.chooseAnother,
       camera: messages.takePhoto,
       cancel: messages.cancel,
     };
-    for (const name of buttonNames(this.#buttons)) {
+    for (const name of getButtonNames(this.#buttons)) {
       const button = this.#buttons[name];
       setText(button, texts[name]);
       button.hidden = !buttons.includes(name);
@@ -192,10 +192,10 @@ export class View {
 }
 
 /** @param {Model} model */
-function statusSentence({ state, file, preview, slow, note, messages }) {
+function getStatusText({ state, file, preview, slow, note, messages }) {
   switch (state) {
     case "chosen":
-      return preview === null ? filled(messages.chosenUnseen, { name: file?.name ?? "" }) : messages.chosen;
+      return preview === null ? fillIn(messages.chosenUnseen, { name: file?.name ?? "" }) : messages.chosen;
     case "preparing":
     case "sending":
     case "ready":
@@ -208,12 +208,12 @@ function statusSentence({ state, file, preview, slow, note, messages }) {
 }
 
 /** @param {Model} model */
-function errorSentence(model) {
+function getErrorText(model) {
   if (model.state === "unconfigured") return model.messages.unconfigured;
   return model.error ? failureSentence(model.error, { ...model, size: model.file?.size }) : "";
 }
 
 /** @param {Record<ButtonName, unknown>} buttons */
-function buttonNames(buttons) {
+function getButtonNames(buttons) {
   return /** @type {ButtonName[]} */ (Object.keys(buttons));
 }

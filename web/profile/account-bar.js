@@ -1,10 +1,10 @@
-import { find } from "./find.js";
+import { findElement } from "./find-element.js";
 
-/** The buttons at the top: to sign in, to sign out, and to go to one's own profile. */
+/** The buttons at the top: sign in, sign out, and the link to the user's own profile. */
 export class AccountBar {
-  #ownProfile = find(document, "#own-profile", HTMLAnchorElement);
-  #signIn = find(document, "#sign-in", HTMLButtonElement);
-  #signOut = find(document, "#sign-out", HTMLButtonElement);
+  #ownProfile = findElement(document, "#own-profile", HTMLAnchorElement);
+  #signIn = findElement(document, "#sign-in", HTMLButtonElement);
+  #signOut = findElement(document, "#sign-out", HTMLButtonElement);
 
   /** @param {{onSignIn: () => void, onSignOut: () => void}} listeners */
   constructor({ onSignIn, onSignOut }) {
@@ -13,7 +13,7 @@ export class AccountBar {
   }
 
   /**
-   * `signingIn`: the form for it is in view. `elsewhere`: what is in view is not one's own profile.
+   * `signingIn`: the sign-in form is in view. `elsewhere`: the user's own profile is not in view.
    *
    * @param {{signedIn: boolean, signingIn: boolean, elsewhere: boolean}} situation
    */
@@ -22,7 +22,7 @@ export class AccountBar {
     this.#signIn.hidden = signedIn || signingIn;
     this.#signOut.hidden = !signedIn;
     this.#ownProfile.hidden = !signedIn || !elsewhere;
-    // The button that was pressed has gone.
+    // The pressed button is hidden now: keep the focus.
     if (focused === this.#signOut && !signedIn) this.#signIn.focus();
   }
 }

@@ -2,14 +2,14 @@ import { fetchJson } from "./http.js";
 import { SignedOutError } from "./session.js";
 
 /**
- * @typedef {object} Picture
+ * @typedef {object} AvatarImage
  * @property {number} size Edge in pixels.
  * @property {string} format
  * @property {string} url
  * @property {number} bytes
  */
 
-/** @typedef {{url: string, updated_at: string, images: Picture[]}} Avatar */
+/** @typedef {{url: string, updated_at: string, images: AvatarImage[]}} Avatar */
 
 /**
  * @typedef {object} Profile
@@ -22,28 +22,28 @@ import { SignedOutError } from "./session.js";
 
 /** @typedef {{display_name: string, bio: string, handle?: string}} Changes */
 
-/** @typedef {Awaited<ReturnType<typeof fetchJson>>} Answer */
+/** @typedef {Awaited<ReturnType<typeof fetchJson>>} ApiResponse */
 
-/** The API answered with something else than 200. */
+/** A response of the API other than 200. */
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{code?: string, message?: string, fields?: Record<string, string>}} [error] As in docs/api.md; none
-   * in API Gateway's own answers.
+   * @param {{code?: string, message?: string, fields?: Record<string, string>}} [error] As in docs/api.md; absent
+   * in API Gateway's own responses.
    */
   constructor(status, error = {}) {
     super(error.message ?? "");
     this.status = status;
     this.code = error.code ?? "";
-    /** A sentence for each wrong field, of a 422. */
+    /** A sentence for each invalid field, by name: of a 422. */
     this.fields = error.fields ?? {};
   }
 }
 
 /**
- * The three routes of profiles.
+ * Client of the three profile routes.
  *
- * Every method throws ApiError, NetworkError without an answer, and SignedOutError for a session that has ended.
+ * Every method throws ApiError, NetworkError without a response, and SignedOutError when the session has ended.
  */
 export class ProfileApi {
   #url;
@@ -55,38 +55,38 @@ export class ProfileApi {
     this.#session = session;
   }
 
-  /** Anybody's profile. @param {string} handle @param {AbortSignal} signal @returns {Promise<Profile>} */
-  async profile(handle, signal) {
-    return profileOf(await fetchJson(`${this.#url}/profiles/${encodeURIComponent(handle)}`, { signal }));
+  /** A public profile. @param {string} handle @param {AbortSignal} signal @returns {Promise<Profile>} */
+  async getProfile(handle, signal) {
+    return parseProfile(await fetchJson(`${this.#url}/profiles/${encodeURIComponent(handle)}`, { signal }));
   }
 
-  /** The caller's. @param {AbortSignal} signal @returns {Promise<Profile>} */
-  async ownProfile(signal) {
-    return profileOf(await this.#asCaller({ signal }));
+  /** The user's own profile. @param {AbortSignal} signal @returns {Promise<Profile>} */
+  async getOwnProfile(signal) {
+    return parseProfile(await this.#callAsUser({ signal }));
   }
 
-  /** Replaces the caller's. @param {Changes} changes @param {AbortSignal} signal @returns {Promise<Profile>} */
-  async save(changes, signal) {
+  /** Replaces the user's profile. @param {Changes} changes @param {AbortSignal} signal @returns {Promise<Profile>} */
+  async putProfile(changes, signal) {
     const headers = { "Content-Type": "application/json" };
-    return profileOf(await this.#asCaller({ method: "PUT", headers, body: JSON.stringify(changes), signal }));
+    return parseProfile(await this.#callAsUser({ method: "PUT", headers, body: JSON.stringify(changes), signal }));
   }
 
   /**
-   * A token that is refused is renewed once: it may have been revoked, or this clock may be wrong.
+   * Refreshes the token once after a 401 or 403: it may have been revoked, or this clock may be wrong.
    *
    * @param {RequestInit} init
    */
-  async #asCaller(init) {
-    const answer = await this.#withToken(init, await this.#session.token());
-    if (!isRefused(answer)) return answer;
-    const repeated = await this.#withToken(init, await this.#session.token({ refresh: true }));
-    if (!isRefused(repeated)) return repeated;
+  async #callAsUser(init) {
+    const response = await this.#fetchWithToken(init, await this.#session.getToken());
+    if (!isUnauthorized(response)) return response;
+    const retried = await this.#fetchWithToken(init, await this.#session.getToken({ refresh: true }));
+    if (!isUnauthorized(retried)) return retried;
     this.#session.end("expired");
-    throw new SignedOutError("a new token was refused too");
+    throw new SignedOutError("the API refused a new token");
   }
 
   /** @param {RequestInit} init @param {string} token */
-  #withToken(init, token) {
+  #fetchWithToken(init, token) {
     return fetchJson(`${this.#url}/profile`, {
       ...init,
       headers: { ...init.headers, Authorization: `Bearer ${token}` },
@@ -94,13 +94,13 @@ export class ProfileApi {
   }
 }
 
-/** @param {Answer} answer */
-function isRefused({ status }) {
+/** @param {ApiResponse} response */
+function isUnauthorized({ status }) {
   return status === 401 || status === 403;
 }
 
-/** @param {Answer} answer @returns {Profile} */
-function profileOf({ status, body }) {
+/** @param {ApiResponse} response @returns {Profile} */
+function parseProfile({ status, body }) {
   if (status === 200 && body) return body;
   throw new ApiError(status, body?.error);
 }

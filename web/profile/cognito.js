@@ -1,23 +1,23 @@
 import { fetchJson } from "./http.js";
 
 /**
- * @typedef {object} Access
+ * @typedef {object} AccessToken
  * @property {string} accessToken
  * @property {number} expiresIn Seconds until the access token expires.
  */
 
-/** @typedef {Access & {refreshToken: string}} Tokens */
+/** @typedef {AccessToken & {refreshToken: string}} Tokens */
 
 /**
- * @typedef {object} Challenge What Cognito asks for before it gives tokens.
- * @property {string} name `NEW_PASSWORD_REQUIRED`, `SOFTWARE_TOKEN_MFA`, or one that is not answered here.
+ * @typedef {object} Challenge A step that Cognito requires before it issues tokens.
+ * @property {string} name `NEW_PASSWORD_REQUIRED`, `SOFTWARE_TOKEN_MFA`, or one that is not supported.
  * @property {string} session
  * @property {string} username
  */
 
-/** @typedef {{tokens: Tokens, challenge?: undefined} | {tokens?: undefined, challenge: Challenge}} Outcome */
+/** @typedef {{tokens: Tokens, challenge?: undefined} | {tokens?: undefined, challenge: Challenge}} AuthResult */
 
-/** Cognito refused. `code` is the name of its exception, such as `NotAuthorizedException`. */
+/** An error response of Cognito. `code` is the name of its exception, such as `NotAuthorizedException`. */
 export class CognitoError extends Error {
   /** @param {string} code @param {string} message */
   constructor(code, message) {
@@ -27,10 +27,10 @@ export class CognitoError extends Error {
 }
 
 /**
- * The operations of Cognito's public endpoint that need no AWS credentials.
+ * Client of the Cognito operations that need no AWS credentials.
  * https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/Welcome.html
  *
- * Every method throws CognitoError, and NetworkError when there is no answer.
+ * Every method throws CognitoError, and NetworkError without a response.
  */
 export class Cognito {
   #url;
@@ -42,32 +42,32 @@ export class Cognito {
     this.#clientId = clientId;
   }
 
-  /** @param {string} username @param {string} password @returns {Promise<Outcome>} */
+  /** @param {string} username @param {string} password @returns {Promise<AuthResult>} */
   async signIn(username, password) {
-    const answer = await this.#call("InitiateAuth", {
+    const response = await this.#call("InitiateAuth", {
       AuthFlow: "USER_PASSWORD_AUTH",
       AuthParameters: { USERNAME: username, PASSWORD: password },
     });
-    return outcome(answer, username);
+    return parseAuthResult(response, username);
   }
 
-  /** @param {Challenge} challenge @param {string} password @returns {Promise<Outcome>} */
-  answerNewPassword(challenge, password) {
-    return this.#answer(challenge, { NEW_PASSWORD: password });
+  /** @param {Challenge} challenge @param {string} password @returns {Promise<AuthResult>} */
+  respondWithNewPassword(challenge, password) {
+    return this.#respond(challenge, { NEW_PASSWORD: password });
   }
 
-  /** @param {Challenge} challenge @param {string} code Of an authenticator app. @returns {Promise<Outcome>} */
-  answerCode(challenge, code) {
-    return this.#answer(challenge, { SOFTWARE_TOKEN_MFA_CODE: code });
+  /** @param {Challenge} challenge @param {string} code Of an authenticator app. @returns {Promise<AuthResult>} */
+  respondWithCode(challenge, code) {
+    return this.#respond(challenge, { SOFTWARE_TOKEN_MFA_CODE: code });
   }
 
-  /** Sends a code to the user's confirmed address. @param {string} username */
+  /** Sends a code to the user's verified address. @param {string} username */
   async forgotPassword(username) {
     await this.#call("ForgotPassword", { Username: username });
   }
 
   /**
-   * Sets a new password with a code that `forgotPassword`, or an administrator, had sent.
+   * Sets a new password with a code from `forgotPassword` or from an administrator's reset.
    *
    * @param {string} username
    * @param {string} code
@@ -77,28 +77,28 @@ export class Cognito {
     await this.#call("ConfirmForgotPassword", { Username: username, ConfirmationCode: code, Password: password });
   }
 
-  /** @param {string} refreshToken @returns {Promise<Access>} */
+  /** @param {string} refreshToken @returns {Promise<AccessToken>} */
   async refresh(refreshToken) {
-    const answer = await this.#call("InitiateAuth", {
+    const response = await this.#call("InitiateAuth", {
       AuthFlow: "REFRESH_TOKEN_AUTH",
       AuthParameters: { REFRESH_TOKEN: refreshToken },
     });
-    return access(answer.AuthenticationResult);
+    return parseAccessToken(response.AuthenticationResult);
   }
 
-  /** After this the refresh token gives no more access tokens. Outlives the page. @param {string} refreshToken */
+  /** Revokes a refresh token. The request continues when the page is closed. @param {string} refreshToken */
   async revoke(refreshToken) {
     await this.#call("RevokeToken", { Token: refreshToken }, { keepalive: true });
   }
 
   /** @param {Challenge} challenge @param {Record<string, string>} responses */
-  async #answer(challenge, responses) {
-    const answer = await this.#call("RespondToAuthChallenge", {
+  async #respond(challenge, responses) {
+    const response = await this.#call("RespondToAuthChallenge", {
       ChallengeName: challenge.name,
       Session: challenge.session,
       ChallengeResponses: { USERNAME: challenge.username, ...responses },
     });
-    return outcome(answer, challenge.username);
+    return parseAuthResult(response, challenge.username);
   }
 
   /** @param {string} operation @param {object} parameters @param {RequestInit} [init] */
@@ -113,27 +113,27 @@ export class Cognito {
       body: JSON.stringify({ ClientId: this.#clientId, ...parameters }),
     });
     if (status === 200) return body ?? {};
-    // The name may come with a namespace: com.amazonaws.cognito.identity.idp.model#NotAuthorizedException
+    // The name may have a namespace: com.amazonaws.cognito.identity.idp.model#NotAuthorizedException
     const code = body?.__type?.split("#").at(-1) ?? `Status${status}`;
     throw new CognitoError(code, body?.message ?? body?.Message ?? "");
   }
 }
 
-/** @param {any} answer @param {string} username @returns {Outcome} */
-function outcome(answer, username) {
-  const result = answer.AuthenticationResult;
-  if (result) return { tokens: { ...access(result), refreshToken: result.RefreshToken } };
+/** @param {any} response @param {string} username @returns {AuthResult} */
+function parseAuthResult(response, username) {
+  const result = response.AuthenticationResult;
+  if (result) return { tokens: { ...parseAccessToken(result), refreshToken: result.RefreshToken } };
   return {
     challenge: {
-      name: answer.ChallengeName,
-      session: answer.Session,
-      // Somebody who signed in with an alias, such as an e-mail address, goes on under the name behind it.
-      username: answer.ChallengeParameters?.USER_ID_FOR_SRP ?? username,
+      name: response.ChallengeName,
+      session: response.Session,
+      // The user name behind an alias, such as an email address.
+      username: response.ChallengeParameters?.USER_ID_FOR_SRP ?? username,
     },
   };
 }
 
-/** @param {any} result @returns {Access} */
-function access(result) {
+/** @param {any} result @returns {AccessToken} */
+function parseAccessToken(result) {
   return { accessToken: result.AccessToken, expiresIn: result.ExpiresIn };
 }

@@ -1,38 +1,38 @@
 import { ApiError } from "./api.js";
-import { largestPicture } from "./avatar-picture.js";
-import { whileDisabled } from "./busy.js";
-import { fieldNamed, forgetFaultsOnInput, showFaults, textsOf } from "./fields.js";
-import { find } from "./find.js";
+import { getLargestImageUrl } from "./avatar-picture.js";
+import { runWhileDisabled } from "./disabled-button.js";
+import { clearErrorsOnInput, getField, readValues, showErrors } from "./fields.js";
+import { findElement } from "./find-element.js";
 import { NetworkError } from "./http.js";
-import { faults, lengthOf, LIMITS, NAMES, normalised } from "./profile-rules.js";
+import { countCharacters, LIMITS, NAMES, normalize, validate } from "./profile-validation.js";
 import { SignedOutError } from "./session.js";
-import { untilAwake } from "./waking.js";
+import { retryWhileUnavailable } from "./retry-503.js";
 
-/** States of the widget in which a photo was chosen and is not on its way. */
+/** States of the widget with a photo that is not uploading. */
 const UNSENT = ["chosen", "failed"];
-/** States with nothing under way, of which the next opening need not know. */
+/** States without an upload: the widget is reset when the dialog opens again. */
 const SETTLED = [...UNSENT, "ready"];
 
 /** @typedef {import("./api.js").Profile} Profile */
-/** @typedef {import("./profile-rules.js").Values} Values */
-/** @typedef {{subject: string, values: Values}} Draft What was typed, and by whom. */
+/** @typedef {import("./profile-validation.js").Values} Values */
+/** @typedef {{subject: string, values: Values}} Draft Unsaved input, and whose. */
 
 /**
- * The form in which somebody edits their own profile.
+ * The dialog in which a user edits their own profile.
  *
  * Events: `saved` with the new profile as `detail`; `avatar` with the new manifest; `abandoned` when a save was
- * cancelled under way, so that nobody knows its end; `closed`.
+ * aborted, so that its result is unknown; `closed`.
  */
 export class EditDialog extends EventTarget {
   #dialog;
   #form;
   #question;
-  /** `<avatar-upload>`; docs/widget.md has its members. @type {any} */
+  /** `<avatar-upload>`; docs/widget.md documents its members. @type {any} */
   #widget;
   #api;
-  /** What the server has, as far as is known; null before the first opening. @type {Profile | null} */
+  /** The last known profile on the server; null before the first opening. @type {Profile | null} */
   #profile = null;
-  /** Ends the save that is under way. @type {AbortController | null} */
+  /** Aborts the current save. @type {AbortController | null} */
   #saving = null;
 
   /**
@@ -43,56 +43,56 @@ export class EditDialog extends EventTarget {
   constructor(dialog, api, getToken) {
     super();
     this.#dialog = dialog;
-    this.#form = find(dialog, "form", HTMLFormElement);
-    this.#question = find(dialog, "#edit-question", HTMLElement);
-    this.#widget = find(dialog, "avatar-upload", HTMLElement);
+    this.#form = findElement(dialog, "form", HTMLFormElement);
+    this.#question = findElement(dialog, "#edit-question", HTMLElement);
+    this.#widget = findElement(dialog, "avatar-upload", HTMLElement);
     this.#widget.getToken = getToken;
     this.#api = api;
     this.#listen();
     this.#closeOnBackdrop();
   }
 
-  /** @param {Profile} profile The caller's own. @param {Values} [typed] To go on with. */
+  /** @param {Profile} profile The user's own. @param {Values} [typed] Unsaved input to restore. */
   open(profile, typed) {
     this.#profile = profile;
-    // Somebody who was signed out amid an upload can go on with it.
+    // After a sign-in, an upload that was interrupted can continue.
     if (!typed && SETTLED.includes(this.#widget.state)) this.#widget.reset();
-    this.#ask(false);
-    this.#tell();
-    showFaults(this.#form, {});
+    this.#showQuestion(false);
+    this.#showStatus();
+    showErrors(this.#form, {});
     this.#fill(NAMES, typed ?? profile);
     this.#showPicture(profile);
     this.#dialog.showModal();
-    fieldNamed(this.#form, "display_name").focus();
+    getField(this.#form, "display_name").focus();
   }
 
-  /** Takes over what has changed on the server, but for what is being typed. @param {Profile} profile */
+  /** Shows changes on the server, except in fields that were edited. @param {Profile} profile */
   update(profile) {
     const former = this.#profile;
     if (!this.#dialog.open || !former) return;
-    const typed = this.#typed;
+    const typed = this.#values;
     const changed = NAMES.filter((name) => profile[name] !== former[name]);
     const untouched = changed.filter((name) => typed[name] === former[name]);
     if (untouched.length < changed.length) {
-      this.#tell({ failure: "This was changed elsewhere meanwhile. Saving replaces that." });
+      this.#showStatus({ failure: "This was changed elsewhere meanwhile. Saving replaces that." });
     }
     this.#profile = profile;
     this.#fill(untouched, profile);
     this.#showPicture(profile);
   }
 
-  /** Closes at once, for a session that has ended. @returns {Draft | null} What was typed; null if it is not open. */
+  /** Closes at once when the session ends. @returns {Draft | null} The unsaved input; null if the dialog is closed. */
   interrupt() {
     if (!this.#dialog.open || !this.#profile) return null;
-    const draft = { subject: this.#profile.subject, values: this.#typed };
+    const draft = { subject: this.#profile.subject, values: this.#values };
     this.#saving?.abort();
     this.#dialog.close();
     return draft;
   }
 
   #listen() {
-    forgetFaultsOnInput(this.#form);
-    this.#form.addEventListener("input", () => this.#count());
+    clearErrorsOnInput(this.#form);
+    this.#form.addEventListener("input", () => this.#updateCounters());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#save();
@@ -100,14 +100,14 @@ export class EditDialog extends EventTarget {
     this.#onClick("#edit-cancel", () => this.#requestClose());
     this.#onClick("#edit-discard", () => this.#dialog.close());
     this.#onClick("#edit-keep", () => {
-      this.#ask(false);
-      fieldNamed(this.#form, "display_name").focus();
+      this.#showQuestion(false);
+      getField(this.#form, "display_name").focus();
     });
     this.#widget.addEventListener("avatar-ready", (/** @type {CustomEvent} */ { detail }) =>
       this.#emit("avatar", detail),
     );
     this.#dialog.addEventListener("cancel", (event) => {
-      // The widget's file chooser has an event of that name too.
+      // The widget's file input fires an event of that name too.
       if (event.target !== this.#dialog) return;
       event.preventDefault();
       this.#requestClose();
@@ -117,10 +117,10 @@ export class EditDialog extends EventTarget {
 
   /** @param {string} selector @param {() => void} listener */
   #onClick(selector, listener) {
-    find(this.#dialog, selector, HTMLButtonElement).addEventListener("click", listener);
+    findElement(this.#dialog, selector, HTMLButtonElement).addEventListener("click", listener);
   }
 
-  /** Pressed and released there: who drags a selection out of a field does not want to close. */
+  /** Closes on a click on the backdrop, not on a drag that ends there. */
   #closeOnBackdrop() {
     let pressed = false;
     this.#dialog.addEventListener("pointerdown", ({ target }) => (pressed = target === this.#dialog));
@@ -129,23 +129,23 @@ export class EditDialog extends EventTarget {
     });
   }
 
-  /** As it would be kept. @returns {Values} */
-  get #typed() {
-    return normalised(/** @type {any} */ (textsOf(this.#form)));
+  /** The normalized input. @returns {Values} */
+  get #values() {
+    return normalize(/** @type {any} */ (readValues(this.#form)));
   }
 
   get #isEdited() {
-    const typed = this.#typed;
+    const typed = this.#values;
     return NAMES.some((name) => typed[name] !== this.#profile?.[name]) || UNSENT.includes(this.#widget.state);
   }
 
-  /** Asks once whether to lose what was typed. */
+  /** Asks once before unsaved changes are lost. */
   #requestClose() {
-    if (this.#isEdited && !this.#saving && this.#question.hidden) this.#ask(true);
+    if (this.#isEdited && !this.#saving && this.#question.hidden) this.#showQuestion(true);
     else this.#dialog.close();
   }
 
-  /** Also after a second Escape, on which browsers close whatever the page wants. */
+  /** Also called after a second Escape, on which browsers close a dialog without asking. */
   #afterClose() {
     if (this.#saving) {
       this.#saving.abort();
@@ -155,69 +155,69 @@ export class EditDialog extends EventTarget {
   }
 
   /** @param {boolean} asking */
-  #ask(asking) {
+  #showQuestion(asking) {
     this.#question.hidden = !asking;
-    find(this.#form, "#edit-buttons", HTMLElement).hidden = asking;
-    if (asking) find(this.#form, "#edit-keep", HTMLButtonElement).focus();
+    findElement(this.#form, "#edit-buttons", HTMLElement).hidden = asking;
+    if (asking) findElement(this.#form, "#edit-keep", HTMLButtonElement).focus();
   }
 
   async #save() {
     if (!this.#profile) return;
-    const typed = this.#typed;
-    const wrong = faults(typed);
-    this.#tell();
-    showFaults(this.#form, wrong);
+    const typed = this.#values;
+    const wrong = validate(typed);
+    this.#showStatus();
+    showErrors(this.#form, wrong);
     if (Object.keys(wrong).length > 0) return;
-    const changes = changesTo(this.#profile, typed);
-    await whileDisabled(find(this.#form, "#edit-save", HTMLButtonElement), () => this.#send(changes));
+    const changes = getChanges(this.#profile, typed);
+    await runWhileDisabled(findElement(this.#form, "#edit-save", HTMLButtonElement), () => this.#send(changes));
   }
 
   /** @param {import("./api.js").Changes} changes */
   async #send(changes) {
     const { signal } = (this.#saving = new AbortController());
-    this.#tell({ progress: "Saving…" });
+    this.#showStatus({ progress: "Saving…" });
     try {
-      const saved = await untilAwake(
-        () => this.#api.save(changes, signal),
+      const saved = await retryWhileUnavailable(
+        () => this.#api.putProfile(changes, signal),
         signal,
-        (waiting) => waiting && this.#tell({ progress: "The database is waking up. Saving goes on by itself…" }),
+        (waiting) => waiting && this.#showStatus({ progress: "The database is waking up. Saving goes on by itself…" }),
       );
       this.#saving = null;
       this.#dialog.close();
       this.#emit("saved", saved);
     } catch (error) {
-      if (!signal.aborted) this.#explain(error);
+      if (!signal.aborted) this.#showSaveError(error);
     } finally {
       this.#saving = null;
     }
   }
 
   /** @param {unknown} error */
-  #explain(error) {
-    // The session's end closes the dialog.
+  #showSaveError(error) {
+    // The end of the session closes the dialog.
     if (error instanceof SignedOutError) return;
     const fields = error instanceof ApiError ? error.fields : {};
-    const homeless = showFaults(this.#form, fields);
-    const isAllAtFields = Object.keys(fields).length > 0 && homeless.length === 0;
-    this.#tell({ failure: isAllAtFields ? "" : [sentenceOf(error), ...homeless].join(" ") });
+    const unplaced = showErrors(this.#form, fields);
+    const isAllAtFields = Object.keys(fields).length > 0 && unplaced.length === 0;
+    this.#showStatus({ failure: isAllAtFields ? "" : [describeError(error), ...unplaced].join(" ") });
   }
 
-  #tell({ failure = "", progress = "" } = {}) {
-    find(this.#form, ".failure", HTMLElement).textContent = failure;
-    find(this.#form, ".progress", HTMLElement).textContent = progress;
+  #showStatus({ failure = "", progress = "" } = {}) {
+    findElement(this.#form, ".failure", HTMLElement).textContent = failure;
+    findElement(this.#form, ".progress", HTMLElement).textContent = progress;
   }
 
   /** @param {(keyof Values)[]} names @param {Values} values */
   #fill(names, values) {
-    for (const name of names) fieldNamed(this.#form, name).value = values[name];
-    this.#count();
+    for (const name of names) getField(this.#form, name).value = values[name];
+    this.#updateCounters();
   }
 
-  #count() {
+  #updateCounters() {
     for (const name of /** @type {const} */ (["display_name", "bio"])) {
-      const field = fieldNamed(this.#form, name);
-      const counter = find(this.#form, `#${field.id}-counter`, HTMLElement);
-      const left = LIMITS[name] - lengthOf(field.value);
+      const field = getField(this.#form, name);
+      const counter = findElement(this.#form, `#${field.id}-counter`, HTMLElement);
+      const left = LIMITS[name] - countCharacters(field.value);
       counter.textContent = left < 0 ? `${-left} too many` : `${LIMITS[name] - left} of ${LIMITS[name]}`;
       counter.classList.toggle("over", left < 0);
     }
@@ -225,7 +225,7 @@ export class EditDialog extends EventTarget {
 
   /** @param {Profile} profile */
   #showPicture({ avatar }) {
-    const url = largestPicture(avatar);
+    const url = getLargestImageUrl(avatar);
     if (this.#widget.getAttribute("src") !== url) this.#widget.setAttribute("src", url);
   }
 
@@ -236,18 +236,18 @@ export class EditDialog extends EventTarget {
 }
 
 /**
- * The handle is sent only when it is another: it may have changed elsewhere.
+ * The request body. The handle is sent only when the user has changed it: it may have changed elsewhere.
  *
  * @param {Profile} profile
  * @param {Values} typed
  * @returns {import("./api.js").Changes}
  */
-function changesTo(profile, { display_name, bio, handle }) {
+function getChanges(profile, { display_name, bio, handle }) {
   return handle === profile.handle ? { display_name, bio } : { display_name, bio, handle };
 }
 
 /** @param {unknown} error */
-function sentenceOf(error) {
+function describeError(error) {
   if (error instanceof NetworkError)
     return "Not saved: there is no connection. What you typed is still here; try again.";
   if (error instanceof ApiError && error.status === 503) {

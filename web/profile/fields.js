@@ -1,63 +1,63 @@
 /**
- * Sentences at the fields of a form. The sentence of the field with the id `x` is in the element with the id `x-fault`,
- * which the field's aria-describedby names.
+ * Error messages at the fields of a form. The message of the field with the id `x` is in the element with the id
+ * `x-error`, which the field's aria-describedby names.
  *
  * @module
  */
 
-import { find } from "./find.js";
+import { findElement } from "./find-element.js";
 
 /** @typedef {HTMLInputElement | HTMLTextAreaElement} Field */
 
 /**
- * Puts each sentence at its field, takes the others away, and the focus to the first wrong field.
+ * Shows each message at its field, removes the others, and focuses the first invalid field.
  *
  * @param {HTMLFormElement} form
- * @param {Record<string, string>} faults Sentences by the names of fields.
- * @returns {string[]} Sentences for which the form has no field.
+ * @param {Record<string, string>} errors Messages by field name.
+ * @returns {string[]} Messages for which the form has no field.
  */
-export function showFaults(form, faults) {
-  for (const field of fieldsOf(form)) showFault(field, faults[field.name] ?? "");
-  fieldsOf(form)
-    .find((field) => faults[field.name])
+export function showErrors(form, errors) {
+  for (const field of getFields(form)) showError(field, errors[field.name] ?? "");
+  getFields(form)
+    .find((field) => errors[field.name])
     ?.focus();
-  return Object.keys(faults)
+  return Object.keys(errors)
     .filter((name) => !form.elements.namedItem(name))
-    .map((name) => faults[name]);
+    .map((name) => errors[name]);
 }
 
-/** @param {Field} field @param {string} sentence Empty: nothing is wrong. */
-export function showFault(field, sentence) {
-  find(document, `#${field.id}-fault`, HTMLElement).textContent = sentence;
-  if (sentence) field.setAttribute("aria-invalid", "true");
+/** @param {Field} field @param {string} message Empty: the field is valid. */
+export function showError(field, message) {
+  findElement(document, `#${field.id}-error`, HTMLElement).textContent = message;
+  if (message) field.setAttribute("aria-invalid", "true");
   else field.removeAttribute("aria-invalid");
 }
 
-/** A fault is no news any more once somebody works on it. @param {HTMLFormElement} form */
-export function forgetFaultsOnInput(form) {
+/** Removes the message of a field once it is edited. @param {HTMLFormElement} form */
+export function clearErrorsOnInput(form) {
   form.addEventListener("input", ({ target }) => {
-    if (isField(target) && target.hasAttribute("aria-invalid")) showFault(target, "");
+    if (isField(target) && target.hasAttribute("aria-invalid")) showError(target, "");
   });
 }
 
-/** A sentence for each field that must have a value and has none. @param {HTMLFormElement} form */
-export function missing(form) {
-  return Object.fromEntries(emptyFields(form).map((field) => [field.name, field.dataset.missing ?? ""]));
+/** Messages for the required fields that are empty, by field name. @param {HTMLFormElement} form */
+export function findMissingValues(form) {
+  return Object.fromEntries(findEmptyFields(form).map((field) => [field.name, field.dataset.missing ?? ""]));
 }
 
-/** The first field that must have a value and has none. @param {HTMLFormElement} form */
-export function emptyField(form) {
-  return emptyFields(form)[0];
+/** The first required field that is empty. @param {HTMLFormElement} form */
+export function findEmptyField(form) {
+  return findEmptyFields(form)[0];
 }
 
-/** What is typed, by the fields' names. @param {HTMLFormElement} form @returns {Record<string, string>} */
-export function textsOf(form) {
+/** Values by field name. @param {HTMLFormElement} form @returns {Record<string, string>} */
+export function readValues(form) {
   return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
 }
 
 /** @param {HTMLFormElement} form */
-function emptyFields(form) {
-  return fieldsOf(form).filter((field) => field.required && !field.value.trim());
+function findEmptyFields(form) {
+  return getFields(form).filter((field) => field.required && !field.value.trim());
 }
 
 /**
@@ -65,15 +65,15 @@ function emptyFields(form) {
  * @param {string} name
  * @returns {Field}
  */
-export function fieldNamed(form, name) {
+export function getField(form, name) {
   const field = form.elements.namedItem(name);
   if (isField(field)) return field;
   throw new TypeError(`the form has no field ${name}`);
 }
 
-/** Those with a place for a sentence. @param {HTMLFormElement} form */
-function fieldsOf(form) {
-  return [...form.elements].filter(isField).filter(({ id }) => document.getElementById(`${id}-fault`));
+/** The fields that can show a message. @param {HTMLFormElement} form */
+function getFields(form) {
+  return [...form.elements].filter(isField).filter(({ id }) => document.getElementById(`${id}-error`));
 }
 
 /** @param {unknown} element @returns {element is Field} */

@@ -1,32 +1,32 @@
-/** Longer than the 30 seconds API Gateway gives a function: a database may be waking up behind it. */
-const PATIENCE = 35_000;
+/** Above API Gateway's limit of 30 seconds for an integration: the database may be resuming. */
+const TIMEOUT_MS = 35_000;
 
-/** No answer: the network failed, or it took too long. Whether the request arrived is not known. */
+/** No response: a network failure or timeout. The request may have been processed. */
 export class NetworkError extends Error {}
 
 /**
- * A request whose answer is JSON, or nothing.
+ * Sends a request and parses the response as JSON.
  *
  * @param {string} url
  * @param {RequestInit} [init]
- * @returns {Promise<{status: number, body: any}>} `body` is null for an answer that is not JSON.
- * @throws {NetworkError} When there is no answer.
- * @throws {DOMException} AbortError, when `init.signal` ended it.
+ * @returns {Promise<{status: number, body: any}>} `body` is null if it is not JSON.
+ * @throws {NetworkError} When there is no response.
+ * @throws {DOMException} AbortError, when `init.signal` aborted it.
  */
 export async function fetchJson(url, init = {}) {
-  const patience = AbortSignal.timeout(PATIENCE);
-  const signal = init.signal ? AbortSignal.any([init.signal, patience]) : patience;
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
   try {
     const response = await fetch(url, { cache: "no-store", credentials: "omit", ...init, signal });
-    return { status: response.status, body: parse(await response.text()) };
+    return { status: response.status, body: parseJson(await response.text()) };
   } catch (error) {
     init.signal?.throwIfAborted();
-    throw new NetworkError("no answer", { cause: error });
+    throw new NetworkError("no response", { cause: error });
   }
 }
 
 /** @param {string} text */
-function parse(text) {
+function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {

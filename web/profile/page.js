@@ -1,72 +1,72 @@
 import { AccountBar } from "./account-bar.js";
-import { handleInAddress, putIntoAddress } from "./address.js";
 import { ApiError, ProfileApi } from "./api.js";
 import { Cognito } from "./cognito.js";
 import { EditDialog } from "./edit-dialog.js";
-import { find } from "./find.js";
+import { findElement } from "./find-element.js";
+import { readHandle, replaceHandle } from "./handle-in-url.js";
 import { NetworkError } from "./http.js";
-import { isHandle } from "./profile-rules.js";
+import { isHandle } from "./profile-validation.js";
 import { ProfileView } from "./profile-view.js";
-import { Screens, copyOf } from "./screens.js";
+import { retryWhileUnavailable } from "./retry-503.js";
+import { Screens, cloneTemplate } from "./screens.js";
 import { Session, SignedOutError } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Tabs } from "./tabs.js";
 import { Toast } from "./toast.js";
-import { untilAwake } from "./waking.js";
 
 /** @typedef {import("./api.js").Profile} Profile */
 
-const ENDINGS = {
+const SESSION_ENDS = {
   "signed-out": "You are signed out.",
   elsewhere: "You were signed out in another tab.",
   expired: "Your session has ended. Sign in again to go on.",
 };
 
-/** The profile that the address names, or one's own. Whose it is, and so whether it can be edited, is decided here. */
+/** Shows the profile whose handle is in the URL, or the user's own, which can be edited. */
 class Page {
   #tabs = new Tabs();
-  #screens = new Screens(find(document, "#main", HTMLElement), find(document, "#announcer", HTMLElement));
-  #view = new ProfileView(find(document, "#profile", HTMLElement), () => void this.#edit());
-  #toast = new Toast(find(document, "#toast", HTMLElement));
+  #screens = new Screens(findElement(document, "#main", HTMLElement), findElement(document, "#announcer", HTMLElement));
+  #view = new ProfileView(findElement(document, "#profile", HTMLElement), () => void this.#edit());
+  #toast = new Toast(findElement(document, "#toast", HTMLElement));
   #bar = new AccountBar({ onSignIn: () => this.#showSignIn(), onSignOut: () => void this.#session.signOut() });
   #session;
   #api;
   #signIn;
   #dialog;
-  /** The caller's profile, once it is known. @type {Profile | null} */
-  #own = null;
-  /** What was being typed when a session ended. @type {import("./edit-dialog.js").Draft | null} */
+  /** The user's own profile, once it is known. @type {Profile | null} */
+  #ownProfile = null;
+  /** Unsaved input of a session that ended. @type {import("./edit-dialog.js").Draft | null} */
   #draft = null;
-  /** Ends what is being loaded when something else is opened. */
+  /** Aborts loading when something else is opened. */
   #opening = new AbortController();
-  /** Ends asking for the caller's profile when a newer one is there. */
-  #asking = new AbortController();
+  /** Aborts the request for the user's own profile when a newer one is known. */
+  #refreshing = new AbortController();
 
-  /** @param {DOMStringMap} settings As profile.html has them. */
+  /** @param {DOMStringMap} settings The data attributes of profile.html. */
   constructor({ apiUrl = "", signInUrl = "", clientId = "" }) {
     const cognito = new Cognito(signInUrl, clientId);
-    this.#session = new Session(cognito, this.#tabs, storage());
+    this.#session = new Session(cognito, this.#tabs, getStorage());
     this.#api = new ProfileApi(apiUrl, this.#session);
     this.#signIn = new SignIn(cognito, this.#screens, {
       onTokens: (tokens) => this.#session.start(tokens),
       onBack: () => void this.open({ focus: true }),
     });
-    const dialog = find(document, "#edit-dialog", HTMLDialogElement);
-    this.#dialog = new EditDialog(dialog, this.#api, (options) => this.#session.token(options));
+    const dialog = findElement(document, "#edit-dialog", HTMLDialogElement);
+    this.#dialog = new EditDialog(dialog, this.#api, (options) => this.#session.getToken(options));
     this.#listen();
   }
 
-  /** Loads what the address says. `focus`: in answer to what somebody did. */
+  /** Loads the profile that the URL names. `focus`: moves the focus to the heading, after an action of the user. */
   async open({ focus = false } = {}) {
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
-    const handle = handleInAddress();
+    const handle = readHandle();
     this.#view.showLoading(handle);
     this.#screens.show(this.#view.element);
     void this.#session.ready.then(() => this.#updateBar());
     try {
-      await (handle ? this.#openAnybodys(handle, signal) : this.#openOwn(signal));
+      await (handle ? this.#openPublicProfile(handle, signal) : this.#openOwnProfile(signal));
       if (focus && !signal.aborted) this.#screens.focus();
     } catch (error) {
       if (!signal.aborted) this.#showFailure(error, handle);
@@ -74,18 +74,18 @@ class Page {
   }
 
   /** @param {string} handle @param {AbortSignal} signal */
-  async #openAnybodys(handle, signal) {
+  async #openPublicProfile(handle, signal) {
     if (!isHandle(handle)) throw new ApiError(404);
-    if (this.#session.signedIn) void this.#recognise();
-    const profile = await this.#load(() => this.#api.profile(handle, signal), signal);
-    if (profile.subject !== this.#own?.subject) this.#show(profile);
+    if (this.#session.signedIn) void this.#refreshOwnProfile();
+    const profile = await this.#load(() => this.#api.getProfile(handle, signal), signal);
+    if (profile.subject !== this.#ownProfile?.subject) this.#show(profile);
   }
 
   /** @param {AbortSignal} signal */
-  async #openOwn(signal) {
+  async #openOwnProfile(signal) {
     await this.#session.ready;
     if (!this.#session.signedIn) this.#showSignIn();
-    else this.#meet(await this.#load(() => this.#api.ownProfile(signal), signal));
+    else this.#setOwnProfile(await this.#load(() => this.#api.getOwnProfile(signal), signal));
   }
 
   /**
@@ -94,28 +94,28 @@ class Page {
    * @param {AbortSignal} signal
    */
   #load(call, signal) {
-    return untilAwake(call, signal, (waiting) => this.#view.showWaking(waiting));
+    return retryWhileUnavailable(call, signal, (waiting) => this.#view.showUnavailable(waiting));
   }
 
-  /** Asks who the caller is, while somebody's profile is in view or on its way. */
-  async #recognise() {
-    this.#asking.abort();
-    this.#asking = new AbortController();
-    const { signal } = this.#asking;
-    const asking = untilAwake(
-      () => this.#api.ownProfile(signal),
+  /** Loads the user's own profile, while another one may be in view. */
+  async #refreshOwnProfile() {
+    this.#refreshing.abort();
+    this.#refreshing = new AbortController();
+    const { signal } = this.#refreshing;
+    const loading = retryWhileUnavailable(
+      () => this.#api.getOwnProfile(signal),
       signal,
       () => {},
     );
-    // Without an answer what is in view stays right; it cannot be edited until the next try.
-    const own = await asking.catch(() => null);
-    if (own) this.#meet(own);
+    // After an error the profile in view remains, and cannot be edited until the next attempt.
+    const own = await loading.catch(() => null);
+    if (own) this.#setOwnProfile(own);
   }
 
-  /** Takes in the caller's profile as it is now. @param {Profile} own */
-  #meet(own) {
-    this.#asking.abort();
-    this.#own = own;
+  /** Shows the current state of the user's own profile. @param {Profile} own */
+  #setOwnProfile(own) {
+    this.#refreshing.abort();
+    this.#ownProfile = own;
     if (this.#isInView(own)) this.#show(own);
     this.#dialog.update(own);
     this.#updateBar();
@@ -123,90 +123,90 @@ class Page {
     this.#draft = null;
   }
 
-  /** Whether the page is about this profile, under whatever handle. @param {Profile} profile */
+  /** Whether this profile is in view, also under a former handle. @param {Profile} profile */
   #isInView({ subject, handle }) {
-    return ["", handle].includes(handleInAddress()) || this.#view.profile?.subject === subject;
+    return ["", handle].includes(readHandle()) || this.#view.profile?.subject === subject;
   }
 
   /** @param {Profile} profile */
   #show(profile) {
-    this.#view.show(profile, { own: profile.subject === this.#own?.subject });
+    this.#view.show(profile, { own: profile.subject === this.#ownProfile?.subject });
     this.#screens.show(this.#view.element);
-    putIntoAddress(profile.handle);
+    replaceHandle(profile.handle);
     this.#updateBar();
   }
 
   async #edit() {
-    if (this.#own) this.#dialog.open(this.#own);
-    await this.#recognise();
+    if (this.#ownProfile) this.#dialog.open(this.#ownProfile);
+    await this.#refreshOwnProfile();
   }
 
-  /** The profile of whoever is signed in has changed in this tab. @param {Profile} profile */
-  #changed(profile) {
-    this.#meet(profile);
-    this.#tabs.say("profile", profile);
+  /** Shows a change of the user's own profile in all tabs. @param {Profile} profile */
+  #publishChange(profile) {
+    this.#setOwnProfile(profile);
+    this.#tabs.broadcast("profile", profile);
   }
 
   #listen() {
     this.#session.addEventListener("started", () => this.#onStarted());
-    this.#session.addEventListener("ended", (event) => this.#onEnded(detailOf(event).reason));
+    this.#session.addEventListener("ended", (event) => this.#onEnded(getDetail(event).reason));
     this.#tabs.listen("profile", (profile) => this.#onChangedElsewhere(profile));
     this.#dialog.addEventListener("saved", (event) => {
-      this.#changed(detailOf(event));
+      this.#publishChange(getDetail(event));
       this.#toast.show("Saved.");
     });
     this.#dialog.addEventListener("avatar", (event) => {
-      const { url, updated_at, images } = detailOf(event);
-      if (this.#own) this.#changed({ ...this.#own, avatar: { url, updated_at, images } });
+      const { url, updated_at, images } = getDetail(event);
+      if (this.#ownProfile) this.#publishChange({ ...this.#ownProfile, avatar: { url, updated_at, images } });
     });
-    this.#dialog.addEventListener("abandoned", () => void this.#recognise());
+    this.#dialog.addEventListener("abandoned", () => void this.#refreshOwnProfile());
     this.#dialog.addEventListener("closed", () => this.#view.editButton.focus());
   }
 
   #onStarted() {
     if (this.#signIn.isShown) void this.open({ focus: true });
-    else if (handleInAddress()) void this.#recognise();
+    else if (readHandle()) void this.#refreshOwnProfile();
   }
 
-  /** @param {keyof typeof ENDINGS} reason */
+  /** @param {keyof typeof SESSION_ENDS} reason */
   #onEnded(reason) {
     const draft = this.#dialog.interrupt();
     this.#draft = draft ?? this.#draft;
-    this.#own = null;
-    this.#asking.abort();
-    if (draft || !handleInAddress()) this.#showSignIn(`${ENDINGS[reason]}${draft ? " What you typed is kept." : ""}`);
-    else this.#toast.show(ENDINGS[reason]);
+    this.#ownProfile = null;
+    this.#refreshing.abort();
+    if (draft || !readHandle()) this.#showSignIn(`${SESSION_ENDS[reason]}${draft ? " What you typed is kept." : ""}`);
+    else this.#toast.show(SESSION_ENDS[reason]);
     if (this.#view.profile) this.#view.show(this.#view.profile, { own: false });
     this.#updateBar();
   }
 
   /** @param {Profile} profile */
   #onChangedElsewhere(profile) {
-    if (this.#own?.subject === profile.subject) this.#meet(profile);
+    if (this.#ownProfile?.subject === profile.subject) this.#setOwnProfile(profile);
     else if (this.#view.profile?.subject === profile.subject) this.#show(profile);
   }
 
   /** @param {string} [note] */
   #showSignIn(note) {
     this.#opening.abort();
-    this.#signIn.show({ note, canGoBack: handleInAddress() !== "" });
+    this.#signIn.show({ note, canGoBack: readHandle() !== "" });
     this.#updateBar();
   }
 
   /** @param {unknown} error @param {string} handle */
   #showFailure(error, handle) {
-    // The end of a session is told when it comes.
+    // Shown by #onEnded.
     if (error instanceof SignedOutError) return;
     const isMissing = error instanceof ApiError && error.status === 404;
-    this.#screens.show(isMissing ? missingSection(handle) : this.#failedSection(error));
+    this.#screens.show(isMissing ? createMissingSection(handle) : this.#createFailedSection(error));
     this.#updateBar();
   }
 
   /** @param {unknown} error */
-  #failedSection(error) {
-    const section = copyOf("failed");
-    find(section, ".reason", HTMLElement).textContent = reasonOf(error);
-    find(section, "button", HTMLButtonElement).addEventListener("click", () => void this.open({ focus: true }));
+  #createFailedSection(error) {
+    const section = cloneTemplate("failed");
+    findElement(section, ".reason", HTMLElement).textContent = describeError(error);
+    findElement(section, "button", HTMLButtonElement).addEventListener("click", () => void this.open({ focus: true }));
     return section;
   }
 
@@ -214,20 +214,20 @@ class Page {
     this.#bar.show({
       signedIn: this.#session.signedIn,
       signingIn: this.#signIn.isShown,
-      elsewhere: this.#own !== null && this.#own.handle !== handleInAddress(),
+      elsewhere: this.#ownProfile !== null && this.#ownProfile.handle !== readHandle(),
     });
   }
 }
 
 /** @param {string} handle */
-function missingSection(handle) {
-  const section = copyOf("missing");
-  find(section, "h1", HTMLElement).textContent = `There is no profile @${handle}`;
+function createMissingSection(handle) {
+  const section = cloneTemplate("missing");
+  findElement(section, "h1", HTMLElement).textContent = `There is no profile @${handle}`;
   return section;
 }
 
 /** @param {unknown} error */
-function reasonOf(error) {
+function describeError(error) {
   const status = error instanceof ApiError ? error.status : 0;
   if (error instanceof NetworkError) return "There is no connection, or the service does not answer.";
   if (status === 503) return "The database did not wake up. It may be there in a minute.";
@@ -235,8 +235,8 @@ function reasonOf(error) {
   return "Something went wrong on the server.";
 }
 
-/** None where the browser forbids pages to keep anything. */
-function storage() {
+/** Undefined where the browser forbids storage. */
+function getStorage() {
   try {
     return sessionStorage;
   } catch {
@@ -245,7 +245,7 @@ function storage() {
 }
 
 /** @param {Event} event @returns {any} */
-function detailOf(event) {
+function getDetail(event) {
   return /** @type {CustomEvent} */ (event).detail;
 }
 

@@ -1,7 +1,7 @@
 import { AvatarPicture } from "./avatar-picture.js";
-import { find } from "./find.js";
+import { findElement } from "./find-element.js";
 
-/** Shows one profile, or that one is on its way, in the same places. */
+/** Shows a profile, or that it is loading. */
 export class ProfileView {
   /** The section, for Screens. */
   element;
@@ -12,20 +12,20 @@ export class ProfileView {
   /** @param {HTMLElement} element @param {() => void} onEdit */
   constructor(element, onEdit) {
     this.element = element;
-    this.#picture = new AvatarPicture(find(element, ".avatar", HTMLElement));
+    this.#picture = new AvatarPicture(findElement(element, ".avatar", HTMLElement));
     this.editButton.addEventListener("click", onEdit);
   }
 
-  /** The profile in view; null while it is on its way. */
+  /** The profile in view; null while it is loading. */
   get profile() {
     return this.#profile;
   }
 
   get editButton() {
-    return find(this.element, ".edit", HTMLButtonElement);
+    return findElement(this.element, ".edit", HTMLButtonElement);
   }
 
-  /** @param {string} handle Whose profile will be here; empty when that is not known yet. */
+  /** @param {string} handle Of the profile that is loading; empty if not known yet. */
   showLoading(handle) {
     this.#profile = null;
     this.#picture.clear();
@@ -43,30 +43,31 @@ export class ProfileView {
     void this.#picture.show(profile.avatar, profile.display_name);
   }
 
-  /** While the database wakes up. @param {boolean} waiting */
-  showWaking(waiting) {
-    find(this.element, ".waking", HTMLElement).textContent = waiting
+  /** Tells that the database is resuming. @param {boolean} waiting */
+  showUnavailable(waiting) {
+    findElement(this.element, ".waking", HTMLElement).textContent = waiting
       ? "The database is waking up, which takes up to half a minute. The profile comes by itself."
       : "";
   }
 
   /** @param {Pick<import("./api.js").Profile, "display_name" | "handle" | "bio">} profile @param {boolean} own */
   #write({ display_name, handle, bio }, own) {
-    find(this.element, ".name", HTMLElement).textContent = display_name;
-    find(this.element, ".handle", HTMLElement).textContent = handle && `@${handle}`;
-    find(this.element, ".bio", HTMLElement).textContent = bio;
-    find(this.element, ".empty-bio", HTMLElement).hidden = !own || bio !== "";
+    findElement(this.element, ".name", HTMLElement).textContent = display_name;
+    findElement(this.element, ".handle", HTMLElement).textContent = handle && `@${handle}`;
+    findElement(this.element, ".bio", HTMLElement).textContent = bio;
+    findElement(this.element, ".empty-bio", HTMLElement).hidden = !own || bio !== "";
     this.editButton.hidden = !own;
-    document.documentElement.style.setProperty("--hue", handle && String(hueOf(handle)));
+    document.documentElement.style.setProperty("--hue", handle && String(computeHue(handle)));
   }
 }
 
 /**
- * A hue in degrees, so that every profile has colours of its own: FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/
+ * Computes a hue in degrees from the handle, so that profiles differ in color. FNV-1a:
+ * http://www.isthe.com/chongo/tech/comp/fnv/
  *
  * @param {string} handle
  */
-function hueOf(handle) {
+function computeHue(handle) {
   let hash = 0x811c9dc5;
   for (const character of handle) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
   return hash % 360;

@@ -1,17 +1,17 @@
-import { find } from "./find.js";
+import { findElement } from "./find-element.js";
 
 /**
- * A copy of the section in a template.
+ * Clones the section in a template.
  *
  * @param {string} id The template's.
  * @returns {HTMLElement}
  */
-export function copyOf(id) {
-  const { content } = find(document, `#${id}`, HTMLTemplateElement);
-  return find(document.importNode(content, true), "*", HTMLElement);
+export function cloneTemplate(id) {
+  const { content } = findElement(document, `#${id}`, HTMLTemplateElement);
+  return findElement(document.importNode(content, true), "*", HTMLElement);
 }
 
-/** What the page shows: one section at a time, with one heading that also is the document's title. */
+/** Shows one section at a time; its heading is also the document's title. */
 export class Screens {
   #main;
   #announcer;
@@ -23,20 +23,20 @@ export class Screens {
   }
 
   /**
-   * The focus goes to the heading when it would be lost with the former section.
+   * Moves the focus to the heading when the former section had it.
    *
-   * @param {HTMLElement} section The document's title is its data-title, or else its heading.
+   * @param {HTMLElement} section The document's title is its data-title, else its heading.
    */
   show(section) {
-    const lost = !section.isConnected && this.#main.contains(document.activeElement);
+    const isFocusLost = !section.isConnected && this.#main.contains(document.activeElement);
     if (!section.isConnected) this.#main.replaceChildren(section);
-    if (lost) this.focus();
-    const title = section.dataset.title ?? find(section, "h1", HTMLElement).textContent;
+    if (isFocusLost) this.focus();
+    const title = section.dataset.title ?? findElement(section, "h1", HTMLElement).textContent;
     if (title !== document.title) document.title = this.#announcer.textContent = title;
   }
 
-  /** Takes the focus to the heading, from where one reads on. */
+  /** Moves the focus to the heading. */
   focus() {
-    find(this.#main, "h1", HTMLElement).focus();
+    findElement(this.#main, "h1", HTMLElement).focus();
   }
 }

@@ -1,19 +1,19 @@
 import { CognitoError } from "./cognito.js";
 
-const STORED = "avatars-refresh-token";
-/** How long a new tab waits for others that may know who is signed in, in milliseconds. A later answer is taken too. */
-const HEARSAY = 250;
-/** An access token is renewed this many milliseconds before it expires, so that it is good on arrival. */
-const MARGIN = 60_000;
+const STORAGE_KEY = "avatars-refresh-token";
+/** How long a new tab waits for the session of another tab. A later message is accepted too. */
+const OTHER_TABS_WAIT_MS = 250;
+/** An access token is refreshed this long before it expires, so that it is still valid on arrival. */
+const EXPIRY_MARGIN_MS = 60_000;
 
-/** Nobody is signed in, or nobody is any more. */
+/** There is no session, or it has ended. */
 export class SignedOutError extends Error {}
 
 /**
- * Who is signed in, in all tabs of this origin.
+ * The session of the signed-in user, shared by all tabs of this origin.
  *
  * The access token is in memory only. The refresh token is in sessionStorage, which survives a reload and ends with the
- * tab; a new tab is told it by one that is open.
+ * tab; an open tab sends it to a new one.
  *
  * Events: `started`, and `ended` with `detail.reason`: "signed-out" here, "elsewhere", or "expired".
  */
@@ -28,7 +28,7 @@ export class Session extends EventTarget {
   /** @type {Promise<string> | null} */
   #refreshing = null;
 
-  /** Resolves when it is known whether somebody is signed in. @type {Promise<void>} */
+  /** Resolves when it is known whether there is a session. @type {Promise<void>} */
   ready;
 
   /**
@@ -41,77 +41,77 @@ export class Session extends EventTarget {
     this.#cognito = cognito;
     this.#tabs = tabs;
     this.#storage = storage;
-    this.#refreshToken = storage?.getItem(STORED) ?? null;
-    tabs.listen("session-wanted", () => this.#tell());
+    this.#refreshToken = storage?.getItem(STORAGE_KEY) ?? null;
+    tabs.listen("session-wanted", () => this.#shareSession());
     tabs.listen("session", ({ refreshToken }) => this.signedIn || this.#begin(refreshToken));
     tabs.listen("session-ended", () => this.#end("elsewhere"));
-    this.ready = this.signedIn ? Promise.resolve() : this.#askOthers();
+    this.ready = this.signedIn ? Promise.resolve() : this.#askOtherTabs();
   }
 
   get signedIn() {
     return this.#refreshToken !== null;
   }
 
-  /** Somebody has signed in here. @param {import("./cognito.js").Tokens} tokens */
+  /** Starts a session after a sign-in in this tab. @param {import("./cognito.js").Tokens} tokens */
   start(tokens) {
-    this.#keep(tokens);
+    this.#setAccessToken(tokens);
     this.#begin(tokens.refreshToken);
-    this.#tell();
+    this.#shareSession();
   }
 
   /**
-   * An access token that is good now.
+   * Returns a valid access token.
    *
-   * @param {{refresh?: boolean}} [options] `refresh`: the one given before was refused.
-   * @throws {SignedOutError} After `ended`, when there is no session any more.
+   * @param {{refresh?: boolean}} [options] `refresh`: the API refused the previous token.
+   * @throws {SignedOutError} When the session has ended.
    * @throws {import("./http.js").NetworkError} The session stays.
-   * @throws {CognitoError} For other refusals, such as too many requests. The session stays.
+   * @throws {CognitoError} For other errors, such as too many requests. The session stays.
    */
-  async token({ refresh = false } = {}) {
-    if (this.#refreshToken === null) throw new SignedOutError("nobody is signed in");
+  async getToken({ refresh = false } = {}) {
+    if (this.#refreshToken === null) throw new SignedOutError("there is no session");
     if (!refresh && this.#access && Date.now() < this.#access.staleAt) return this.#access.token;
-    // However many ask at once, one request answers them.
+    // Concurrent callers share one request.
     this.#refreshing ??= this.#refresh(this.#refreshToken).finally(() => (this.#refreshing = null));
     return this.#refreshing;
   }
 
-  /** Signs out every tab at once, then tells Cognito; without a connection the token is forgotten all the same. */
+  /** Signs out all tabs, then revokes the token; without a connection the tabs are signed out all the same. */
   async signOut() {
     const refreshToken = this.#refreshToken;
     this.end("signed-out");
     if (refreshToken) await this.#cognito.revoke(refreshToken).catch(() => {});
   }
 
-  /** The session is of no use any more, here and in the other tabs. @param {"signed-out" | "expired"} reason */
+  /** Ends the session in all tabs. @param {"signed-out" | "expired"} reason */
   end(reason) {
     this.#end(reason);
-    this.#tabs.say("session-ended");
+    this.#tabs.broadcast("session-ended");
   }
 
   /** @param {string} refreshToken */
   async #refresh(refreshToken) {
     try {
       const access = await this.#cognito.refresh(refreshToken);
-      // Signed out, or in as somebody else, while Cognito thought about it.
+      // The session ended or was replaced during the request.
       if (this.#refreshToken !== refreshToken) throw new SignedOutError("the session has ended");
-      this.#keep(access);
+      this.#setAccessToken(access);
       return access.accessToken;
     } catch (error) {
-      if (!isFinal(error)) throw error;
+      if (!isPermanent(error)) throw error;
       if (this.#refreshToken === refreshToken) this.end("expired");
       throw new SignedOutError("the session has ended", { cause: error });
     }
   }
 
-  /** @param {import("./cognito.js").Access} access */
-  #keep({ accessToken, expiresIn }) {
-    this.#access = { token: accessToken, staleAt: Date.now() + expiresIn * 1000 - MARGIN };
+  /** @param {import("./cognito.js").AccessToken} access */
+  #setAccessToken({ accessToken, expiresIn }) {
+    this.#access = { token: accessToken, staleAt: Date.now() + expiresIn * 1000 - EXPIRY_MARGIN_MS };
   }
 
   /** @param {string} refreshToken */
   #begin(refreshToken) {
     this.#refreshToken = refreshToken;
-    this.#storage?.setItem(STORED, refreshToken);
+    this.#storage?.setItem(STORAGE_KEY, refreshToken);
     this.dispatchEvent(new Event("started"));
   }
 
@@ -119,31 +119,31 @@ export class Session extends EventTarget {
   #end(reason) {
     if (!this.signedIn) return;
     this.#refreshToken = this.#access = this.#refreshing = null;
-    this.#storage?.removeItem(STORED);
+    this.#storage?.removeItem(STORAGE_KEY);
     this.dispatchEvent(new CustomEvent("ended", { detail: { reason } }));
   }
 
-  #tell() {
-    if (this.signedIn) this.#tabs.say("session", { refreshToken: this.#refreshToken });
+  #shareSession() {
+    if (this.signedIn) this.#tabs.broadcast("session", { refreshToken: this.#refreshToken });
   }
 
-  #askOthers() {
-    this.#tabs.say("session-wanted");
+  #askOtherTabs() {
+    this.#tabs.broadcast("session-wanted");
     /** @type {Promise<void>} */
-    const answered = new Promise((resolve) => {
+    const waited = new Promise((resolve) => {
       this.addEventListener("started", () => resolve(), { once: true });
-      setTimeout(resolve, HEARSAY);
+      setTimeout(resolve, OTHER_TABS_WAIT_MS);
     });
-    return answered;
+    return waited;
   }
 }
 
 /**
- * Whether asking again cannot help: the token has expired or was revoked, or the user is gone or switched off.
+ * Whether a retry cannot help: the token has expired or was revoked, or the user was deleted or disabled.
  *
  * @param {unknown} error
  */
-function isFinal(error) {
+function isPermanent(error) {
   return (
     error instanceof CognitoError &&
     ["NotAuthorizedException", "UserNotFoundException", "PasswordResetRequiredException"].includes(error.code)

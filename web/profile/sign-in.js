@@ -1,11 +1,11 @@
-import { whileDisabled } from "./busy.js";
+import { runWhileDisabled } from "./disabled-button.js";
 import { CognitoError } from "./cognito.js";
-import { emptyField, forgetFaultsOnInput, missing, showFaults, textsOf } from "./fields.js";
-import { find } from "./find.js";
-import { copyOf } from "./screens.js";
-import { faultOf } from "./sign-in-faults.js";
+import { clearErrorsOnInput, findEmptyField, findMissingValues, readValues, showErrors } from "./fields.js";
+import { findElement } from "./find-element.js";
+import { cloneTemplate } from "./screens.js";
+import { describeError } from "./sign-in-errors.js";
 
-/** Signs somebody in, in as many small forms as Cognito asks for. */
+/** Signs a user in, with one form for each step that Cognito asks for. */
 export class SignIn {
   #cognito;
   #screens;
@@ -33,12 +33,12 @@ export class SignIn {
   }
 
   /**
-   * @param {{note?: string, canGoBack?: boolean}} [options] `note`: why one is asked to sign in; `canGoBack`: there is
-   * something to see without.
+   * @param {{note?: string, canGoBack?: boolean}} [options] `note`: the reason for the form; `canGoBack`: there is
+   * a profile to go back to.
    */
   show({ note, canGoBack = this.#canGoBack } = {}) {
     this.#canGoBack = canGoBack;
-    this.#step("sign-in-password", note, async ({ username, password }) => {
+    this.#showForm("sign-in-password", note, async ({ username, password }) => {
       this.#username = username.trim();
       await this.#signIn(password);
     });
@@ -47,15 +47,15 @@ export class SignIn {
   /** @param {string} password */
   async #signIn(password) {
     try {
-      this.#next(await this.#cognito.signIn(this.#username, password));
+      this.#handleResult(await this.#cognito.signIn(this.#username, password));
     } catch (error) {
-      if (!isCognitos(error, "PasswordResetRequiredException")) throw error;
+      if (!isCognitoError(error, "PasswordResetRequiredException")) throw error;
       this.#showReset("Your password has to be set anew. A code for that was sent to your email address.");
     }
   }
 
-  /** @param {import("./cognito.js").Outcome} outcome */
-  #next({ tokens, challenge }) {
+  /** @param {import("./cognito.js").AuthResult} result */
+  #handleResult({ tokens, challenge }) {
     if (tokens) this.#onTokens(tokens);
     else if (challenge.name === "NEW_PASSWORD_REQUIRED") this.#showNewPassword(challenge);
     else if (challenge.name === "SOFTWARE_TOKEN_MFA") this.#showCode(challenge);
@@ -64,37 +64,37 @@ export class SignIn {
 
   /** @param {import("./cognito.js").Challenge} challenge */
   #showNewPassword(challenge) {
-    this.#step("sign-in-new-password", undefined, ({ new_password }) =>
-      this.#answer(() => this.#cognito.answerNewPassword(challenge, new_password)),
+    this.#showForm("sign-in-new-password", undefined, ({ new_password }) =>
+      this.#respond(() => this.#cognito.respondWithNewPassword(challenge, new_password)),
     );
   }
 
   /** @param {import("./cognito.js").Challenge} challenge */
   #showCode(challenge) {
-    this.#step("sign-in-code", undefined, ({ code }) =>
-      this.#answer(() => this.#cognito.answerCode(challenge, withoutSpaces(code))),
+    this.#showForm("sign-in-code", undefined, ({ code }) =>
+      this.#respond(() => this.#cognito.respondWithCode(challenge, removeSpaces(code))),
     );
   }
 
   /**
-   * A challenge is good for three minutes; then Cognito calls its answer not authorised.
+   * A challenge is valid for three minutes; then Cognito responds with NotAuthorizedException.
    *
-   * @param {() => Promise<import("./cognito.js").Outcome>} call
+   * @param {() => Promise<import("./cognito.js").AuthResult>} call
    */
-  async #answer(call) {
+  async #respond(call) {
     try {
-      this.#next(await call());
+      this.#handleResult(await call());
     } catch (error) {
-      if (!isCognitos(error, "NotAuthorizedException")) throw error;
+      if (!isCognitoError(error, "NotAuthorizedException")) throw error;
       this.show({ note: "That took too long. Sign in once more." });
     }
   }
 
   #showForgot() {
-    this.#step("sign-in-forgot", undefined, async ({ username }) => {
+    this.#showForm("sign-in-forgot", undefined, async ({ username }) => {
       this.#username = username.trim();
       await this.#cognito.forgotPassword(this.#username).catch((error) => {
-        if (!isCognitos(error, "UserNotFoundException")) throw error;
+        if (!isCognitoError(error, "UserNotFoundException")) throw error;
       });
       this.#showReset(`If ${this.#username} has an account here, a code is on its way to its address.`);
     });
@@ -102,8 +102,8 @@ export class SignIn {
 
   /** @param {string} note */
   #showReset(note) {
-    this.#step("sign-in-reset", note, async ({ code, new_password }) => {
-      await this.#cognito.confirmForgotPassword(this.#username, withoutSpaces(code), new_password);
+    this.#showForm("sign-in-reset", note, async ({ code, new_password }) => {
+      await this.#cognito.confirmForgotPassword(this.#username, removeSpaces(code), new_password);
       await this.#signIn(new_password);
     });
   }
@@ -113,13 +113,13 @@ export class SignIn {
    *
    * @param {string} template
    * @param {string | undefined} note Instead of the template's.
-   * @param {(values: Record<string, string>) => Promise<void>} submit Gets the values by the fields' names. What it
-   * throws is told in the form.
+   * @param {(values: Record<string, string>) => Promise<void>} submit Gets the values by the fields' names. Its
+   * errors are shown in the form.
    */
-  #step(template, note, submit) {
-    const section = copyOf(template);
-    const form = find(section, "form", HTMLFormElement);
-    if (note !== undefined) find(section, ".note", HTMLElement).textContent = note;
+  #showForm(template, note, submit) {
+    const section = cloneTemplate(template);
+    const form = findElement(section, "form", HTMLFormElement);
+    if (note !== undefined) findElement(section, ".note", HTMLElement).textContent = note;
     const username = form.querySelector("input[name=username]");
     if (username instanceof HTMLInputElement) username.value = this.#username;
     for (const button of section.querySelectorAll("button")) {
@@ -127,7 +127,7 @@ export class SignIn {
       if (!step) continue;
       button.addEventListener("click", () => {
         if (username instanceof HTMLInputElement) this.#username = username.value.trim();
-        this.#go(step);
+        this.#goTo(step);
       });
       button.hidden = step === "back" && !this.#canGoBack;
     }
@@ -135,14 +135,14 @@ export class SignIn {
       event.preventDefault();
       void this.#submit(form, submit);
     });
-    forgetFaultsOnInput(form);
+    clearErrorsOnInput(form);
     this.#section = section;
     this.#screens.show(section);
-    emptyField(form)?.focus();
+    findEmptyField(form)?.focus();
   }
 
   /** @param {string} step */
-  #go(step) {
+  #goTo(step) {
     if (step === "forgot") this.#showForgot();
     else if (step === "back") this.#onBack();
     else this.show();
@@ -153,31 +153,31 @@ export class SignIn {
    * @param {(values: Record<string, string>) => Promise<void>} submit
    */
   async #submit(form, submit) {
-    const failure = find(form, ".failure", HTMLElement);
-    const button = find(form, ".primary", HTMLButtonElement);
-    const empty = missing(form);
+    const failure = findElement(form, ".failure", HTMLElement);
+    const button = findElement(form, ".primary", HTMLButtonElement);
+    const empty = findMissingValues(form);
     if (button.disabled) return;
     failure.textContent = "";
-    showFaults(form, empty);
+    showErrors(form, empty);
     if (Object.keys(empty).length > 0) return;
-    await whileDisabled(button, async () => {
+    await runWhileDisabled(button, async () => {
       try {
-        await submit(textsOf(form));
+        await submit(readValues(form));
       } catch (error) {
-        const { field, sentence } = faultOf(error);
-        if (field) showFaults(form, { [field]: sentence });
+        const { field, sentence } = describeError(error);
+        if (field) showErrors(form, { [field]: sentence });
         else failure.textContent = sentence;
       }
     });
   }
 }
 
-/** Without spaces, which apps show: 123 456. @param {string} code */
-function withoutSpaces(code) {
+/** Authenticator apps display codes with spaces: 123 456. @param {string} code */
+function removeSpaces(code) {
   return code.replace(/\s/g, "");
 }
 
 /** @param {unknown} error @param {string} code */
-function isCognitos(error, code) {
+function isCognitoError(error, code) {
   return error instanceof CognitoError && error.code === code;
 }

@@ -1,9 +1,9 @@
-/** The tabs of this origin that show profiles: what one says, all others hear. */
+/** Messages between the tabs of this origin that show profiles. */
 export class Tabs {
   #channel = new BroadcastChannel("avatars-profile");
 
-  /** @param {string} name @param {unknown} [detail] Anything that can be cloned. */
-  say(name, detail) {
+  /** @param {string} name @param {unknown} [detail] A value that can be cloned. */
+  broadcast(name, detail) {
     this.#channel.postMessage({ name, detail });
   }
 

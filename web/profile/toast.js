@@ -1,6 +1,6 @@
-const SHOWN_MILLISECONDS = 6_000;
+const DURATION_MS = 6_000;
 
-/** A sentence about what has just happened, for a while. */
+/** A message that disappears after a while. */
 export class Toast {
   #element;
   #timer = 0;
@@ -14,6 +14,6 @@ export class Toast {
   show(sentence) {
     clearTimeout(this.#timer);
     this.#element.textContent = sentence;
-    this.#timer = setTimeout(() => (this.#element.textContent = ""), SHOWN_MILLISECONDS);
+    this.#timer = setTimeout(() => (this.#element.textContent = ""), DURATION_MS);
   }
 }

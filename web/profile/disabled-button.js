@@ -1,11 +1,11 @@
 /**
- * Runs `work` with a button disabled, so that nothing is sent twice. Disabling takes the focus from the button that was
- * pressed; it gets it back unless `work` has put it elsewhere.
+ * Runs `work` with a button disabled, so that nothing is sent twice. Restores the focus that a disabled button loses,
+ * unless `work` has moved it.
  *
  * @param {HTMLButtonElement} button
  * @param {() => Promise<void>} work
  */
-export async function whileDisabled(button, work) {
+export async function runWhileDisabled(button, work) {
   const focused = document.activeElement;
   button.disabled = true;
   try {

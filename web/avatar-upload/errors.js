@@ -1,14 +1,14 @@
 /**
- * Why an upload ended without an avatar: docs/widget.md says what each code means to the user.
+ * Reasons why an upload failed: docs/widget.md documents the codes.
  *
  * @typedef {"empty_file" | "unreadable_file" | "unsupported_type" | "file_too_large" | "rejected" | "offline" | "network"
  *   | "session_expired" | "upload_refused" | "server_error" | "upload_lost" | "still_pending" | "unexpected"
- *   | "no_token"} FailureCode
+ *   | "no_token"} ErrorCode
  * @typedef {"not_an_image" | "unsupported_format" | "too_many_pixels" | "truncated" | "too_large"} RejectionReason
  */
 
-/** @type {ReadonlySet<FailureCode>} */
-const WORTH_ANOTHER_TRY = new Set([
+/** @type {ReadonlySet<ErrorCode>} */
+const RETRYABLE = new Set([
   "offline",
   "network",
   "session_expired",
@@ -20,11 +20,11 @@ const WORTH_ANOTHER_TRY = new Set([
 
 export class UploadError extends Error {
   /**
-   * @param {FailureCode} code
+   * @param {ErrorCode} code
    * @param {object} [details]
    * @param {RejectionReason} [details.reason] the server's, with `rejected`
-   * @param {number} [details.maxBytes] the stack's limit, with `file_too_large`, when it could be learnt
-   * @param {unknown} [details.cause] what was thrown, or the answer that was not understood
+   * @param {number} [details.maxBytes] the stack's limit, with `file_too_large`, if known
+   * @param {unknown} [details.cause] the error that was thrown, or the unexpected response
    */
   constructor(code, { reason, maxBytes, cause } = {}) {
     super(reason ? `${code}: ${reason}` : code, { cause });
@@ -34,16 +34,16 @@ export class UploadError extends Error {
     this.maxBytes = maxBytes;
   }
 
-  /** Whether the same file may succeed if it is sent once more. */
+  /** Whether a retry with the same file may succeed. */
   get retry() {
-    return WORTH_ANOTHER_TRY.has(this.code);
+    return RETRYABLE.has(this.code);
   }
 }
 
 /**
- * A request that got no answer.
+ * The error of a request without a response.
  * @param {unknown} [cause]
  */
-export function noAnswer(cause) {
+export function createNetworkError(cause) {
   return new UploadError(navigator.onLine ? "network" : "offline", { cause });
 }

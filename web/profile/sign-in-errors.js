@@ -1,19 +1,19 @@
 import { CognitoError } from "./cognito.js";
 import { NetworkError } from "./http.js";
 
-/** @typedef {{field?: string, sentence: string}} Fault */
+/** @typedef {{field?: string, sentence: string}} SignInError */
 
 const TOO_MANY = "That were too many tries. Wait a few minutes, then try again.";
 
 /**
- * Cognito's exceptions as sentences, with the field that each is about.
+ * Sentences for Cognito's exceptions, with the field where each is shown.
  * https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/CommonErrors.html
  *
- * @type {Record<string, Fault>}
+ * @type {Record<string, SignInError>}
  */
-const FAULTS = {
+const ERRORS = {
   NotAuthorizedException: { sentence: "Email or password is wrong." },
-  // Not told apart from a wrong password: who asks need not know who has an account.
+  // The same as for a wrong password: it must not reveal who has an account.
   UserNotFoundException: { sentence: "Email or password is wrong." },
   UserNotConfirmedException: {
     sentence: "This account is not confirmed yet. Look for the message that came when it was made.",
@@ -26,26 +26,26 @@ const FAULTS = {
 };
 
 /**
- * What to tell somebody about an error of signing in, and at which field; without one, above the form.
+ * Describes an error of a sign-in, with the field where it is shown; without one, above the form.
  *
  * @param {unknown} error
- * @returns {Fault}
+ * @returns {SignInError}
  */
-export function faultOf(error) {
+export function describeError(error) {
   if (error instanceof NetworkError) {
     return { sentence: "No connection to the service that signs you in. Check yours, then try again." };
   }
   if (!(error instanceof CognitoError)) throw error;
-  return special(error) ?? FAULTS[error.code] ?? { sentence: `Signing in failed. ${error.message}`.trim() };
+  return describeSpecialCase(error) ?? ERRORS[error.code] ?? { sentence: `Signing in failed. ${error.message}`.trim() };
 }
 
 /**
- * Where an exception says more, or means more than one thing.
+ * Exceptions whose meaning depends on the message.
  *
  * @param {CognitoError} error
- * @returns {Fault | null}
+ * @returns {SignInError | null}
  */
-function special({ code, message }) {
+function describeSpecialCase({ code, message }) {
   if (code === "InvalidPasswordException") {
     const reason = message.replace(/^Password did not conform with (password )?policy: /i, "");
     return { field: "new_password", sentence: `That password cannot be used. ${reason}`.trim() };

@@ -1,4 +1,4 @@
-/** Elements made without markup: trusted types forbid innerHTML. */
+/** Creates elements without markup: trusted types forbid innerHTML. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Name
@@ -7,7 +7,7 @@
  * @param {Node[]} [children]
  * @returns {HTMLElementTagNameMap[Name]}
  */
-export function make(name, attributes = {}, children = []) {
+export function createElement(name, attributes = {}, children = []) {
   const element = document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
   element.append(...children);
@@ -15,10 +15,10 @@ export function make(name, attributes = {}, children = []) {
 }
 
 /**
- * @param {string} path in a square of 64
+ * @param {string} path data, for a view box of 64 by 64
  * @returns {SVGSVGElement}
  */
-export function icon(path) {
+export function createIcon(path) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const shape = document.createElementNS(svg.namespaceURI, "path");
   svg.setAttribute("viewBox", "0 0 64 64");
@@ -30,7 +30,7 @@ export function icon(path) {
 }
 
 /**
- * A live region whose text is set again is read again, even if it is the same.
+ * Sets the text only when it differs: a live region announces the same text again when it is set again.
  * @param {Element} element
  * @param {string} text
  */

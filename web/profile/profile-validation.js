@@ -1,17 +1,17 @@
 /**
- * What a profile may say, as functions/profile/profile_validation.py has it: told before it is sent. The server has the last word.
+ * Validates a profile before it is sent, by the rules of functions/profile/profile_validation.py. The server decides.
  *
  * @module
  */
 
-/** Most characters (code points) of each text. */
+/** Maximum length of each text, in code points. */
 export const LIMITS = { display_name: 50, bio: 500 };
 
 const HANDLE = /^[a-z0-9_]{3,30}$/;
-/** Control characters, halves of characters, line ends, and what turns the direction of the text behind a name. */
+/** Control characters, surrogates, line separators, and bidirectional controls. */
 const NOT_IN_NAMES = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 const NOT_IN_BIOS = /(?!\n)[\p{Cc}\p{Cs}]/u;
-/** Besides format characters, spaces and marks without a letter: the fillers of Hangul, and Braille without dots. */
+/** Format characters, spaces, combining marks, Hangul fillers, and the blank Braille pattern. */
 const INVISIBLE = /^[\p{Cf}\p{Cn}\p{Me}\p{Mn}\p{Z}\u115f\u1160\u3164\uffa0\u2800]*$/u;
 
 /** @typedef {{display_name: string, handle: string, bio: string}} Values */
@@ -19,13 +19,13 @@ const INVISIBLE = /^[\p{Cf}\p{Cn}\p{Me}\p{Mn}\p{Z}\u115f\u1160\u3164\uffa0\u2800
 /** @type {(keyof Values)[]} */
 export const NAMES = ["display_name", "handle", "bio"];
 
-/** Whether anybody can have this handle. @param {string} handle */
+/** Whether a handle is valid. @param {string} handle */
 export function isHandle(handle) {
   return HANDLE.test(handle);
 }
 
-/** As it will be kept. @param {Values} values @returns {Values} */
-export function normalised({ display_name, handle, bio }) {
+/** Normalizes the values as the server does. @param {Values} values @returns {Values} */
+export function normalize({ display_name, handle, bio }) {
   return {
     display_name: display_name.normalize("NFC").trim(),
     handle: handle.trim(),
@@ -33,31 +33,31 @@ export function normalised({ display_name, handle, bio }) {
   };
 }
 
-/** Characters as the limits count them. @param {string} text */
-export function lengthOf(text) {
+/** Counts code points as the limits do. @param {string} text */
+export function countCharacters(text) {
   return [...text.normalize("NFC").trim()].length;
 }
 
-/** A sentence for each wrong value. @param {Values} values Normalised. @returns {Record<string, string>} */
-export function faults({ display_name, handle, bio }) {
+/** Returns a sentence for each invalid value. @param {Values} values Normalized. @returns {Record<string, string>} */
+export function validate({ display_name, handle, bio }) {
   const sentences = {
-    display_name: faultOfName(display_name),
+    display_name: validateName(display_name),
     handle: isHandle(handle) ? "" : "Use 3 to 30 small letters (a to z), digits and underscores.",
-    bio: NOT_IN_BIOS.test(bio) ? "Remove the control characters." : faultOfLength(bio, LIMITS.bio),
+    bio: NOT_IN_BIOS.test(bio) ? "Remove the control characters." : validateLength(bio, LIMITS.bio),
   };
   return Object.fromEntries(Object.entries(sentences).filter(([, sentence]) => sentence));
 }
 
 /** @param {string} name */
-function faultOfName(name) {
+function validateName(name) {
   if (!name) return "Enter a name.";
   if (NOT_IN_NAMES.test(name)) return "Remove the control characters.";
   if (INVISIBLE.test(name)) return "Enter a name that can be seen.";
-  return faultOfLength(name, LIMITS.display_name);
+  return validateLength(name, LIMITS.display_name);
 }
 
 /** @param {string} text @param {number} limit */
-function faultOfLength(text, limit) {
-  const length = lengthOf(text);
+function validateLength(text, limit) {
+  const length = countCharacters(text);
   return length > limit ? `Use at most ${limit} characters. These are ${length}.` : "";
 }

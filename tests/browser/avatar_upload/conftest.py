@@ -1,0 +1,106 @@
+"""Pages with `<avatar-upload>`, whose user is signed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect
+
+from client.session import Session
+from local.stack import LocalStack
+from tests.browser.avatar_upload.widget import Widget
+from tests.browser.site import EmbeddingSite
+from tests.local.conftest import sign_in
+
+OpenPage = Callable[..., Widget]
+
+# Records events, policy violations, object URLs and token requests. Runs before the page's own scripts.
+_RECORDER = """
+window.recordedEvents = [];
+for (const name of ["select", "progress", "ready", "rejected", "error", "cancel", "session-expired"]) {
+  document.addEventListener(`avatar-${name}`, (event) => {
+    window.recordedEvents.push({ name, id: event.target.id, detail: event.detail });
+  });
+}
+window.violations = [];
+document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
+  window.violations.push(`${violatedDirective} ${blockedURI}`);
+});
+window.objectUrls = new Set();
+const { createObjectURL, revokeObjectURL } = URL;
+URL.createObjectURL = (blob) => {
+  const url = createObjectURL.call(URL, blob);
+  window.objectUrls.add(url);
+  return url;
+};
+URL.revokeObjectURL = (url) => {
+  window.objectUrls.delete(url);
+  revokeObjectURL.call(URL, url);
+};
+window.app = {
+  asked: [],
+  tokens: [],
+  async token({ refresh }) {
+    this.asked.push(refresh);
+    return this.tokens[Math.min(this.asked.filter(Boolean).length, this.tokens.length - 1)];
+  },
+};
+"""
+
+
+@pytest.fixture(scope="package")
+def foreign_site(stack: LocalStack) -> Generator[EmbeddingSite]:
+    """A site whose origin is not in `allowedOrigins`."""
+    site = EmbeddingSite()
+    site.allow(stack, load_from_cdn=False)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def user(stack: LocalStack) -> Session:
+    return sign_in(stack)
+
+
+@pytest.fixture
+def open_page(browser: Browser, stack: LocalStack, site: EmbeddingSite, user: Session) -> Generator[OpenPage]:
+    """Opens a page with one element. `options` are those of a browser context.
+
+    The page's clock runs in real time and can be moved forward; `clock=False` leaves the browser's own.
+    """
+    contexts: list[BrowserContext] = []
+
+    def open_page(
+        attributes: str = "",
+        *,
+        body: str | None = None,
+        tokens: Sequence[str] = (),
+        clock: bool = True,
+        at: EmbeddingSite = site,
+        **options: Any,
+    ) -> Widget:
+        element = f'<avatar-upload id="avatar" api-url="{stack.api_url}" token-callback="app.token" {attributes}>'
+        at.pages["/"] = body if body is not None else f"{element}</avatar-upload>"
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        widget = Widget(page, has_clock=clock)
+        page.add_init_script(_RECORDER)
+        page.add_init_script(f"window.app.tokens = {json.dumps(list(tokens) or [user.access_token])};")
+        if clock:
+            page.clock.install()
+        page.goto(f"{at.origin}/")
+        expect(page.locator("avatar-upload:not(:defined)")).to_have_count(0)
+        return widget
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def widget(open_page: OpenPage) -> Widget:
+    return open_page()

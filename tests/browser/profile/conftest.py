@@ -1,0 +1,51 @@
+"""Users with profiles, and browser contexts that visit the profile page."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from client.session import Session
+from local.stack import LocalStack
+from tests.browser.profile.visitor import NewPerson, NewVisitor, Person, Visitor, next_number
+from tests.local.conftest import make_user
+
+
+@pytest.fixture
+def new_person(stack: LocalStack) -> NewPerson:
+    def create(**profile: str) -> Person:
+        username, password = make_user(stack)
+        session = Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
+        person = Person(stack, username, password, session)
+        person.put(**{"display_name": "Alice Ackermann", "handle": f"alice_{next_number()}", **profile})
+        return person
+
+    return create
+
+
+@pytest.fixture
+def alice(new_person: NewPerson) -> Person:
+    return new_person(bio="Makes small things that last.\n\nBerlin")
+
+
+@pytest.fixture
+def new_visitor(browser: Browser, stack: LocalStack) -> Generator[NewVisitor]:
+    """Creates visitors. `options` are those of a browser context."""
+    visitors: list[Visitor] = []
+
+    def create(**options: Any) -> Visitor:
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        visitors.append(Visitor(context, stack))
+        return visitors[-1]
+
+    yield create
+    for visitor in visitors:
+        visitor.close()
+
+
+@pytest.fixture
+def visitor(new_visitor: NewVisitor) -> Visitor:
+    return new_visitor()

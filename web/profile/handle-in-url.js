@@ -1,0 +1,13 @@
+/** The handle in the page's URL, in lower case and without @; "" without one. */
+export function readHandle() {
+  const handle = new URLSearchParams(location.search).get("handle") ?? "";
+  return handle.trim().replace(/^@/, "").toLowerCase();
+}
+
+/** Replaces the handle in the page's URL, without a new history entry. @param {string} handle */
+export function replaceHandle(handle) {
+  if (handle === readHandle()) return;
+  const url = new URL(location.href);
+  url.searchParams.set("handle", handle);
+  history.replaceState(null, "", url);
+}
