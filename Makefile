@@ -4,6 +4,9 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
+# No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
+export ALLOW_UNCOMPILED_PACKAGES := 1
+
 .PHONY: local test fuzz contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
 
 help:
@@ -44,7 +47,7 @@ format: .venv/installed
 	$(VENV)/ruff check --fix .
 
 packages: .venv/installed
-	@$(VENV)/python -m lambda_packages.build
+	@$(VENV)/python -m lambda_packages
 
 bench: .venv/installed
 	@$(VENV)/python -m bench $(ARGS)

@@ -36,7 +36,7 @@ class Ours:
 
     @classmethod
     def unpacked(cls, folder: Path) -> Ours:
-        packages = build.build(build.Platform.host())
+        packages = build.build_packages(build.Platform.host())
         shutil.rmtree(folder, ignore_errors=True)
         archives = {package.archive for package in packages.values()}
         for archive in archives | {layer for package in packages.values() for layer in package.layers.values()}:

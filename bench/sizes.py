@@ -21,7 +21,7 @@ _ARM64 = ("--cpu=arm64", "--os=linux", "--libc=glibc")
 
 
 def rows(peers: Peers, folder: Path) -> list[Row]:
-    packages = build.build()
+    packages = build.build_packages()
     process = packages["process_avatar"]
     layers = {name: archive.stat().st_size for name, archive in process.layers.items()}
     heif = sum(size for name, size in layers.items() if _HEIF_LAYER in name)

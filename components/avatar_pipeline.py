@@ -39,7 +39,7 @@ _WEBHOOK_RETRIES = {
 @dataclass(frozen=True, kw_only=True)
 class AvatarPipelineArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build.build_packages()` gives them."""
     assets_bucket_name: pulumi.Input[str]
     assets_bucket_arn: pulumi.Input[str]
     cdn_url: pulumi.Input[str]

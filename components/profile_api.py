@@ -22,7 +22,7 @@ _FUNCTIONS = ("profile", "migrate_database")
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build.build_packages()` gives them."""
     api: UploadApi
     """Gets the routes."""
     assets_bucket_name: pulumi.Input[str]

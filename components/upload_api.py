@@ -45,7 +45,7 @@ _ACCESS_LOG = json.dumps(
 @dataclass(frozen=True, kw_only=True)
 class UploadApiArgs:
     packages: Mapping[str, Package]
-    """As `lambda_packages.build.build()` gives them."""
+    """As `lambda_packages.build.build_packages()` gives them."""
     uploads_bucket_name: pulumi.Input[str]
     uploads_bucket_arn: pulumi.Input[str]
     assets_bucket_name: pulumi.Input[str]

@@ -153,7 +153,9 @@ def publish_layers(
     archives = {layer: archive for package in packages for layer, archive in package.layers.items()}
     missing = sorted(f"{layer} ({archive})" for layer, archive in archives.items() if not archive.is_file())
     if missing:
-        raise ValueError(f"{name}: no archive for the layers {missing}; lambda_packages.build.build() makes them")
+        raise ValueError(
+            f"{name}: no archive for the layers {missing}; lambda_packages.build.build_packages() makes them"
+        )
     return {
         layer: lambda_.LayerVersion(
             f"{name}-layer-{layer.replace('_', '-')}",
@@ -176,4 +178,4 @@ def _vpc_config(network: Network) -> lambda_.FunctionVpcConfigArgs:
 def _refuse_missing_archive(owner: str, package: Package) -> None:
     """Pulumi itself takes a path that does not exist for an empty archive until the upload."""
     if not package.archive.is_file():
-        raise ValueError(f"{owner}: {package.archive} does not exist; lambda_packages.build.build() makes it")
+        raise ValueError(f"{owner}: {package.archive} does not exist; lambda_packages.build.build_packages() makes it")

@@ -282,7 +282,7 @@ def recorded() -> dict[str, Graph]:
 @pytest.fixture
 def run_stack(packages: dict[str, Package], recorded: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
     """Runs the real __main__.py with the project's defaults and the given settings, once for each."""
-    monkeypatch.setattr(build, "build", lambda: packages)
+    monkeypatch.setattr(build, "build_packages", lambda: packages)
 
     def run(
         settings: Mapping[str, object] | None = None,

@@ -216,7 +216,7 @@ def test_all_mistakes_come_in_one_message_and_no_resource_is_made(monkeypatch: p
     def refuse_to_build() -> None:
         raise AssertionError("nothing is built for a configuration that is wrong")
 
-    monkeypatch.setattr(build, "build", refuse_to_build)
+    monkeypatch.setattr(build, "build_packages", refuse_to_build)
     wrong = {"aws:region": None, "maxPixels": "many", "webhookUrl": "ftp://x", "sizes": [512, 512], "typo": "1"}
     with pytest.raises(ConfigurationError) as caught:
         run_main(stack_config(wrong), create=make)

@@ -398,7 +398,7 @@ def test_a_failed_build_stops_the_program_before_any_resource(monkeypatch: pytes
         registered.append(resource.name)
         return resource.name, {}
 
-    monkeypatch.setattr(build, "build", fail)
+    monkeypatch.setattr(build, "build_packages", fail)
     with pytest.raises(build.PackagingError, match="layer imaging"):
         run_main(stack_config({}), create=register)
     assert registered == []
