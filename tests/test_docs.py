@@ -160,15 +160,15 @@ def test_the_api_document_has_every_reason_for_a_rejection() -> None:
 
 def test_the_cost_tables_are_what_make_cost_computes() -> None:
     text = README.read_text()
-    assert cost.report() in section(README, "## What it costs"), "make cost writes them"
-    assert cost.written_into(text) == text
+    assert cost.format_report() in section(README, "## What it costs"), "make cost writes them"
+    assert cost.insert_report(text) == text
 
 
 def test_every_figure_of_the_cost_has_its_price_and_the_prices_their_sources() -> None:
     bill = tables(section(README, "## What it costs"))[0]
-    sources = {price.source for price in cost.prices().values()}
+    sources = {price.source for price in cost.load_prices().values()}
     assert {link for row in bill for link in re.findall(r"\((https://\S+)\)", row[0])} <= sources
-    for price in cost.prices().values():
+    for price in cost.load_prices().values():
         assert urlsplit(price.source).hostname == "aws.amazon.com"
 
 
