@@ -1,32 +1,40 @@
-# Two commands matter: `make local` and `make test`. Both set up what they need, in .venv and .build only.
+# Every target installs what it needs into .venv and .build.
 
 PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 
+# No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
+export ALLOW_UNCOMPILED_PACKAGES := 1
+
 .PHONY: local test fuzz contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
 
 help:
-	@echo "make local                    the whole stack on this machine, with a photo taken through it"
-	@echo "make local ARGS='--once P..'  the same with your photos, then exit"
-	@echo "make test                     every test"
-	@echo "make fuzz COUNT= SEED=        broken and hostile files through the image engine"
-	@echo "make contact-sheet            all pictures of the tests, in and out, as one: .build/contact-sheet.png"
-	@echo "make check                    formatter, linter, type checker"
-	@echo "make packages                 build the Lambda packages and print their sizes"
-	@echo "make bench                    ours beside sharp and Node (needs Node 20 and npm; takes minutes)"
-	@echo "make cost                     dollars per million uploads and per month; updates README.md and docs/cost.md"
-	@echo "make migration NAME=          begin the next change of the database, in migrations/versions"
-	@echo "make migrate                  bring the database up to date: the one DATABASE_URL names, or a local run's"
-	@echo "make rollback                 take its newest migration back"
-	@echo "make upload STACK= PHOTO=     take a photo through a deployed stack, as one of its users"
-	@echo "make clear STACK=             remove what that user's uploads left"
+	@echo "make local                    run the whole stack on this machine and upload a photo"
+	@echo "make local ARGS='--once P..'  upload your photos instead, then exit"
+	@echo "make test                     run all tests, on up to four cores"
+	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
+	@echo "make fuzz COUNT= SEED=        render malformed and hostile files"
+	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
+	@echo "make check                    run formatter, linter and type checker"
+	@echo "make format                   format, and apply the linter's fixes"
+	@echo "make packages                 build the packages for Lambda and print their sizes"
+	@echo "make bench                    compare with sharp and Node.js (needs Node.js 20 and npm; takes minutes)"
+	@echo "make cost                     compute the cost of uploads and of a month; updates the documents"
+	@echo "make migration NAME=          create a database migration in migrations/versions"
+	@echo "make migrate                  upgrade the database in DATABASE_URL, or that of a local run"
+	@echo "make rollback                 downgrade it by one migration"
+	@echo "make upload STACK= PHOTO=     upload a photo to a deployed stack as one of its users"
+	@echo "make clear STACK=             delete what that user uploaded"
+	@echo "make clean                    delete .venv, .build and .local"
 
 local: .venv/installed
 	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
 
+# Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
+# everything in one process, for example for a debugger.
 test: .venv/installed
-	$(VENV)/python -m pytest $(ARGS)
+	$(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 fuzz: .venv/installed
 	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
@@ -44,7 +52,7 @@ format: .venv/installed
 	$(VENV)/ruff check --fix .
 
 packages: .venv/installed
-	@$(VENV)/python -m lambda_packages.build
+	@$(VENV)/python -m lambda_packages
 
 bench: .venv/installed
 	@$(VENV)/python -m bench $(ARGS)
@@ -54,7 +62,7 @@ cost: .venv/installed
 
 migration: .venv/installed
 	@printf '%s\n' "$$NAME" | grep -Eqx '[a-z][a-z0-9_]*' || \
-	  { echo "make migration needs a name of a-z, 0-9 and _: make migration NAME=add_x" >&2; exit 2; }
+	  { echo "make migration needs NAME, of a-z, 0-9 and _, for example: make migration NAME=add_x" >&2; exit 2; }
 	@$(VENV)/alembic revision --message "$$NAME" \
 	  --rev-id $$(printf %04d $$(($$(ls migrations/versions/*.py | wc -l) + 1)))
 
@@ -65,13 +73,13 @@ rollback: .venv/installed
 	@$(VENV)/alembic downgrade -1
 
 upload: .venv/installed .build/outputs/$(STACK).json
-	@test -n "$(PHOTO)" || { echo "make upload needs a photo: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
+	@test -n "$(PHOTO)" || { echo "make upload needs PHOTO, for example: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
 	@$(VENV)/python -m client upload --outputs .build/outputs/$(STACK).json $(PHOTO)
 
 clear: .venv/installed .build/outputs/$(STACK).json
 	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
 
-# Read anew each time: a stack's outputs change with every `pulumi up`.
+# Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json
 .build/outputs/$(STACK).json:
 	@command -v pulumi > /dev/null || { echo "this needs the Pulumi CLI, to ask stack $(STACK) for its outputs" >&2; exit 2; }

@@ -17,7 +17,7 @@ from components.web_assets import WebAssets, WebAssetsArgs
 from lambda_packages import build
 
 config = StackConfig.load()
-packages = build.build()
+packages = build.build_packages()
 
 provider = aws.Provider(
     "aws",

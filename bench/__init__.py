@@ -1,4 +1,4 @@
-"""Our functions side by side with what people ship instead: how fast, how large, how good, and what it costs.
+"""Benchmarks of the functions against Node.js implementations: time, memory, package size, image quality and cost.
 
-Nothing here is deployed, and `make test` runs none of it: `make bench` does.
+Nothing here is deployed. `make bench` runs the benchmarks; `make test` only tests the code that evaluates them.
 """

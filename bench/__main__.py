@@ -1,4 +1,7 @@
-"""python -m bench [--rounds N] [--only PART]: ours beside its peers, and the figures into bench/."""
+"""`python -m bench [--rounds N] [--only PART]` runs the benchmarks.
+
+A run of all parts writes the results into bench/ and the cost tables into the documents.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ from lambda_packages.build import REPOSITORY
 
 _FOLDER = REPOSITORY / ".build" / "bench"
 _PARTS = ("warm", "cold", "sizes")
-_PHOTO = "12 MP JPEG"  # what a phone sends
-_CALLS = 60  # of a warm function, for its processor time
+_PHOTO = "12 MP JPEG"  # the format and size of a phone's camera
+_CALLS = 60  # invocations of a warm function to measure its processor time
 
 
 class Bench:
     def __init__(self, rounds: int) -> None:
         _FOLDER.mkdir(parents=True, exist_ok=True)
         self.rounds = rounds
-        self.peers = Peers.installed(_FOLDER / "peers")
-        self.ours = Ours.unpacked(_FOLDER / "ours")
-        self.deployed = deployed.functions()
-        self.pictures = {picture.name: picture for picture in inputs.made(_FOLDER / "inputs")}
+        self.peers = Peers.install(_FOLDER / "peers")
+        self.ours = Ours.unpack(_FOLDER / "ours")
+        self.deployed = deployed.load_functions()
+        self.pictures = {picture.name: picture for picture in inputs.make_inputs(_FOLDER / "inputs")}
         self.cpu_ms: dict[str, float] = {}
 
     def rows(self, part: str) -> Iterator[Row]:
@@ -59,30 +62,30 @@ class Bench:
         node = runs.run([self.peers.node, "--version"], {}).output.strip()
         versions = f"Python {platform.python_version()}, Node {node.lstrip('v')}, sharp {self.peers.version('sharp')}"
         return report.Circumstances(
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", _processor(), versions, self.rounds
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", _read_processor_name(), versions, self.rounds
         )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench", description="Ours beside its peers.")
-    parser.add_argument("--rounds", type=int, default=7, help="pairs of processes for each case (cold: twice as many)")
-    parser.add_argument("--only", choices=_PARTS, help="one part, printed and not written")
+    parser = argparse.ArgumentParser(prog="bench", description="Benchmarks of the functions against Node.js.")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of processes per case (cold: twice as many)")
+    parser.add_argument("--only", choices=_PARTS, help="run one part and print its results without writing files")
     options = parser.parse_args()
     bench = Bench(options.rounds)
-    measured_core, _ = runs.cores()
+    measured_core, _ = runs.select_cores()
     rows: list[Row] = []
-    with runs.pinned(measured_core):
+    with runs.pin_to_core(measured_core):
         for part in [options.only] if options.only else _PARTS:
             for row in bench.rows(part):
                 _print(row)
                 rows.append(row)
-    print(f"\n{report.table(rows)}")
+    print(f"\n{report.format_table(rows)}")
     if not options.only:
         report.write(rows, bench.cpu_ms, bench.circumstances())
 
 
 def _print(row: Row) -> None:
-    """At once: the whole takes minutes."""
+    """Print a result as soon as it is there: a run takes minutes."""
     peer = "fails" if row.peer is None else f"{row.peer:9.2f}"
     ratio = "" if row.ratio is None else f"{row.ratio:6.2f}"
     aim = "" if row.aim is None else f"  aim {row.aim:g}: {row.verdict}"
@@ -91,7 +94,7 @@ def _print(row: Row) -> None:
         print(f"{'':<34}{row.note}", flush=True)
 
 
-def _processor() -> str:
+def _read_processor_name() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     name = names[0].partition(":")[2].strip() if names else platform.processor()
     return f"{name or 'unknown processor'} ({platform.machine()})"

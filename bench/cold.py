@@ -1,4 +1,4 @@
-"""Cold, whole processes: from the interpreter's start to the last byte sent, ours against Node's, over TLS."""
+"""Cold starts: the duration of a whole process with one invocation, Python against Node.js, over TLS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TOPIC = "arn:aws:sns:us-east-1:123456789012:avatars"
 
 @dataclass(frozen=True)
 class Contest:
-    """One function against what does its work in Node: an event for both, each in its own environment."""
+    """One function and its Node.js counterpart, with the event and environment of both."""
 
     function: str
     handler: str  # the peer's, in peers/
@@ -51,15 +51,15 @@ class ColdBench:
 
     @contextmanager
     def contests(self, picture: Input) -> Generator[list[Contest]]:
-        """The contests, while what they talk to is there."""
+        """Yield the contests while the services that they call are running."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         objects = {
             f"/uploads/{_KEY}": picture.data,
-            f"/{_POOL}/.well-known/jwks.json": _key_set(key),
+            f"/{_POOL}/.well-known/jwks.json": _encode_key_set(key),
         }
-        _, elsewhere = runs.cores()
-        with services.serving(objects, elsewhere) as running:
-            # Beside the authorities that either side always has: ours five of Amazon's, Node those compiled in.
+        _, elsewhere = runs.select_cores()
+        with services.serve(objects, elsewhere) as running:
+            # In addition to each side's default root certificates.
             self._ours.trust(running.authority)
             common = {
                 **PLATFORM,
@@ -74,9 +74,9 @@ class ColdBench:
 
     def rows(self, contest: Contest, picture: Input, rounds: int) -> list[Row]:
         event = write_event(self._folder / f"{contest.function}.json", contest.event)
-        pairs = runs.in_pairs(
-            lambda: _checked(runs.run(self._ours.command(contest.function, event, 1), contest.environment)),
-            lambda: _checked(runs.run(self._peers.command(contest.handler, event, 1), contest.environment)),
+        pairs = runs.run_in_pairs(
+            lambda: _check_answer(runs.run(self._ours.command(contest.function, event, 1), contest.environment)),
+            lambda: _check_answer(runs.run(self._peers.command(contest.handler, event, 1), contest.environment)),
             rounds,
         )
 
@@ -97,11 +97,11 @@ class ColdBench:
         case = f"{contest.function}, {picture.name}" if is_process else contest.function
         return [
             row(f"cold, {case}", "ms", lambda its: its.wall_ms, contest.aim, f"ratio of processor times {cpu:.2f}"),
-            row(f"peak memory, {case}", "MiB", lambda its: _answer(its)["peak_mib"], 0.5 if is_process else None),
+            row(f"peak memory, {case}", "MiB", lambda its: _parse_answer(its)["peak_mib"], 0.5 if is_process else None),
         ]
 
     def warm_cpu_ms(self, contest: Contest, times: int) -> tuple[float, float]:
-        """Processor time of one invocation of a function that has been called before: ours, the peer's."""
+        """Return the processor time of one warm invocation in milliseconds: ours, the peer's."""
         event = write_event(self._folder / f"{contest.function}.json", contest.event)
         commands = (
             self._ours.command(contest.function, event, times),
@@ -113,7 +113,7 @@ class ColdBench:
     def status_cpu_ms(self, contest: Contest, times: int) -> float:
         """Processor time of upload_status for an upload that is pending, in the environment of another contest."""
         pending = upload_id.create(_SUBJECT, int(1000 * time.time()))
-        asked = {"pathParameters": {"upload_id": pending}, **_of_subject()}
+        asked = {"pathParameters": {"upload_id": pending}, **_authorized_request()}
         event = write_event(self._folder / "upload_status.json", asked)
         return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))
 
@@ -140,10 +140,10 @@ class ColdBench:
 
     def _presign_upload(self, common: Mapping[str, str]) -> Contest:
         environment = {**common, **self._deployed["presign_upload"].environment, "UPLOADS_BUCKET": "uploads"}
-        del environment["AWS_ENDPOINT_URL_S3"]  # nothing is asked of S3
+        del environment["AWS_ENDPOINT_URL_S3"]  # sends no request to S3
         body = json.dumps({"content_type": "image/jpeg", "size": 2_700_000})
         name = "Node with @aws-sdk/s3-presigned-post, bundled"
-        return Contest("presign_upload", "presign", name, {"body": body, **_of_subject()}, environment, 0.3)
+        return Contest("presign_upload", "presign", name, {"body": body, **_authorized_request()}, environment, 0.3)
 
     def _authorize(self, common: Mapping[str, str], url: str, key: rsa.RSAPrivateKey) -> Contest:
         environment = {
@@ -154,15 +154,15 @@ class ColdBench:
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
             "KEYS_URL": f"{url}/{_POOL}/.well-known/jwks.json",
         }
-        event = {"identitySource": [f"Bearer {_token(key)}"]}
+        event = {"identitySource": [f"Bearer {_sign_token(key)}"]}
         return Contest("authorize", "authorize", "Node with aws-jwt-verify, bundled", event, environment, 1.0)
 
 
-def _of_subject() -> dict[str, Any]:
+def _authorized_request() -> dict[str, Any]:
     return {"requestContext": {"authorizer": {"lambda": {"sub": _SUBJECT}}}}
 
 
-def _token(key: rsa.RSAPrivateKey) -> str:
+def _sign_token(key: rsa.RSAPrivateKey) -> str:
     now = int(time.time())
     claims = {
         "sub": _SUBJECT,
@@ -176,23 +176,27 @@ def _token(key: rsa.RSAPrivateKey) -> str:
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "bench"})
 
 
-def _key_set(key: rsa.RSAPrivateKey) -> bytes:
+def _encode_key_set(key: rsa.RSAPrivateKey) -> bytes:
     numbers = key.public_key().public_numbers()
-    public = {name: _base64url(getattr(numbers, name)) for name in ("n", "e")}
+    public = {name: _encode_base64url(getattr(numbers, name)) for name in ("n", "e")}
     return json.dumps({"keys": [{"kid": "bench", "kty": "RSA", "alg": "RS256", "use": "sig", **public}]}).encode()
 
 
-def _base64url(number: int) -> str:
+def _encode_base64url(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8)).rstrip(b"=").decode()
 
 
-def _answer(run: runs.Run) -> dict[str, Any]:
+def _parse_answer(run: runs.Run) -> dict[str, Any]:
     return json.loads(run.output.splitlines()[-1])
 
 
-def _checked(run: runs.Run) -> runs.Run:
-    """RunError if the work was not done: a handler that gives up is quick."""
-    answer = _answer(run)["answer"]
+def _check_answer(run: runs.Run) -> runs.Run:
+    """Return the run if its response reports success.
+
+    Raises:
+        RunError: The handler failed, which makes its time meaningless.
+    """
+    answer = _parse_answer(run)["answer"]
     is_done = answer in ({}, {"batchItemFailures": []}) or answer.get("isAuthorized") or answer.get("statusCode") == 200
     if not is_done:
         raise runs.RunError(f"the handler answered {answer}:\n{run.output[-2000:]}")
@@ -200,5 +204,5 @@ def _checked(run: runs.Run) -> runs.Run:
 
 
 def _cpu_ms(run: runs.Run) -> float:
-    times: list[float] = _answer(run)["cpu_ms"]
-    return median(times[len(times) // 4 :])  # the first calls still load and connect
+    times: list[float] = _parse_answer(run)["cpu_ms"]
+    return median(times[len(times) // 4 :])  # the first invocations import modules and open connections

@@ -26,18 +26,20 @@ BEGIN, END = "<!-- make cost -->", "<!-- /make cost -->"
 MONTH_BEGIN, MONTH_END = "<!-- make cost: month -->", "<!-- /make cost: month -->"
 TOTALS_BEGIN, TOTALS_END = "<!-- make cost: totals -->", "<!-- /make cost: totals -->"
 
-# Lambda gives a function its memory's share of this many MB, which make one vCPU.
+# Lambda allocates CPU in proportion to memory; this much memory is one vCPU.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 ONE_VCPU_MB = 1769
 
-# Assumed, as nothing here is measured in AWS. Of one upload:
+# Assumptions about one upload, as nothing is measured in AWS.
 PHOTO_GB = 0.003
-EARLY_LOOKS = 0.25  # at the status, which find it pending: the first is 1.5 s after the photo, and S3's events take one
-LOOKS = 1 + EARLY_LOOKS
-WRITE_MS, READ_MS = 30, 20  # a small request to S3, SNS or SQS, waited for
-PHOTO_READ_MS = 60  # its first byte, and 3 MB
-ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.42e-6, 0.30e-6  # with the 26 bytes that CloudWatch adds to each
-ORIGINAL_LOG_GB = 0.8e-6  # Lambda's own lines, of each function
+# Status requests that find the upload pending: the first is sent 1.5 s after the photo, and S3 delivers its events
+# within about a second.
+EARLY_STATUS_REQUESTS = 0.25
+STATUS_REQUESTS = 1 + EARLY_STATUS_REQUESTS
+WRITE_MS, READ_MS = 30, 20  # latency of a small request to S3, SNS or SQS
+PHOTO_READ_MS = 60  # latency and transfer of 3 MB
+ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.42e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
+ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
 
 # Assumed, for a month.
 USERS = (1_000, 10_000, 100_000)
@@ -62,7 +64,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Work:
-    """What invocations of one function take. `waiting_ms` is time in which others work."""
+    """Resources that one function uses. `waiting_ms` is time spent waiting for network responses."""
 
     function: str
     memory: int  # MB
@@ -76,20 +78,22 @@ class Work:
 
     @property
     def gb_seconds(self) -> float:
-        """Of one upload."""
+        """Per upload."""
         return self.per_upload * self.memory / 1024 * self.billed_ms / 1000
 
 
 def billed_ms(cpu_ms: float, waiting_ms: float, memory: int) -> int:
-    """A model, not a measurement: below one vCPU, processor time stretches as memory shrinks; waiting does not, and
-    more than one vCPU is of no use to one thread.
+    """Model the billed duration of one invocation in milliseconds.
+
+    Below one vCPU, processor time grows as memory shrinks. Waiting time does not depend on memory, and one thread does
+    not use more than one vCPU.
     """
     return ceil(cpu_ms / min(1, memory / ONE_VCPU_MB) + waiting_ms)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a bill: `count` is for a million uploads."""
+    """One item of a bill. `count` is the number of billed units for a million uploads."""
 
     name: str
     count: float
@@ -100,7 +104,7 @@ class Item:
         return self.price.of(self.count)
 
 
-def prices() -> dict[str, Price]:
+def load_prices() -> dict[str, Price]:
     read = tomllib.loads(PRICES.read_text())
     return {key: _price(entry) for key, entry in read.items() if isinstance(entry, dict) and "usd" in entry}
 
@@ -109,31 +113,31 @@ def _price(entry: Mapping[str, Any]) -> Price:
     return Price(entry["usd"], entry["per"], entry["unit"], entry["source"])
 
 
-def measured() -> Mapping[str, Any]:
-    """What `make bench` wrote: processor time of warm functions, with date and processor."""
+def load_measurements() -> Mapping[str, Any]:
+    """Read what `make bench` wrote: processor time of warm functions in milliseconds, date and processor."""
     return json.loads(MEASURED.read_text())
 
 
 def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
-    memory = {name: function.memory for name, function in deployed.functions().items()}
-    # The photo, with the manifest; variants and JPEG; the manifest; the topic, with the deletion.
+    memory = {name: function.memory for name, function in deployed.load_functions().items()}
+    # Requests in parallel count once: photo and manifest; variants and JPEG; manifest; notification and deletion.
     process_waits = PHOTO_READ_MS + 3 * WRITE_MS
-    status_waits = _status_reads() / LOOKS * READ_MS
+    status_waits = _status_reads() / STATUS_REQUESTS * READ_MS
     return [
         Work("authorize", memory["authorize"], 1, cpu_ms["authorize"], 0),
         Work("presign_upload", memory["presign_upload"], 1, cpu_ms["presign_upload"], 0),
-        Work("upload_status", memory["upload_status"], LOOKS, cpu_ms["upload_status"], status_waits),
+        Work("upload_status", memory["upload_status"], STATUS_REQUESTS, cpu_ms["upload_status"], status_waits),
         Work("process_avatar", memory["process_avatar"], 1, cpu_ms["process_avatar"], process_waits),
     ]
 
 
 def _status_reads() -> float:
-    """Of one upload: the manifest at each look, and at an early one whether the upload was rejected."""
-    return LOOKS + EARLY_LOOKS
+    """Per upload: the manifest for each status request, and the rejection for an early one."""
+    return STATUS_REQUESTS + EARLY_STATUS_REQUESTS
 
 
 def original_work(cpu_ms: Mapping[str, float]) -> list[Work]:
-    """The design this one replaces: Node, and the memory that Lambda gives who does not ask, 128 MB."""
+    """The design that this project replaces: Node.js with Lambda's default memory, 128 MB."""
     return [
         Work("authorizer", 128, 1, cpu_ms["authorize in Node"], 0),
         Work("presigned URL", 128, 1, cpu_ms["presign_upload in Node"], 0),
@@ -141,13 +145,13 @@ def original_work(cpu_ms: Mapping[str, float]) -> list[Work]:
     ]
 
 
-def ours(cpu_ms: Mapping[str, float]) -> list[Item]:
-    price, work = prices(), our_work(cpu_ms)
-    variants = len(deployed.default_sizes())
-    requests = 1 + LOOKS
+def our_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
+    price, work = load_prices(), our_work(cpu_ms)
+    variants = len(deployed.load_default_sizes())
+    requests = 1 + STATUS_REQUESTS
     log = requests * ACCESS_LOG_LINE_GB + FUNCTION_LOG_LINE_GB
     return [
-        _item(f"API Gateway: the form and {LOOKS} status requests", requests, price["api_request"]),
+        _item(f"API Gateway: the form and {STATUS_REQUESTS} status requests", requests, price["api_request"]),
         _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
         _item("Lambda: GB-seconds", sum(its.gb_seconds for its in work), price["lambda_arm64"]),
         _item(f"S3: writes: photo, variants ({variants}), JPEG, manifest", 1 + variants + 2, price["s3_put"]),
@@ -160,8 +164,8 @@ def ours(cpu_ms: Mapping[str, float]) -> list[Item]:
     ]
 
 
-def original(cpu_ms: Mapping[str, float]) -> list[Item]:
-    price, work = prices(), original_work(cpu_ms)
+def original_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
+    price, work = load_prices(), original_work(cpu_ms)
     return [
         _item("API Gateway", 1, price["api_request"]),
         _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
@@ -171,7 +175,7 @@ def original(cpu_ms: Mapping[str, float]) -> list[Item]:
         _item("SQS: none", 0, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
         _item("CloudWatch: GB of logs", len(work) * ORIGINAL_LOG_GB, price["logs"]),
-        # Kept for ever; over the first month, half of it on average.
+        # Originals are never deleted: in the first month half of them are stored on average.
         _item("S3: GB-months of originals", PHOTO_GB / 2, price["s3_storage"]),
         _item("CloudFront: invalidations", 1, price["invalidation"]),
     ]
@@ -181,14 +185,14 @@ def _item(name: str, per_upload: float, price: Price) -> Item:
     return Item(name, per_upload * UPLOADS, price)
 
 
-def total(items: Sequence[Item]) -> float:
+def total_usd(items: Sequence[Item]) -> float:
     return sum(item.usd for item in items)
 
 
-def rivals() -> list[tuple[str, float, str]]:
-    """Name, dollars for a million uploads, and how that was reckoned."""
+def list_competitors() -> list[tuple[str, float, str]]:
+    """Return name, US dollars for a million uploads, and list price of hosted services."""
     entries: dict[str, dict[str, Any]] = tomllib.loads(PRICES.read_text())["rivals"]
-    outputs = len(deployed.default_sizes()) + 1
+    outputs = len(deployed.load_default_sizes()) + 1
     return [
         (
             f"[{entry['name']}]({entry['source']})",
@@ -199,18 +203,18 @@ def rivals() -> list[tuple[str, float, str]]:
     ]
 
 
-def report() -> str:
-    """The tables, in Markdown."""
-    figures = measured()
+def format_report() -> str:
+    """Format the tables in Markdown."""
+    figures = load_measurements()
     cpu_ms: Mapping[str, float] = figures["cpu_ms"]
-    mine, theirs = ours(cpu_ms), original(cpu_ms)
+    mine, theirs = our_bill(cpu_ms), original_bill(cpu_ms)
     dated = tomllib.loads(PRICES.read_text())
     opening = (
-        f"A million uploads with the default sizes: **${total(mine):,.2f}**. List prices in {dated['region']} on "
+        f"A million uploads with the default sizes: **${total_usd(mine):,.2f}**. List prices in {dated['region']} on "
         f"{dated['date']}, without free tiers. Processor times of warm functions "
         f"were measured on {figures['date']}, on {figures['processor']}."
     )
-    return "\n\n".join((opening, _bill(mine, theirs), _functions(our_work(cpu_ms)), _rivals(total(mine))))
+    return "\n\n".join((opening, _bill(mine, theirs), _functions(our_work(cpu_ms)), _rivals(total_usd(mine))))
 
 
 def _bill(mine: Sequence[Item], theirs: Sequence[Item]) -> str:
@@ -220,7 +224,7 @@ def _bill(mine: Sequence[Item], theirs: Sequence[Item]) -> str:
         name = f"[{service}]({item.price.source}):{rest}"
         per = f"${Decimal(str(item.price.usd)):f} per {item.price.per:,}"
         lines.append(f"| {name} | {item.count:,.0f} | {per} | {item.usd:,.2f} | {other.usd:,.2f} |")
-    lines.append(f"| **total** | | | **{total(mine):,.2f}** | **{total(theirs):,.2f}** |")
+    lines.append(f"| **total** | | | **{total_usd(mine):,.2f}** | **{total_usd(theirs):,.2f}** |")
     return "\n".join(lines)
 
 
@@ -239,15 +243,15 @@ def _functions(work: Sequence[Work]) -> str:
 
 def _rivals(mine: float) -> str:
     lines = ["| hosted service, same outputs | USD | ratio | list price |", "|---|---:|---:|---|"]
-    lines += [f"| {name} | {usd:,.0f} | {usd / mine:,.0f} | {how} |" for name, usd, how in rivals()]
+    lines += [f"| {name} | {usd:,.0f} | {usd / mine:,.0f} | {how} |" for name, usd, how in list_competitors()]
     return "\n".join(lines)
 
 
-def monthly_items(users: int) -> list[tuple[str, float]]:
+def list_monthly_items(users: int) -> list[tuple[str, float]]:
     """Dollars for each item of a month in which every user replaces their avatar once."""
-    price = prices()
-    cpu_ms: Mapping[str, float] = measured()["cpu_ms"]
-    upload, cleanup = total(ours(cpu_ms)) / UPLOADS, _cleanup_usd()
+    price = load_prices()
+    cpu_ms: Mapping[str, float] = load_measurements()["cpu_ms"]
+    upload, cleanup = total_usd(our_bill(cpu_ms)) / UPLOADS, _cleanup_usd()
     views = users * MONTHLY_VIEWS
     return [
         (f"uploads: 1 × ${upload * 1e6:.2f} per million", users * upload),
@@ -272,9 +276,9 @@ def monthly_items(users: int) -> list[tuple[str, float]]:
 
 def _cleanup_usd() -> float:
     """One superseded avatar: its message, the current manifest, and a deletion (free) of each variant."""
-    price = prices()
-    memory = deployed.functions()["process_avatar"].memory
-    waiting_ms = WRITE_MS + READ_MS + len(deployed.default_sizes()) * WRITE_MS
+    price = load_prices()
+    memory = deployed.load_functions()["process_avatar"].memory
+    waiting_ms = WRITE_MS + READ_MS + len(deployed.load_default_sizes()) * WRITE_MS
     return (
         price["sqs_request"].of(3)
         + price["lambda_request"].of(1)
@@ -283,8 +287,8 @@ def _cleanup_usd() -> float:
     )
 
 
-def monthly_report() -> str:
-    columns = [monthly_items(users) for users in USERS]
+def format_monthly_report() -> str:
+    columns = [list_monthly_items(users) for users in USERS]
     lines = [
         "| for each user | " + " | ".join(f"{users:,} users" for users in USERS) + " |",
         "|---|" + "---:|" * len(USERS),
@@ -297,9 +301,9 @@ def monthly_report() -> str:
     return "\n".join(lines)
 
 
-def monthly_totals() -> str:
+def format_monthly_totals() -> str:
     heading = "| users | " + " | ".join(f"{users:,}" for users in USERS) + " |"
-    totals = "| USD a month | " + " | ".join(f"{_sum(monthly_items(users)):.2f}" for users in USERS) + " |"
+    totals = "| USD a month | " + " | ".join(f"{_sum(list_monthly_items(users)):.2f}" for users in USERS) + " |"
     return "\n".join([heading, "|---|" + "---:|" * len(USERS), totals])
 
 
@@ -307,12 +311,12 @@ def _sum(items: Sequence[tuple[str, float]]) -> float:
     return sum(usd for _, usd in items)
 
 
-def written_into(document: str) -> str:
-    """The document with the current tables between its marks."""
+def insert_reports(document: str) -> str:
+    """Replace the tables between the document's marks by current ones."""
     for begin, end, tables in (
-        (BEGIN, END, report),
-        (MONTH_BEGIN, MONTH_END, monthly_report),
-        (TOTALS_BEGIN, TOTALS_END, monthly_totals),
+        (BEGIN, END, format_report),
+        (MONTH_BEGIN, MONTH_END, format_monthly_report),
+        (TOTALS_BEGIN, TOTALS_END, format_monthly_totals),
     ):
         if begin in document:
             replacement = f"{begin}\n{tables()}\n{end}"
@@ -320,10 +324,14 @@ def written_into(document: str) -> str:
     return document
 
 
-def main() -> None:
-    print(f"{monthly_report()}\n\n{report()}")
+def update_documents() -> None:
     for document in DOCUMENTS:
-        document.write_text(written_into(document.read_text()))
+        document.write_text(insert_reports(document.read_text()))
+
+
+def main() -> None:
+    print(f"{format_monthly_report()}\n\n{format_report()}")
+    update_documents()
 
 
 if __name__ == "__main__":

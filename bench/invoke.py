@@ -1,5 +1,6 @@
-"""python -I -S invoke.py <module> <event> <times> <path>...: calls a handler as Lambda does, in a process that has
-nothing but its packages, and gives its answer and times as JSON.
+"""`python -I -S invoke.py <module> <event> <times> <path>...` invokes a handler that is imported only from the paths.
+
+Prints the response, durations and peak memory as JSON.
 """
 
 import importlib
@@ -21,7 +22,7 @@ def main(module: str, event: str, times: str, *path: str) -> None:
     answer = None
     for _ in range(int(times)):
         started, used = time.perf_counter(), time.process_time()
-        with open(event, "rb") as file:  # noqa: PTH123 - pathlib would be time that the function does not take
+        with open(event, "rb") as file:  # noqa: PTH123 - importing pathlib would add to the cold start
             answer = handler.handle(json.load(file), Context())
         wall.append(1000 * (time.perf_counter() - started))
         cpu.append(1000 * (time.process_time() - used))
@@ -29,7 +30,7 @@ def main(module: str, event: str, times: str, *path: str) -> None:
 
 
 def _peak_mib() -> float:
-    """What wait4() tells of a process begins with its parent's size."""
+    """Not ru_maxrss of wait4(): it is at least the memory of the parent at the fork."""
     with open("/proc/self/status") as file:  # noqa: PTH123 - as above
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
 

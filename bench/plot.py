@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn here: two kinds are not worth a library."""
+"""Bar charts and line charts as SVG."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _STYLE = """<style>
     svg { background: #151515; } text { fill: #e6e6e6; } .grid { stroke: #333; } .aim { stroke: #fff; }
   }
 </style>"""
-_LINE_COLOURS = ("#4a6fa5", "#b4552d", "#2a7f4f", "#8a5a9e", "#b08a1e")
+_LINE_COLORS = ("#4a6fa5", "#b4552d", "#2a7f4f", "#8a5a9e", "#b08a1e")
 _LEFT, _BAR, _STEP, _SCALE = 330, 16, 26, 300  # pixels; a ratio of 1 is _SCALE wide
 _LABEL, _LINE = 45, 15  # pixels that a figure is wide, and a line of text high
 _LARGEST_RATIO = 2.0
 
 
 def ratios(rows: Sequence[Row]) -> str:
-    """A bar for each ratio, ours over the peer's: shorter is better, the tick is the aim."""
+    """Draw a bar for each ratio of ours to the peer's, with a mark at the aim. Shorter is better."""
     drawn = [row for row in rows if row.ratio is not None]
     height = _STEP * len(drawn) + 60
     parts = [_open(_LEFT + int(_LARGEST_RATIO * _SCALE) + 70, height, "Ours over the peer's; less is better")]
@@ -60,7 +60,7 @@ _Points: TypeAlias = Sequence[tuple[float, float]]
 
 
 def curves(title: str, lines: Sequence[tuple[str, _Points]], x_label: str, y_label: str) -> str:
-    """Lines through points (x, y) above an axis that begins at 0, each with its name at its end."""
+    """Draw a line with its name at its end for each series of points (x, y); both axes begin at 0."""
     width, height, left, top = 640, 360, 60, 50
     largest_x = max(x for _, points in lines for x, _ in points)
     largest_y = max(y for _, points in lines for _, y in points)
@@ -79,18 +79,18 @@ def curves(title: str, lines: Sequence[tuple[str, _Points]], x_label: str, y_lab
     parts.append(f'<text x="{left + width}" y="{top + height + 40}" text-anchor="end">{escape(x_label)}</text>')
     parts.append(f'<text x="{left}" y="{top - 10}">{escape(y_label)}</text>')
     below = float("inf")
-    coloured = zip(lines, _LINE_COLOURS, strict=False)
-    for (name, points), colour in sorted(coloured, key=lambda line: line[0][1][-1][1]):
+    colored = zip(lines, _LINE_COLORS, strict=False)
+    for (name, points), color in sorted(colored, key=lambda line: line[0][1][-1][1]):
         placed = [place(x, y) for x, y in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-        parts.append(f'<polyline class="line" stroke="{colour}" points="{path}"/>')
-        below = min(placed[-1][1] + 4, below - _LINE)  # names of lines that end together stand above each other
+        parts.append(f'<polyline class="line" stroke="{color}" points="{path}"/>')
+        below = min(placed[-1][1] + 4, below - _LINE)  # keeps names of lines with close ends apart
         parts.append(f'<text x="{placed[-1][0] + 6:.1f}" y="{below:.1f}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def _ticks(largest: float) -> list[float]:
-    """Round numbers from 0, three to seven of them."""
+    """Return three to seven round numbers from 0."""
     unit = 10 ** floor(log10(largest))
     step = next(step for step in (unit / 5, unit / 2, unit, 2 * unit) if largest / step <= 6)
     return [step * index for index in range(int(largest / step) + 1)]

@@ -1,6 +1,6 @@
-"""How far an output is from what it should be: PSNR and SSIM against a slow and exact resize of the whole picture.
+"""Quality of an output: PSNR and SSIM against an exact resize of the whole picture.
 
-Nothing but Pillow: its `F` mode does the arithmetic in 32-bit floats.
+Computed with Pillow's mode `F`, 32-bit floats.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ class Quality:
 
 
 class Reference:
-    """The centre square of an upright picture, as Lanczos over every pixel of it gives it."""
+    """The center square of an upright picture, resized with Lanczos from every pixel."""
 
     def __init__(self, data: bytes, edge: int, cut_at: int | None = None) -> None:
-        """`edge` pixels wide. `cut_at` is the edge of the square that an engine shrinks this one from, if it does."""
+        """`edge` is its width in pixels, `cut_at` that of the larger square an engine crops before it resizes."""
         with Image.open(BytesIO(data)) as picture:
             upright = ImageOps.exif_transpose(picture)
-        self._upright = _on_white(upright)
+        self._upright = _flatten_on_white(upright)
         self._edge = edge
         self._cut_at = cut_at or edge
         self._squares = [self._square(geometry) for geometry in self._geometries()]
 
     def quality(self, output: bytes) -> Quality:
-        """Of an encoded picture of the reference's size, in the geometry that its engine cuts by: the best counts."""
+        """Compare an encoded picture of the reference's size, by the crop geometry that fits best."""
         with Image.open(BytesIO(output)) as picture:
-            pixels = _channels(_on_white(picture))
+            pixels = _channels(_flatten_on_white(picture))
         return max((_compare(pixels, square) for square in self._squares), key=lambda its: its.psnr)
 
     def _geometries(self) -> Iterator[_Box]:
-        """Boxes of the source, left, top, right, bottom: the exact square, and those of an engine that scales to whole
-        pixels first and cuts whole pixels off then, as sharp does. Half a pixel would read as 20 dB otherwise.
+        """Yield crop boxes: the exact center square, and those of engines that resize to whole pixels and then crop.
+
+        sharp does the latter. A shift by half a pixel would cost 20 dB.
         """
         width, height = self._upright.size
         side = min(width, height)
@@ -75,7 +76,7 @@ def _channels(picture: Image.Image) -> _Channels:
     return [channel.convert("F") for channel in picture.split()]
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _flatten_on_white(picture: Image.Image) -> Image.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     ground = Image.new("RGBA", picture.size, "white")
@@ -83,32 +84,32 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def _compare(output: _Channels, reference: _Channels) -> Quality:
-    errors = [_mean(_calculated(lambda a, b: (a - b) * (a - b), *pair)) for pair in zip(output, reference, strict=True)]
+    errors = [_mean(_calculate(lambda a, b: (a - b) * (a - b), *pair)) for pair in zip(output, reference, strict=True)]
     error = sum(errors) / len(errors)
     psnr = 10 * log10(_PEAK**2 / error) if error else inf
     return Quality(psnr, _ssim(_luminance(output), _luminance(reference)))
 
 
 def _luminance(picture: _Channels) -> Image.Image:
-    """ITU-R BT.601, as JPEG has it."""
-    return _calculated(lambda red, green, blue: 0.299 * red + 0.587 * green + 0.114 * blue, *picture)
+    """ITU-R BT.601, as in JPEG."""
+    return _calculate(lambda red, green, blue: 0.299 * red + 0.587 * green + 0.114 * blue, *picture)
 
 
 def _ssim(output: Image.Image, reference: Image.Image) -> float:
-    values = [_ssim_of_windows(_shifted(output, step), _shifted(reference, step)) for step in _WINDOW_STEPS]
+    values = [_window_ssim(_crop_to_windows(output, step), _crop_to_windows(reference, step)) for step in _WINDOW_STEPS]
     return sum(values) / len(values)
 
 
-def _shifted(picture: Image.Image, by: int) -> Image.Image:
+def _crop_to_windows(picture: Image.Image, by: int) -> Image.Image:
     """Cropped at the left and top, and at the right and bottom to whole windows."""
     width, height = ((size - by) // _WINDOW * _WINDOW for size in picture.size)
     return picture.crop((by, by, by + width, by + height))
 
 
-def _ssim_of_windows(output: Image.Image, reference: Image.Image) -> float:
+def _window_ssim(output: Image.Image, reference: Image.Image) -> float:
     x, y = _windows(output), _windows(reference)
     xx, yy, xy = (
-        _windows(_calculated(lambda a, b: a * b, *pair))
+        _windows(_calculate(lambda a, b: a * b, *pair))
         for pair in ((output, output), (reference, reference), (output, reference))
     )
 
@@ -116,7 +117,7 @@ def _ssim_of_windows(output: Image.Image, reference: Image.Image) -> float:
         luminance = (2 * x * y + _C1) / (x * x + y * y + _C1)
         return luminance * (2 * (xy - x * y) + _C2) / (xx - x * x + yy - y * y + _C2)
 
-    return _mean(_calculated(similarity, x, y, xx, yy, xy))
+    return _mean(_calculate(similarity, x, y, xx, yy, xy))
 
 
 def _windows(picture: Image.Image) -> Image.Image:
@@ -124,7 +125,7 @@ def _windows(picture: Image.Image) -> Image.Image:
     return picture.reduce(_WINDOW)
 
 
-def _calculated(formula: Callable[..., Any], *pictures: Image.Image) -> Image.Image:
+def _calculate(formula: Callable[..., Any], *pictures: Image.Image) -> Image.Image:
     operands = {f"p{index}": picture for index, picture in enumerate(pictures)}
     result = ImageMath.lambda_eval(lambda given: formula(*(given[name] for name in operands)), **operands)
     return cast("Image.Image", result)

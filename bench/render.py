@@ -1,9 +1,9 @@
-"""python render.py <picture> <folder for the outputs> <seconds>: warm times in process, as JSON.
+"""`python render.py <picture> <output folder> <seconds>` prints durations of warm rendering as JSON.
 
-SIZES and MAX_PIXELS of the environment are process_avatar's.
+The environment variables SIZES and MAX_PIXELS are those of process_avatar.
 
-`--floor` times decoding and encoding alone instead, which no engine on Pillow can be faster than: the picture decoded
-as far down as libjpeg scales, and the same outputs encoded, with nothing in between.
+`--floor` measures only decoding, at the smallest scale libjpeg offers, and encoding of the same outputs: the lower
+bound for every renderer that uses Pillow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(path: str, folder: str, seconds: str, *options: str) -> None:
     for variant in rendition.variants:
         (Path(folder) / f"{variant.size}.webp").write_bytes(variant.data)
     (Path(folder) / "stable.jpg").write_bytes(rendition.stable_jpeg)
-    work = _floor(data, rendition) if "--floor" in options else lambda: _render(data)
+    work = _make_floor(data, rendition) if "--floor" in options else lambda: _render(data)
     work()
     print(json.dumps(_times(work, float(seconds))))
 
@@ -40,12 +40,12 @@ def _render(data: bytes) -> renderer.Rendition:
     return renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
-def _floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
-    variants = [_decoded(variant.data) for variant in rendition.variants]
-    stable = _decoded(rendition.stable_jpeg)
+def _make_floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
+    variants = [_decode(variant.data) for variant in rendition.variants]
+    stable = _decode(rendition.stable_jpeg)
 
     def work() -> None:
-        _decoded(data)
+        _decode(data)
         for picture in variants:
             renderer.encode_webp(picture)
         renderer.encode_jpeg(stable)
@@ -53,7 +53,7 @@ def _floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
     return work
 
 
-def _decoded(data: bytes) -> Image.Image:
+def _decode(data: bytes) -> Image.Image:
     picture = Image.open(BytesIO(data))
     edge = max(*SIZES, renderer.STABLE_JPEG_SIZE)
     shrink = max((by for by in (8, 4, 2, 1) if min(picture.size) >= edge * by * 1.25), default=1)
@@ -63,7 +63,7 @@ def _decoded(data: bytes) -> Image.Image:
 
 
 def _times(work: Callable[[], object], seconds: float) -> dict[str, float]:
-    """The best of each: what is above it is others' doing."""
+    """Return the minima: longer durations include other load."""
     wall: list[float] = []
     cpu: list[float] = []
     end = time.perf_counter() + seconds
@@ -76,7 +76,7 @@ def _times(work: Callable[[], object], seconds: float) -> dict[str, float]:
 
 
 def _processor_seconds() -> float:
-    """Of this process and of those it started: some formats are decoded in one of their own."""
+    """Return the processor time of this process and its subprocesses: some formats are decoded in one."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

@@ -1,4 +1,4 @@
-"""The figures of a run: a table for people, in the terminal and in results.md, plots, and JSON for programs."""
+"""Writes the results of a run: results.md, plots, JSON files, and the cost tables in the README."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When and on what it was measured: figures of another day or machine do not compare."""
+    """Date and machine of a run: results of different machines cannot be compared."""
 
     date: str
     processor: str
@@ -23,36 +23,45 @@ class Circumstances:
     rounds: int
 
 
-def table(rows: Sequence[Row]) -> str:
+def format_table(rows: Sequence[Row]) -> str:
     """In Markdown."""
     lines = ["| | ours | peer | ratio | aim | | peer is |", "|---|---:|---:|---:|---:|---|---|"]
     for row in rows:
-        peer = "fails" if row.peer is None else _figure(row.peer)
+        peer = "fails" if row.peer is None else _format_figure(row.peer)
         ratio, aim = ("" if it is None else f"{it:.2f}" for it in (row.ratio, row.aim))
-        ours = f"{_figure(row.ours)} {row.unit}"
+        ours = f"{_format_figure(row.ours)} {row.unit}"
         lines.append(f"| {row.name} | {ours} | {peer} | {ratio} | {aim} | {row.verdict} | {row.peer_name} |")
     return "\n".join(lines)
 
 
-def _figure(value: float) -> str:
+def _format_figure(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
-def notes(rows: Sequence[Row]) -> str:
+def format_notes(rows: Sequence[Row]) -> str:
     return "\n".join(f"- {row.name}: {row.note}" for row in rows if row.note)
 
 
 def write(rows: Sequence[Row], cpu_ms: Mapping[str, float], circumstances: Circumstances) -> None:
-    """results.md, results.json, measured.json and the plots."""
+    """Write results.md, results.json, measured.json and the plots, and update the README's cost tables.
+
+    The cost tables are computed from measured.json, so they are part of the results.
+
+    Args:
+        rows: The comparisons.
+        cpu_ms: Processor time of one warm invocation in milliseconds, by function name.
+        circumstances: Date and machine of the run.
+    """
     when = {"date": circumstances.date, "processor": circumstances.processor}
-    _write_json("measured.json", {**when, "cpu_ms": {name: round(value, 3) for name, value in cpu_ms.items()}})
+    _write_json(cost.MEASURED, {**when, "cpu_ms": {name: round(value, 3) for name, value in cpu_ms.items()}})
     compared = [_record(row, when) for row in rows if row.ratio is not None]
-    _write_json("results.json", compared)
+    _write_json(FOLDER / "results.json", compared)
     (FOLDER / "ratios.svg").write_text(plot.ratios(rows))
     works = cost.our_work(cpu_ms)
     (FOLDER / "time.svg").write_text(_plot_times(works))
     (FOLDER / "cost.svg").write_text(_plot_costs(works))
-    (FOLDER / "results.md").write_text(_document(rows, works, circumstances))
+    (FOLDER / "results.md").write_text(_format_document(rows, works, circumstances))
+    cost.update_documents()
 
 
 def _record(row: Row, when: Mapping[str, str]) -> dict[str, object]:
@@ -67,42 +76,42 @@ def _record(row: Row, when: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _write_json(name: str, content: object) -> None:
-    (FOLDER / name).write_text(json.dumps(content, indent=2) + "\n")
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _plot_times(works: Sequence[cost.Work]) -> str:
-    lines = [(its.function, [(point.memory, point.billed_ms) for point in curve.points(its)]) for its in works]
+    lines = [(its.function, [(point.memory, point.billed_ms) for point in curve.compute_points(its)]) for its in works]
     return plot.curves("Time billed for one invocation, by memory (model)", lines, "memory, MB", "ms")
 
 
 def _plot_costs(works: Sequence[cost.Work]) -> str:
-    lines = [(its.function, [(point.memory, point.usd) for point in curve.points(its)]) for its in works]
+    lines = [(its.function, [(point.memory, point.usd) for point in curve.compute_points(its)]) for its in works]
     return plot.curves("GB-seconds of a million uploads, by memory (model)", lines, "memory, MB", "USD")
 
 
-def _document(rows: Sequence[Row], works: Sequence[cost.Work], circumstances: Circumstances) -> str:
+def _format_document(rows: Sequence[Row], works: Sequence[cost.Work], circumstances: Circumstances) -> str:
     return f"""# Results
 
 `make bench` wrote this on {circumstances.date}, on one core of: {circumstances.processor}.
 {circumstances.versions}. {circumstances.rounds} rounds.
 How it is measured: [docs/benchmarks.md](../docs/benchmarks.md).
 
-{table(rows)}
+{format_table(rows)}
 
 ![Ratios](ratios.svg)
 
 Quality is PSNR over the colours, SSIM of the luminance, and the bytes of each output, against Lanczos over the whole
 picture, ours against the peer's.
 
-{notes(rows)}
+{format_notes(rows)}
 
 ## Memory
 
 What each function would be billed at other sizes, and its GB-seconds in a million uploads, by the model in
 [cost.py](cost.py); what is deployed is bold.
 
-{curve.table(works)}
+{curve.format_table(works)}
 
 ![Time by memory](time.svg)
 ![Cost by memory](cost.svg)

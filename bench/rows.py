@@ -1,4 +1,4 @@
-"""What a bench has to say: rows of figures, each with its peer's and, where there is one, the aim."""
+"""One result of a benchmark, compared with a peer's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`peer` is None where the peer fails. `aim` is the largest ratio that is good enough; None if there is none."""
+    """`peer` is None if the peer fails. `aim` is the largest acceptable ratio; None if there is no target."""
 
     name: str
     ours: float

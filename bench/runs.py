@@ -1,6 +1,6 @@
-"""Fair runs on a machine that has other things to do: pinned to one core, in pairs, in alternating order.
+"""Comparable runs on a machine with other load: pinned to one core, in pairs, in alternating order.
 
-What disturbs one of a pair disturbs the other as likely, and a ratio is the median of the pairs' own ratios.
+Other load affects both runs of a pair equally on average. A ratio is the median of the ratios of the pairs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class RunError(Exception):
-    """A side failed; the message has its last lines."""
+    """A process failed. The message has its last lines of output."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One whole process: wall and processor time in milliseconds, and what it printed."""
+    """One process: wall-clock and processor time in milliseconds, and its output."""
 
     wall_ms: float
     cpu_ms: float
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Pairs(Generic[T]):
-    """What `ours` and `peer` gave, round by round."""
+    """Results of both sides, one for each round."""
 
     ours: Sequence[T]
     peer: Sequence[T]
@@ -41,7 +41,7 @@ class Pairs(Generic[T]):
         return median(figure(ours) / figure(peer) for ours, peer in zip(self.ours, self.peer, strict=True))
 
 
-def in_pairs(ours: Callable[[], T], peer: Callable[[], T], rounds: int) -> Pairs[T]:
+def run_in_pairs(ours: Callable[[], T], peer: Callable[[], T], rounds: int) -> Pairs[T]:
     results: tuple[list[T], list[T]] = [], []
     for turn in range(rounds):
         order = [(0, ours), (1, peer)]
@@ -50,15 +50,15 @@ def in_pairs(ours: Callable[[], T], peer: Callable[[], T], rounds: int) -> Pairs
     return Pairs(*results)
 
 
-def cores() -> tuple[int, int]:
-    """The core that is measured on, and the one for everything else."""
+def select_cores() -> tuple[int, int]:
+    """Return the core for the measured processes, and the core for everything else."""
     available = sorted(os.sched_getaffinity(0))
     return available[-1], available[0]
 
 
 @contextmanager
-def pinned(core: int) -> Generator[None]:
-    """This process and what it starts run on one core."""
+def pin_to_core(core: int) -> Generator[None]:
+    """Run this process and its subprocesses on one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -68,7 +68,11 @@ def pinned(core: int) -> Generator[None]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
-    """A process from its start to its end. RunError if it fails."""
+    """Run a process to its end.
+
+    Raises:
+        RunError: The exit code is not 0.
+    """
     read, write = os.pipe()
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=write, stderr=write)

@@ -1,6 +1,6 @@
-"""What a function talks to, on this machine: an S3 that keeps objects in memory, SNS, and an issuer's keys, over TLS.
+"""Minimal S3, SNS, SQS and JWKS services over TLS, with objects in memory.
 
-As bare as can be, so that its own time, the same for both sides, is small beside theirs. It checks no signature.
+They check no signatures, so that their own duration, which is the same for both sides, is small.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ class Services:
 
 
 @contextmanager
-def serving(objects: Mapping[str, bytes], core: int) -> Generator[Services]:
-    """The services, in a process of their own on another core than what is measured.
+def serve(objects: Mapping[str, bytes], core: int) -> Generator[Services]:
+    """Run the services in a process on a core that is not measured.
 
-    `objects` by path, such as /uploads/incoming/a/1: they are there again at every GET, whatever was deleted.
+    `objects` are the responses to GET by path, for example /uploads/incoming/a/1. Writes and deletions do not change
+    them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        authority, identity = _certificates(Path(folder))
+        authority, identity = _create_certificates(Path(folder))
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
             target=_serve, args=(dict(objects), identity, core, theirs), daemon=True
@@ -60,16 +61,16 @@ def serving(objects: Mapping[str, bytes], core: int) -> Generator[Services]:
 
 def _serve(objects: dict[str, bytes], identity: Path, core: int, ready: Connection) -> None:
     os.sched_setaffinity(0, {core})
-    server = ThreadingHTTPServer((HOST, 0), _handler_of(objects))
+    server = ThreadingHTTPServer((HOST, 0), _make_handler(objects))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
-    # The handshake is the connection's own thread's: here it would hold up every other one.
+    # Each connection's thread performs its handshake: in the accept loop it would block other connections.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     ready.send(server.server_port)
     server.serve_forever()
 
 
-def _handler_of(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
+def _make_handler(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -115,13 +116,15 @@ def _handler_of(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _certificates(folder: Path) -> tuple[Path, Path]:
+def _create_certificates(folder: Path) -> tuple[Path, Path]:
     """PEM files: the authority to trust, and the server's key with its certificate."""
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate("bench", "bench", authority_key.public_key(), is_authority=True).sign(
+    authority = _build_certificate("bench", "bench", authority_key.public_key(), is_authority=True).sign(
         authority_key, SHA256()
     )
-    server = _certificate(HOST, "bench", server_key.public_key(), is_authority=False).sign(authority_key, SHA256())
+    server = _build_certificate(HOST, "bench", server_key.public_key(), is_authority=False).sign(
+        authority_key, SHA256()
+    )
     trusted, identity = folder / "authority.pem", folder / "server.pem"
     trusted.write_bytes(authority.public_bytes(Encoding.PEM))
     key = server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -129,7 +132,7 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
     return trusted, identity
 
 
-def _certificate(
+def _build_certificate(
     subject: str, issuer: str, key: ec.EllipticCurvePublicKey, *, is_authority: bool
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Both sides, ready to run: our packages unpacked as Lambda unpacks them, and the peers as people ship them."""
+"""Installs both sides: our packages extracted as in Lambda, and the peers bundled with esbuild."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lambda_packages import build
 
 _HERE = Path(__file__).parent
 BUNDLED = {"process": ["sharp"], "presign": [], "authorize": []}
-"""The peers' handlers, and what each of them leaves out of its bundle: sharp has a library that cannot be in one."""
+"""The peers' handlers, and the packages that are not bundled: sharp has a native library."""
 PLATFORM = {
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
@@ -29,14 +29,14 @@ PLATFORM = {
 
 @dataclass(frozen=True)
 class Ours:
-    """The packages, unpacked."""
+    """Our packages, extracted."""
 
     packages: Mapping[str, build.Package]
     folder: Path  # absolute, as in Peers
 
     @classmethod
-    def unpacked(cls, folder: Path) -> Ours:
-        packages = build.build(build.Platform.host())
+    def unpack(cls, folder: Path) -> Ours:
+        packages = build.build_packages(build.Platform.host())
         shutil.rmtree(folder, ignore_errors=True)
         archives = {package.archive for package in packages.values()}
         for archive in archives | {layer for package in packages.values() for layer in package.layers.values()}:
@@ -45,8 +45,8 @@ class Ours:
         return cls(packages, folder)
 
     def trust(self, authority: Path) -> None:
-        """Add an authority, as PEM, to those of Amazon that the functions trust."""
-        for roots in self.folder.glob("*/functions/amazon_roots.pem"):
+        """Add a CA certificate in PEM format to the root certificates in the packages."""
+        for roots in self.folder.glob("*/functions/shared/aws/amazon_roots.pem"):
             with roots.open("ab") as file:
                 file.write(authority.read_bytes())
 
@@ -55,7 +55,7 @@ class Ours:
         return [str(self.folder / function), *layers]
 
     def command(self, function: str, event: Path, times: int) -> list[str]:
-        """Calls the function's handler in an interpreter that sees its package and layers only."""
+        """Return the command that invokes the handler in an interpreter with only its package and layers."""
         module = self.packages[function].handler.rpartition(".")[0]
         script = str(_HERE / "invoke.py")
         return [sys.executable, "-I", "-S", script, module, str(event), str(times), *self.path(function)]
@@ -63,17 +63,21 @@ class Ours:
 
 @dataclass(frozen=True)
 class Peers:
-    """Node's packages of package-lock.json, and the handlers bundled by esbuild."""
+    """The npm packages of package-lock.json, and the handlers bundled by esbuild."""
 
     folder: Path
     node: str
 
     @classmethod
-    def installed(cls, folder: Path) -> Peers:
-        """In `folder`, anew if package-lock.json or a handler has changed. SystemExit if there is no Node."""
+    def install(cls, folder: Path) -> Peers:
+        """Install into `folder`, unless it is up to date with package-lock.json, and bundle the handlers.
+
+        Raises:
+            SystemExit: Node.js is not installed.
+        """
         node = shutil.which("node")
         if node is None:
-            raise SystemExit("the bench needs Node 20 or newer with npm, for what it compares with")
+            raise SystemExit("make bench needs Node.js 20 or newer with npm")
         peers = cls(folder, node)
         folder.mkdir(parents=True, exist_ok=True)
         wanted = (_HERE / "package-lock.json").read_text()

@@ -1,4 +1,4 @@
-"""How much has to be fetched and unpacked before a function can start: its zip and its layers', for linux-arm64."""
+"""Sizes of the deployment packages with their layers, for linux-arm64."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.rows import Row
 from bench.sides import Peers
 from lambda_packages import build
 
-_HEIF_LAYER = "heif"  # sharp reads no HEIC, so what reads it is not compared
-# Not needed to run: people who care take it out, and so do we.
+_HEIF_LAYER = "heif"  # not compared, as sharp does not read HEIC
+# Files of npm packages that are not needed at run time; leaving them in would favor our side.
 _LEFT_OUT = {".md", ".ts", ".map", ".txt", ".gyp", ".cc", ".h", ".hpp"}
 _ARM64 = ("--cpu=arm64", "--os=linux", "--libc=glibc")
 
 
 def rows(peers: Peers, folder: Path) -> list[Row]:
-    packages = build.build()
+    packages = build.build_packages()
     process = packages["process_avatar"]
     layers = {name: archive.stat().st_size for name, archive in process.layers.items()}
     heif = sum(size for name, size in layers.items() if _HEIF_LAYER in name)
@@ -60,7 +60,7 @@ def _zipped(peers: Peers, handler: str) -> int:
 
 
 def _sharp(peers: Peers, folder: Path) -> int:
-    """The bundled handler and what stays outside of it: sharp, its library for arm64, and what they need."""
+    """Zip the bundled handler with sharp, its native library for arm64, and their dependencies."""
     modules = _installed_for_arm64(peers, folder)
     needed = [modules / name for name in ("sharp", *_dependencies(modules / "sharp"))]
     files = [(path.relative_to(modules).as_posix(), path) for module in needed for path in _run_time_files(module)]
@@ -78,7 +78,7 @@ def _installed_for_arm64(peers: Peers, folder: Path) -> Path:
 
 
 def _dependencies(module: Path) -> Iterator[str]:
-    """The packages of node_modules that one asks for and that are installed, optional ones too."""
+    """Yield the installed dependencies and optional dependencies of a package."""
     manifest = json.loads((module / "package.json").read_text())
     for name in {**manifest.get("dependencies", {}), **manifest.get("optionalDependencies", {})}:
         if (module.parent / name).exists() or (module.parents[1] / name).exists():

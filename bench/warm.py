@@ -1,4 +1,4 @@
-"""Warm, in process: a picture's bytes to the default set of outputs, ours against sharp's fastest way."""
+"""Warm rendering in one process: the bytes of a picture to all outputs, against the fastest pipeline of sharp."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bench.rows import Row
 from bench.sides import Ours, Peers
 from functions.process_avatar.imaging.renderer import STABLE_JPEG_SIZE
 
-FULL_SET = {"SIZES": "512,128"}  # a profile page's and a list's; by default there is one in between
+FULL_SET = {"SIZES": "512,128"}  # for a profile page and for lists; the default is one size in between
 
-# Ratios to stay at or below, for the full set.
+# Largest acceptable ratios for the full set.
 AIMS = {
     "1 MP JPEG": 1.0,
     "12 MP JPEG": 0.85,
@@ -32,7 +32,7 @@ AIMS = {
 _DEFAULTS = "one decode, effort 4"
 _VARIANTS = ("one decode, effort 2", _DEFAULTS, "clones, effort 2")  # peers/outputs.cjs
 _STABLE = "stable.jpg"
-_SECONDS = 0.5  # of measuring in each process, after two renderings that are not counted
+_SECONDS = 0.5  # to measure in each process, after two warm-up renderings
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Output:
 
 
 class WarmBench:
-    """`environment` is what the program gives process_avatar: which outputs, and some of it may be about speed."""
+    """`environment` has the variables of process_avatar, which determine the outputs."""
 
     def __init__(self, ours: Ours, peers: Peers, environment: Mapping[str, str], rounds: int) -> None:
         self._peers = peers
@@ -61,27 +61,27 @@ class WarmBench:
         self._edges[_STABLE] = STABLE_JPEG_SIZE
 
     def rows(self, picture: Input, name: str, aim: float | None) -> Iterator[Row]:
-        """Against the way of sharp's that takes least, and against its default effort."""
+        """Compare with the fastest sharp pipeline, and with sharp's default effort."""
         edges = set(self._edges.values())
         references = {edge: Reference(picture.data, edge, cut_at=max(edges)) for edge in edges}
         with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
             self._render(picture, here)
-            ours = self._outputs(references, Path(here))
+            ours = self._measure_outputs(references, Path(here))
             variant = self._best_variant(picture, there)
             if variant is None:
                 yield self._without_peer(picture, name, here, ours)
                 return
-            floor = f"decoding and encoding alone {self._floor(picture):.1f} ms"
+            floor = f"decoding and encoding alone {self._measure_floor(picture):.1f} ms"
             pairs = self._pairs(picture, variant, here, there)
-            peer = self._outputs(references, Path(there))
-            yield self._row(name, variant, pairs, f"{_in_words(ours, peer)}; {floor}", aim)
+            peer = self._measure_outputs(references, Path(there))
+            yield self._row(name, variant, pairs, f"{_format_outputs(ours, peer)}; {floor}", aim)
             pairs = self._pairs(picture, _DEFAULTS, here, there)
-            peer = self._outputs(references, Path(there))
-            yield self._row(f"{name}, default effort", _DEFAULTS, pairs, _in_words(ours, peer), None)
+            peer = self._measure_outputs(references, Path(there))
+            yield self._row(f"{name}, default effort", _DEFAULTS, pairs, _format_outputs(ours, peer), None)
 
     def _pairs(self, picture: Input, variant: str, here: str, there: str) -> runs.Pairs[Times]:
-        return runs.in_pairs(
-            lambda: self._render(picture, here), lambda: self._peer(picture, variant, there), self._rounds
+        return runs.run_in_pairs(
+            lambda: self._render(picture, here), lambda: self._render_with_peer(picture, variant, there), self._rounds
         )
 
     def _row(self, name: str, variant: str, pairs: runs.Pairs[Times], note: str, aim: float | None) -> Row:
@@ -97,9 +97,9 @@ class WarmBench:
         )
 
     def _best_variant(self, picture: Input, folder: str) -> str | None:
-        """The one of sharp's ways that takes least of the processor; None if it cannot read the picture at all."""
+        """Return the sharp pipeline with the least processor time; None if sharp cannot read the picture."""
         try:
-            times = {variant: self._peer(picture, variant, folder).cpu_ms for variant in _VARIANTS}
+            times = {variant: self._render_with_peer(picture, variant, folder).cpu_ms for variant in _VARIANTS}
         except runs.RunError:
             return None
         return min(times, key=lambda variant: times[variant])
@@ -113,29 +113,29 @@ class WarmBench:
             peer_name="sharp, which cannot read it",
             unit="ms",
             ratio=None,
-            note=_in_words(ours, None),
+            note=_format_outputs(ours, None),
         )
 
     def _render(self, picture: Input, folder: str, *options: str) -> Times:
-        # Without site-packages: the packages' own, such as Lambda has, are on the path.
+        # -S: dependencies are imported from the layers instead of site-packages.
         script = [sys.executable, "-S", "-P", str(Path(__file__).with_name("render.py"))]
-        return self._timed([*script, str(picture.path), folder, str(_SECONDS), *options])
+        return self._run_timed([*script, str(picture.path), folder, str(_SECONDS), *options])
 
-    def _floor(self, picture: Input) -> float:
+    def _measure_floor(self, picture: Input) -> float:
         with tempfile.TemporaryDirectory() as folder:
             return median(self._render(picture, folder, "--floor").wall_ms for _ in range(3))
 
-    def _peer(self, picture: Input, variant: str, folder: str) -> Times:
+    def _render_with_peer(self, picture: Input, variant: str, folder: str) -> Times:
         script = str(self._peers.folder / "render.cjs")
-        return self._timed([self._peers.node, script, str(picture.path), variant, folder, str(_SECONDS)])
+        return self._run_timed([self._peers.node, script, str(picture.path), variant, folder, str(_SECONDS)])
 
-    def _timed(self, command: list[str]) -> Times:
+    def _run_timed(self, command: list[str]) -> Times:
         return Times(**json.loads(runs.run(command, self._environment).output.splitlines()[-1]))
 
-    def _outputs(self, references: Mapping[int, Reference], folder: Path) -> dict[str, _Output]:
+    def _measure_outputs(self, references: Mapping[int, Reference], folder: Path) -> dict[str, _Output]:
         files = {name: (folder / name).read_bytes() for name in self._edges}
         return {name: _Output(references[self._edges[name]].quality(data), len(data)) for name, data in files.items()}
 
 
-def _in_words(ours: Mapping[str, _Output], peer: Mapping[str, _Output] | None) -> str:
+def _format_outputs(ours: Mapping[str, _Output], peer: Mapping[str, _Output] | None) -> str:
     return "; ".join(f"{name} {output}" + (f" against {peer[name]}" if peer else "") for name, output in ours.items())

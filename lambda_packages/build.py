@@ -1,101 +1,85 @@
-"""Deployment packages: a zip for each function and for each layer, built for Lambda or for this machine.
+"""Deployment packages: one zip file for each function and each layer, for Lambda or for this machine.
 
-`python -m lambda_packages.build` builds Lambda's and prints their sizes. Building again leaves alone what is current,
-and the same sources give the same bytes, so a function that has not changed is not deployed again.
+The same sources give the same bytes on every machine, so a function that has not changed is not deployed again.
 """
 
-import ast
 import fcntl
-import hashlib
+import glob
 import logging
-import shutil
-import subprocess
-import sys
-import sysconfig
-import tempfile
+import os
 import tomllib
-import zipfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambda_packages.archive import (
+    Compiler,
+    Recipe,
+    build_archive,
+    count_unzipped_bytes,
+    find_compiler,
+    is_up_to_date,
+)
+from lambda_packages.errors import PackagingError
+from lambda_packages.imports import find_imported_modules
+from lambda_packages.layers import install_layer
+from lambda_packages.platforms import LAMBDA, Platform
+
+__all__ = ["LAMBDA", "REPOSITORY", "Package", "PackagingError", "Platform", "build_packages"]
+
 log = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ALLOW_UNCOMPILED = "ALLOW_UNCOMPILED_PACKAGES"  # environment variable
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-MAX_ZIPPED_BYTES = 50 * 1024 * 1024  # each function and each layer, when uploaded directly
-MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # a function together with its layers
-
-
-class PackagingError(Exception):
-    """A package cannot be built; the message names it and says why."""
+MAX_ZIPPED_BYTES = 50 * 1024 * 1024  # of each function and each layer, when uploaded directly
+MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # of a function together with its layers
 
 
 @dataclass(frozen=True)
 class Package:
-    """A function ready to be deployed."""
+    """A function's deployment package."""
 
     name: str
     archive: Path
     handler: str
-    layers: Mapping[str, Path]  # each layer's zip by its name
+    layers: Mapping[str, Path]  # each layer's archive by layer name
 
 
-@dataclass(frozen=True)
-class Platform:
-    """What packages are built for."""
-
-    name: str  # and the folder they are built in
-    python: tuple[int, int]
-    machine: str
-    wheel_tags: tuple[str, ...] = ()  # pip's --platform; without any, pip takes what suits the running interpreter
-
-    @classmethod
-    def host(cls) -> "Platform":
-        """The running interpreter on this machine."""
-        return cls("host", sys.version_info[:2], sysconfig.get_platform())
-
-
-LAMBDA = Platform(
-    name="lambda",
-    python=(3, 14),
-    machine="aarch64",
-    # pip takes each tag literally: told manylinux_2_28 alone it passes over a wheel made for the older 2_17 and may
-    # settle for another release. Lambda's Amazon Linux 2023 has glibc 2.34, so every tag up to that one will do.
-    wheel_tags=(
-        *(f"manylinux_2_{minor}_aarch64" for minor in (34, 31, 28, 27, 26, 24, 17)),
-        "manylinux2014_aarch64",
-    ),
-)
-
-
-def build(
+def build_packages(
     platform: Platform = LAMBDA, root: Path = REPOSITORY / ".build", sources: Path = REPOSITORY
 ) -> dict[str, Package]:
-    """The packages by function name, made anew where they are missing, damaged, or older than what goes in.
+    """Build the archives that are missing, damaged or out of date, and return all packages by function name.
 
-    They lie in `root`/<platform>/<function>.zip and `root`/<platform>/layers/<layer>.zip. `sources` is the folder
-    that holds `functions/`. Processes that build at the same time wait for each other.
+    Processes that build at the same time wait for each other.
 
-    PackagingError if a handler imports a module of `functions` that is not there, if a folder to be packed is not
-    there, if pip fails, or if a package is larger than Lambda takes.
+    Args:
+        platform: What to build for.
+        root: The archives are `root`/<platform>/<function>.zip and `root`/<platform>/layers/<layer>.zip.
+        sources: The folder that contains `functions/` and `lambda_packages/functions.toml`.
+
+    Raises:
+        PackagingError: A handler imports a module of `functions` that does not exist, no file matches a pattern in
+            functions.toml, pip fails, a package exceeds Lambda's limits, or there is no interpreter of the platform's
+            version to compile with and the environment variable ALLOW_UNCOMPILED_PACKAGES is not set.
     """
-    contents_of = _read_contents(sources)
+    contents_by_function = _read_contents(sources)
     folder = root / platform.name
+    layers = {
+        layer: folder / "layers" / f"{layer}.zip"
+        for layer in sorted({layer for contents in contents_by_function.values() for layer in contents.layers})
+    }
+    compiler = _require_compiler(platform)
     with _lock(folder):
-        compiler = _find_compiler(platform)
-        used_layers = sorted({layer for contents in contents_of.values() for layer in contents.layers})
-        layers = {layer: folder / "layers" / f"{layer}.zip" for layer in used_layers}
         recipes = [_layer_recipe(layer, archive, sources, platform) for layer, archive in layers.items()]
         recipes += [
-            _function_recipe(function, contents.folders, folder / f"{function}.zip", sources)
-            for function, contents in contents_of.items()
+            _function_recipe(function, contents.files, folder / f"{function}.zip", sources)
+            for function, contents in contents_by_function.items()
         ]
-        built = [recipe for recipe in recipes if _bring_up_to_date(recipe, platform, compiler)]
-    if built and compiler is None:
-        log.info("not compiled, for want of a python%d.%d: cold starts take 20 to 40 ms longer", *platform.python)
+        for recipe in recipes:
+            _rebuild_if_stale(recipe, platform, compiler)
     packages = {
         function: Package(
             name=function,
@@ -103,7 +87,7 @@ def build(
             handler=f"functions.{function}.handler.handle",
             layers={layer: layers[layer] for layer in contents.layers},
         )
-        for function, contents in contents_of.items()
+        for function, contents in contents_by_function.items()
     }
     for package in packages.values():
         _check_limits(package)
@@ -112,218 +96,78 @@ def build(
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a function has besides its modules: layers, and folders of the repository."""
+    """An entry of functions.toml."""
 
     layers: tuple[str, ...]
-    folders: tuple[str, ...]
+    files: tuple[str, ...]  # glob patterns
 
 
 def _read_contents(sources: Path) -> dict[str, _Contents]:
-    """By function name, from lambda_packages/functions.toml."""
-    listed: dict[str, dict[str, list[str]]] = tomllib.loads((sources / "lambda_packages/functions.toml").read_text())
+    entries: dict[str, dict[str, list[str]]] = tomllib.loads((sources / "lambda_packages/functions.toml").read_text())
     return {
-        function: _Contents(tuple(entry.get("layers", ())), tuple(entry.get("folders", ())))
-        for function, entry in listed.items()
+        function: _Contents(tuple(entry.get("layers", ())), tuple(entry.get("files", ())))
+        for function, entry in entries.items()
     }
 
 
-@dataclass(frozen=True)
-class _Compiler:
-    """An interpreter of the target's version, to compile modules ahead.
+def _require_compiler(platform: Platform) -> Compiler | None:
+    """Return None only if uncompiled packages are allowed.
 
-    Lambda mounts code read-only: without .pyc files beside it every cold start compiles it again. They are of the
-    unchecked kind (https://peps.python.org/pep-0552/), as the dates in a zip say nothing.
+    Compiled and uncompiled packages have different bytes. If it depended on the machine, two machines would replace
+    each other's functions and layers with every deployment.
     """
-
-    executable: str
-    version: str  # sys.version: what decides the bytes of a .pyc
-
-    def compile(self, stage: Path, mounted_at: str) -> None:
-        command = [self.executable, "-P", "-S", "-m", "compileall", "-q", "-j", "1"]
-        options = ["--invalidation-mode", "unchecked-hash", "-s", str(stage), "-p", mounted_at, str(stage)]
-        # A fixed hash seed fixes the order of set constants, and so the bytes.
-        _run([*command, *options], f"compiling for {mounted_at}", env={"PYTHONHASHSEED": "0"})
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """One zip: what its bytes depend on, and how its files are laid out in an empty folder."""
-
-    archive: Path
-    inputs: Mapping[str, bytes]
-    lay_out: Callable[[Path], None]
-    mounted_at: str  # where Lambda unpacks it
+    compiler = find_compiler(platform)
+    if compiler is None:
+        command = "python{}.{}".format(*platform.python)
+        if not os.environ.get(ALLOW_UNCOMPILED):
+            raise PackagingError(
+                f"{command} is not on the PATH: it compiles the packages for {platform.name}. Install it, or set "
+                f"{ALLOW_UNCOMPILED}=1 for packages that are not compiled: cold starts take longer, and machines that "
+                "deploy the same stack must all do the same, or each deployment replaces every function and layer"
+            )
+        log.warning("packages for %s are not compiled: %s is not on the PATH", platform.name, command)
+    return compiler
 
 
-def _function_recipe(function: str, folders: Iterable[str], archive: Path, sources: Path) -> _Recipe:
-    files = imported_modules(sources, f"functions.{function}.handler")
-    # Certificates that a module loads lie beside it under its name.
-    files += [path for module in files if (path := module.with_suffix(".pem")).is_file()]
-    files += [path for folder in folders for path in _files_in(sources / folder)]
+def _rebuild_if_stale(recipe: Recipe, platform: Platform, compiler: Compiler | None) -> None:
+    if not is_up_to_date(recipe, platform, compiler):
+        log.info("building %s", recipe.archive)
+        build_archive(recipe, platform, compiler)
+
+
+def _layer_recipe(layer: str, archive: Path, sources: Path, platform: Platform) -> Recipe:
+    pins = sources / "lambda_packages/layers" / f"{layer}.txt"
+    return Recipe(
+        archive=archive,
+        inputs={pins.name: pins.read_bytes()},
+        stage_files=lambda stage: install_layer(layer, pins, stage, platform),
+        mounted_at="/opt",
+    )
+
+
+def _function_recipe(function: str, patterns: Iterable[str], archive: Path, sources: Path) -> Recipe:
+    modules = find_imported_modules(sources, f"functions.{function}.handler")
+    # A module reads the certificates in the .pem file of its name.
+    certificates = [path for module in modules if (path := module.with_suffix(".pem")).is_file()]
+    files = [*modules, *certificates, *(path for pattern in patterns for path in _find_files(sources, pattern))]
     inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 
-    def lay_out(stage: Path) -> None:
+    def stage_files(stage: Path) -> None:
         for name, content in inputs.items():
             target = stage / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
 
-    return _Recipe(archive, inputs, lay_out, "/var/task")
+    return Recipe(archive, inputs, stage_files, mounted_at="/var/task")
 
 
-def _files_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise PackagingError(f"there is no folder {folder}")
-    return [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
-
-
-def _layer_recipe(layer: str, archive: Path, sources: Path, platform: Platform) -> _Recipe:
-    pins = sources / "lambda_packages/layers" / f"{layer}.txt"
-
-    def lay_out(stage: Path) -> None:
-        target = stage / "python"  # https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        options = ["--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile", "--target", str(target)]
-        _run([*command, *options, *_pip_platform(platform), "-r", str(pins)], f"layer {layer}: pip")
-        _remove_noise(target)
-
-    return _Recipe(archive, {pins.name: pins.read_bytes()}, lay_out, "/opt")
-
-
-def _pip_platform(platform: Platform) -> list[str]:
-    if not platform.wheel_tags:
-        return []
-    major, minor = platform.python
-    tags = [option for tag in platform.wheel_tags for option in ("--platform", tag)]
-    abis = ["--abi", f"cp{major}{minor}", "--abi", "abi3"]
-    return [*tags, "--implementation", "cp", "--python-version", f"{major}.{minor}", *abis]
-
-
-# Pillow's text and windows, with the libraries that only they load: a quarter of its layer.
-_UNUSED = ("_imagingft.", "_imagingtk.", "libfreetype-", "libharfbuzz-", "libbrotli", "libpng16-")
-
-
-def _remove_noise(target: Path) -> None:
-    """Take away what no function runs. Licences stay: most of them ask to be passed on."""
-    for path in [path for path in target.rglob("*") if path.is_file()]:
-        inside = path.relative_to(target)
-        in_metadata = inside.parts[0].endswith(".dist-info")
-        if (
-            path.suffix in (".pyi", ".pyc")
-            or path.name == "py.typed"
-            or inside.parts[0] in ("bin", "include")
-            or path.name.startswith(_UNUSED)
-            or "tests" in inside.parts[:-1]
-            or (in_metadata and not _is_licence(inside))
-        ):
-            path.unlink()
-
-
-def _is_licence(path: Path) -> bool:
-    return "licenses" in path.parts or path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE"))
-
-
-def imported_modules(sources: Path, module: str) -> list[Path]:
-    """The files of `module` and of every module of `functions` it imports, directly or not, in order of name."""
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = _module_file(sources, name)
-            waiting += _imports(sources, name)
-            if "." in name:
-                waiting.append(name.rpartition(".")[0])
-    return sorted(found.values())
-
-
-def _imports(sources: Path, module: str) -> Iterator[str]:
-    """The modules of `functions` that the file of `module` names, each of them known to be there."""
-    path = _module_file(sources, module)
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes(), path)):
-        for name in _named_by(node, package, sources):
-            if name.partition(".")[0] == "functions":
-                try:
-                    _module_file(sources, name)
-                except PackagingError as error:
-                    raise PackagingError(f"{path}, line {getattr(node, 'lineno', 0)}: {error}") from None
-                yield name
-
-
-def _named_by(node: ast.AST, package: str, sources: Path) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-        base = ".".join(part for part in (above, node.module) if part)
-        if (sources / base.replace(".", "/")).is_dir():  # a package: its __init__ is empty, all it has are modules
-            return [f"{base}.{alias.name}" for alias in node.names]
-        return [base]
-    return []
-
-
-def _module_file(sources: Path, module: str) -> Path:
-    stem = sources / module.replace(".", "/")
-    for candidate in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    raise PackagingError(f"there is no module {module} in {sources}")
-
-
-def _bring_up_to_date(recipe: _Recipe, platform: Platform, compiler: _Compiler | None) -> bool:
-    """Whether it had to be built."""
-    record = recipe.archive.with_suffix(".key")
-    key = _key(recipe, platform, compiler)
-    if recipe.archive.exists() and record.exists() and record.read_text() == f"{key} {_digest_of(recipe.archive)}":
-        return False
-    log.info("building %s", recipe.archive)
-    recipe.archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Path(folder).resolve()
-        recipe.lay_out(stage)
-        if compiler:
-            compiler.compile(stage, recipe.mounted_at)
-        _write_zip(stage, recipe.archive)
-    record.write_text(f"{key} {_digest_of(recipe.archive)}")
-    return True
-
-
-def _key(recipe: _Recipe, platform: Platform, compiler: _Compiler | None) -> str:
-    """A digest of everything that decides the bytes of a zip."""
-    described = [Path(__file__).read_bytes(), repr(platform).encode(), repr(compiler).encode()]
-    for name, content in sorted(recipe.inputs.items()):
-        described += [name.encode(), content]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in described)).hexdigest()
-
-
-def _digest_of(archive: Path) -> str:
-    with archive.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_zip(stage: Path, archive: Path) -> None:
-    partial = archive.with_suffix(".partial")
-    with zipfile.ZipFile(partial, "w") as zipped:
-        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(path.relative_to(stage).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o100644 << 16
-            entry.create_system = 3  # Unix, wherever it is built: Lambda takes the modes from there
-            zipped.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    partial.replace(archive)
-
-
-def _find_compiler(platform: Platform) -> _Compiler | None:
-    major, minor = platform.python
-    if sys.implementation.name == "cpython" and sys.version_info[:2] == platform.python:
-        return _Compiler(sys.executable, sys.version)
-    if executable := shutil.which(f"python{major}.{minor}"):
-        asked = subprocess.run(
-            [executable, "-c", "import sys; print(sys.version)"], capture_output=True, text=True, check=False
-        )
-        if asked.returncode == 0:  # a version manager's shim may stand for an interpreter that is not installed
-            return _Compiler(executable, asked.stdout.strip())
-    return None
+def _find_files(sources: Path, pattern: str) -> list[Path]:
+    """Hidden files and folders, such as those of editors, match only if the pattern names them."""
+    names = glob.glob(pattern, root_dir=sources, recursive=True)  # noqa: PTH207 - Path.glob matches hidden files
+    files = [path for name in names if (path := sources / name).is_file()]
+    if not files:
+        raise PackagingError(f"no file in {sources} matches {pattern}")
+    return files
 
 
 def _check_limits(package: Package) -> None:
@@ -331,14 +175,10 @@ def _check_limits(package: Package) -> None:
     parts |= {f"layer {layer}": archive for layer, archive in package.layers.items()}
     for part, archive in parts.items():
         if (size := archive.stat().st_size) > MAX_ZIPPED_BYTES:
-            raise PackagingError(f"{part} has {size:,} bytes zipped; Lambda takes {MAX_ZIPPED_BYTES:,}")
-    if (size := sum(map(unzipped_bytes, parts.values()))) > MAX_UNZIPPED_BYTES:
-        raise PackagingError(f"{' + '.join(parts)} have {size:,} bytes unzipped; Lambda takes {MAX_UNZIPPED_BYTES:,}")
-
-
-def unzipped_bytes(archive: Path) -> int:
-    with zipfile.ZipFile(archive) as zipped:
-        return sum(entry.file_size for entry in zipped.infolist())
+            raise PackagingError(f"{part} has {size:,} bytes zipped; Lambda's limit is {MAX_ZIPPED_BYTES:,}")
+    if (size := sum(map(count_unzipped_bytes, parts.values()))) > MAX_UNZIPPED_BYTES:
+        names = " + ".join(parts)
+        raise PackagingError(f"{names} have {size:,} bytes unzipped; Lambda's limit is {MAX_UNZIPPED_BYTES:,}")
 
 
 @contextmanager
@@ -347,23 +187,3 @@ def _lock(folder: Path) -> Generator[None]:
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _run(command: list[str], task: str, env: Mapping[str, str] | None = None) -> None:
-    result = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if result.returncode:
-        last_lines = "\n".join(result.stdout.strip().splitlines()[-10:])
-        raise PackagingError(f"{task} failed with exit code {result.returncode}:\n{last_lines}")
-
-
-def _print_sizes(packages: Mapping[str, Package]) -> None:
-    archives = {f"layer {layer}": path for package in packages.values() for layer, path in package.layers.items()}
-    archives |= {package.name: package.archive for package in packages.values()}
-    print(f"{'package':<24}{'zipped':>12}{'unzipped':>12}")
-    for name, archive in archives.items():
-        print(f"{name:<24}{archive.stat().st_size:>12,}{unzipped_bytes(archive):>12,}")
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    _print_sizes(build())

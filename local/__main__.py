@@ -94,7 +94,7 @@ def _build_packages() -> None:
     progress.setLevel(logging.INFO)
     progress.addHandler(logging.StreamHandler(sys.stdout))
     for platform in (build.LAMBDA, build.Platform.host()):
-        build.build(platform)
+        build.build_packages(platform)
 
 
 def _create_user(stack: LocalStack, username: str, name: str) -> dict[str, str]:

@@ -242,7 +242,7 @@ class LocalStack:
     def _build_deployment(self) -> Deployment:
         return Deployment(
             folder=self._folder,
-            packages=build.build(build.Platform.host()),
+            packages=build.build_packages(build.Platform.host()),
             environment={
                 "AWS_ENDPOINT_URL_S3": self.aws_url,
                 "AWS_ENDPOINT_URL_SNS": self.aws_url,

@@ -167,11 +167,11 @@ def test_rejection_table_matches_renderer_reasons() -> None:
 
 
 def test_cost_tables_match_make_cost() -> None:
-    assert cost.report() in section(COST, "## A million uploads"), "run make cost"
-    assert cost.monthly_report() in section(COST, "## A month"), "run make cost"
-    assert cost.monthly_totals() in README.read_text(), "run make cost"
+    assert cost.format_report() in section(COST, "## A million uploads"), "run make cost"
+    assert cost.format_monthly_report() in section(COST, "## A month"), "run make cost"
+    assert cost.format_monthly_totals() in README.read_text(), "run make cost"
     for document in cost.DOCUMENTS:
-        assert cost.written_into(document.read_text()) == document.read_text()
+        assert cost.insert_reports(document.read_text()) == document.read_text()
 
 
 def test_monthly_cost_columns_add_up_to_totals() -> None:
@@ -190,9 +190,9 @@ def test_monthly_uploads_match_price_of_a_million() -> None:
 
 def test_bill_links_are_price_sources_on_aws() -> None:
     bill = tables(section(COST, "## A million uploads"))[0]
-    sources = {price.source for price in cost.prices().values()}
+    sources = {price.source for price in cost.load_prices().values()}
     assert {link for row in bill for link in re.findall(r"\((https://\S+)\)", row[0])} <= sources
-    for price in cost.prices().values():
+    for price in cost.load_prices().values():
         assert urlsplit(price.source).hostname == "aws.amazon.com"
 
 

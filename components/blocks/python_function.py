@@ -59,7 +59,7 @@ class PythonFunctionArgs:
         # Pulumi takes a path that does not exist for an empty archive until the upload.
         if not self.package.archive.is_file():
             raise ValueError(
-                f"function {self.package.name}: {self.package.archive} does not exist; lambda_packages.build builds it"
+                f"function {self.package.name}: {self.package.archive} does not exist; lambda_packages.build.build_packages() builds it"
             )
         missing = sorted(set(self.package.layers) - set(self.layers))
         if missing:
@@ -165,7 +165,9 @@ def publish_layers(
     archives = {layer: archive for package in packages for layer, archive in package.layers.items()}
     missing = sorted(f"{layer} ({archive})" for layer, archive in archives.items() if not archive.is_file())
     if missing:
-        raise ValueError(f"{name}: no archive for the layers {missing}; lambda_packages.build builds them")
+        raise ValueError(
+            f"{name}: no archive for the layers {missing}; lambda_packages.build.build_packages() builds them"
+        )
     return {
         layer: lambda_.LayerVersion(
             f"{name}-layer-{layer.replace('_', '-')}",

@@ -1,4 +1,4 @@
-"""The bill: what is computed from measurements, prices and the program."""
+"""The cost of a million uploads, computed from measurements, prices and the program."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ CPU_MS = {
     ("cpu_ms", "waiting_ms", "memory", "billed"),
     [(100, 0, 1769, 100), (100, 0, 3008, 100), (100, 50, 1769 / 2, 250), (0.1, 0, 1769, 1), (0, 30, 128, 30)],
 )
-def test_processor_time_stretches_below_one_vcpu_and_waiting_does_not(
-    cpu_ms: float, waiting_ms: float, memory: int, billed: int
-) -> None:
+def test_only_processor_time_grows_below_one_vcpu(cpu_ms: float, waiting_ms: float, memory: int, billed: int) -> None:
     assert cost.billed_ms(cpu_ms, waiting_ms, memory) == billed
 
 
-def test_gb_seconds_are_memory_times_billed_time_of_all_invocations() -> None:
+def test_gb_seconds_multiply_memory_duration_and_invocations() -> None:
     work = cost.Work("any", memory=512, per_upload=2, cpu_ms=0, waiting_ms=100)
     assert work.gb_seconds == pytest.approx(2 * 0.5 * 0.1)
 
 
-def test_the_bill_counts_what_the_program_deploys() -> None:
-    counted = {item.name.partition(":")[0] + item.price.unit: item.count / cost.UPLOADS for item in cost.ours(CPU_MS)}
-    prices = cost.prices()
-    writes = 1 + len(deployed.default_sizes()) + 2  # the photo; the variants; the JPEG and the manifest
+def test_bill_uses_deployed_sizes_and_memory() -> None:
+    counted = {
+        item.name.partition(":")[0] + item.price.unit: item.count / cost.UPLOADS for item in cost.our_bill(CPU_MS)
+    }
+    prices = cost.load_prices()
+    writes = 1 + len(deployed.load_default_sizes()) + 2  # the photo; the variants; the JPEG and the manifest
     assert counted["S3" + prices["s3_put"].unit] == writes
     assert counted["Lambda" + prices["lambda_request"].unit] == 4.25
     assert counted["CloudFront" + prices["invalidation"].unit] == 0
-    memory = {name: its.memory for name, its in deployed.functions().items()}
+    memory = {name: its.memory for name, its in deployed.load_functions().items()}
     assert {its.function: its.memory for its in cost.our_work(CPU_MS)} == {
         name: memory[name] for name in ("authorize", "presign_upload", "upload_status", "process_avatar")
     }
 
 
-def test_the_items_of_both_designs_stand_beside_each_other() -> None:
-    mine, theirs = cost.ours(CPU_MS), cost.original(CPU_MS)
+def test_bills_of_both_designs_have_the_same_items() -> None:
+    mine, theirs = cost.our_bill(CPU_MS), cost.original_bill(CPU_MS)
     services = [[item.name.partition(":")[0] for item in bill] for bill in (mine, theirs)]
     assert services[0] == services[1]
-    assert cost.total(mine) == pytest.approx(sum(item.usd for item in mine))
-    assert cost.total(theirs) > 5000  # an invalidation for each change
+    assert cost.total_usd(mine) == pytest.approx(sum(item.usd for item in mine))
+    assert cost.total_usd(theirs) > 5000  # an invalidation for each change
 
 
-def test_every_price_has_a_positive_amount_a_unit_and_a_source_and_the_file_a_date() -> None:
+def test_prices_have_amount_unit_source_and_date() -> None:
     file = tomllib.loads(cost.PRICES.read_text())
     assert date.fromisoformat(file["date"]) >= date(2026, 11, 20)
     rivals = file.pop("rivals")
@@ -73,26 +73,26 @@ def test_every_price_has_a_positive_amount_a_unit_and_a_source_and_the_file_a_da
     assert all(isinstance(entry["second_hand"], bool) for entry in rivals.values())
 
 
-def test_smaller_is_cheaper_and_larger_is_not_slower() -> None:
+def test_more_memory_costs_more_and_is_not_slower() -> None:
     for work in cost.our_work(CPU_MS):
-        points = curve.points(work)
+        points = curve.compute_points(work)
         assert [point.usd for point in points] == sorted(point.usd for point in points)
         assert [point.billed_ms for point in points] == sorted((point.billed_ms for point in points), reverse=True)
 
 
-def test_what_is_deployed_is_marked_in_the_curve() -> None:
+def test_memory_table_has_deployed_size_in_bold() -> None:
     work = dataclasses.replace(cost.our_work(CPU_MS)[0], memory=512)
-    marked = [line for line in curve.table([work]).splitlines() if "**" in line]
+    marked = [line for line in curve.format_table([work]).splitlines() if "**" in line]
     assert len(marked) == 1
     assert marked[0].startswith("| 512 |")
 
 
-def test_the_readme_is_only_changed_between_the_marks() -> None:
+def test_insert_reports_changes_only_text_between_marks() -> None:
     text = f"before\n{cost.BEGIN}\nold\n{cost.END}\nafter\n"
-    assert cost.written_into(text) == f"before\n{cost.BEGIN}\n{cost.report()}\n{cost.END}\nafter\n"
+    assert cost.insert_reports(text) == f"before\n{cost.BEGIN}\n{cost.format_report()}\n{cost.END}\nafter\n"
 
 
-def test_kept_results_have_the_fields_that_are_read_elsewhere() -> None:
+def test_results_json_has_expected_fields() -> None:
     rows = json.loads(Path(REPOSITORY / "bench" / "results.json").read_text())
     assert rows
     for row in rows:

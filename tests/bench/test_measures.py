@@ -1,16 +1,19 @@
-"""What the figures of the bench are made with: quality, ratios, tables and plots."""
+"""The code that evaluates and writes measurements: quality, ratios, tables, plots and files."""
 
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Iterator
 from math import inf
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from bench import plot, report, runs
+from bench import cost, plot, report, runs
 from bench.quality import Reference
 from bench.rows import Row
 
@@ -34,19 +37,19 @@ def row(ratio: float | None, aim: float | None) -> Row:
     )
 
 
-def test_a_picture_that_is_its_own_reference_is_perfect() -> None:
+def test_quality_of_identical_picture_is_perfect() -> None:
     picture = scene(64, 64)
     quality = Reference(png(picture), 64).quality(png(picture))
     assert (quality.psnr, quality.ssim) == (inf, pytest.approx(1))
 
 
-def test_an_error_of_one_step_everywhere_is_48_db() -> None:
+def test_error_of_one_step_everywhere_is_48_db() -> None:
     grey = Image.new("RGB", (64, 64), (100, 100, 100))
     off = Image.new("RGB", (64, 64), (101, 101, 101))
     assert Reference(png(grey), 64).quality(png(off)).psnr == pytest.approx(48.13, abs=0.01)
 
 
-def test_a_blurred_picture_is_worse_in_both_measures() -> None:
+def test_more_blur_lowers_psnr_and_ssim() -> None:
     picture = scene(64, 64)
     reference = Reference(png(picture), 64)
     slightly, strongly = (
@@ -57,15 +60,15 @@ def test_a_blurred_picture_is_worse_in_both_measures() -> None:
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300)])
-def test_the_reference_is_the_centre_square(size: tuple[int, int]) -> None:
+def test_reference_is_the_center_square(size: tuple[int, int]) -> None:
     picture = scene(*size)
     left, top = (size[0] - 200) // 2, (size[1] - 200) // 2
     cut = picture.crop((left, top, left + 200, top + 200))
     assert Reference(png(picture), 200).quality(png(cut)).psnr == inf
 
 
-def test_a_picture_cut_by_whole_pixels_is_not_blamed_for_it() -> None:
-    """683 pixels scaled from 1,000 have no middle 512: who rounds is half a pixel off."""
+def test_crop_to_whole_pixels_does_not_lower_quality() -> None:
+    """A center crop of 512 from 683 pixels is shifted by half a pixel."""
     picture = scene(1000, 750).filter(ImageFilter.GaussianBlur(1))
     scaled = picture.resize((683, 512), Image.Resampling.LANCZOS)
     cut = scaled.crop((85, 0, 597, 512))
@@ -75,12 +78,12 @@ def test_a_picture_cut_by_whole_pixels_is_not_blamed_for_it() -> None:
     assert knowing.quality(half).psnr > unknowing.quality(half).psnr + 3
 
 
-def test_transparency_is_seen_on_white() -> None:
+def test_transparency_is_flattened_on_white() -> None:
     clear = Image.new("RGBA", (64, 64), (10, 20, 30, 0))
     assert Reference(png(clear), 64).quality(png(Image.new("RGB", (64, 64), "white"))).psnr == inf
 
 
-def test_a_ratio_is_the_median_of_the_pairs_and_the_order_alternates() -> None:
+def test_ratio_is_median_of_pairs_in_alternating_order() -> None:
     order: list[str] = []
     ours, peer = iter([1.0, 4.0, 9.0]), iter([1.0, 2.0, 3.0])
 
@@ -88,12 +91,12 @@ def test_a_ratio_is_the_median_of_the_pairs_and_the_order_alternates() -> None:
         order.append(side)
         return next(values)
 
-    pairs = runs.in_pairs(lambda: run("ours", ours), lambda: run("peer", peer), 3)
+    pairs = runs.run_in_pairs(lambda: run("ours", ours), lambda: run("peer", peer), 3)
     assert pairs.ratio(lambda its: its) == 2
     assert order[:4] in (["ours", "peer", "peer", "ours"], ["peer", "ours", "ours", "peer"])
 
 
-def test_a_process_that_fails_is_an_error_with_its_words() -> None:
+def test_run_failing_process_raises_with_output() -> None:
     with pytest.raises(runs.RunError, match=r"ended with 3:\nalas"):
         runs.run(["sh", "-c", "echo alas; exit 3"], {"PATH": "/usr/bin:/bin"})
 
@@ -101,13 +104,13 @@ def test_a_process_that_fails_is_an_error_with_its_words() -> None:
 @pytest.mark.parametrize(
     ("ratio", "aim", "verdict"), [(0.5, 0.5, "met"), (0.51, 0.5, "not met"), (None, 0.5, ""), (2, None, "")]
 )
-def test_an_aim_is_the_largest_ratio_that_is_good_enough(ratio: float | None, aim: float | None, verdict: str) -> None:
+def test_verdict_is_met_up_to_the_aim(ratio: float | None, aim: float | None, verdict: str) -> None:
     assert row(ratio, aim).verdict == verdict
 
 
-def test_a_peer_that_fails_is_in_the_table_and_not_in_the_plot() -> None:
+def test_failing_peer_is_in_table_but_not_in_plot() -> None:
     rows = [row(0.5, 0.6), row(None, None)]
-    assert report.table(rows).count("fails") == 1
+    assert report.format_table(rows).count("fails") == 1
     assert plot.ratios(rows).count("<rect") == 1
 
 
@@ -118,8 +121,28 @@ def test_a_peer_that_fails_is_in_the_table_and_not_in_the_plot() -> None:
         plot.curves("a < b", [("one", [(1, 2), (3, 4)]), ("two", [(1, 1), (3, 1)])], "MB", "ms"),
     ],
 )
-def test_a_plot_is_a_picture_with_a_title_that_fetches_nothing(drawing: str) -> None:
+def test_plot_is_an_image_with_title_and_no_links(drawing: str) -> None:
     picture = ElementTree.fromstring(drawing)  # noqa: S314 - our own
     assert picture.get("role") == "img"
     assert picture.findtext("{*}title")
     assert "href" not in drawing
+
+
+def test_write_results_updates_cost_tables_of_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make test` compares these tables with measured.json, and must pass after `make bench`."""
+    documents = tuple(tmp_path / document.name for document in cost.DOCUMENTS)
+    for document, copy in zip(cost.DOCUMENTS, documents, strict=True):
+        shutil.copy(document, copy)
+    measurements = cost.load_measurements()
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    monkeypatch.setattr(cost, "DOCUMENTS", documents)
+    monkeypatch.setattr(cost, "MEASURED", tmp_path / "measured.json")
+    slower = {name: 2 * value for name, value in measurements["cpu_ms"].items()}
+    report.write([row(0.5, 0.6)], slower, report.Circumstances("2026-11-27", "another processor", "versions", 7))
+    readme, costs = (document.read_text() for document in documents)
+    assert json.loads((tmp_path / "measured.json").read_text())["cpu_ms"] == pytest.approx(slower)
+    assert "measured on 2026-11-27, on another processor" in costs
+    assert cost.format_report() in costs
+    assert cost.format_monthly_report() in costs
+    assert cost.format_monthly_totals() in readme
+    assert [cost.insert_reports(text) for text in (readme, costs)] == [readme, costs]

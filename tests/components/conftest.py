@@ -285,7 +285,7 @@ def graphs() -> dict[str, Graph]:
 @pytest.fixture
 def run_stack(packages: dict[str, Package], graphs: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
     """Runs __main__.py with the project's defaults and the given settings, once per configuration."""
-    monkeypatch.setattr(build, "build", lambda: packages)
+    monkeypatch.setattr(build, "build_packages", lambda: packages)
 
     def run(
         settings: Mapping[str, object] | None = None,

@@ -217,7 +217,7 @@ def test_load_many_errors_raises_once_and_creates_nothing(monkeypatch: pytest.Mo
     def fail() -> None:
         raise AssertionError("built packages for an invalid configuration")
 
-    monkeypatch.setattr(build, "build", fail)
+    monkeypatch.setattr(build, "build_packages", fail)
     wrong = {"aws:region": None, "maxPixels": "many", "webhookUrl": "ftp://x", "sizes": [512, 512], "typo": "1"}
     with pytest.raises(ConfigurationError) as caught:
         run_main(stack_config(wrong), create=create)

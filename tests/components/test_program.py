@@ -399,7 +399,7 @@ def test_failed_build_registers_no_resources(monkeypatch: pytest.MonkeyPatch) ->
         registered.append(resource.name)
         return resource.name, {}
 
-    monkeypatch.setattr(build, "build", fail)
+    monkeypatch.setattr(build, "build_packages", fail)
     with pytest.raises(build.PackagingError, match="layer imaging"):
         run_main(stack_config({}), create=register)
     assert registered == []
