@@ -59,7 +59,8 @@ class PythonFunctionArgs:
         # Pulumi takes a path that does not exist for an empty archive until the upload.
         if not self.package.archive.is_file():
             raise ValueError(
-                f"function {self.package.name}: {self.package.archive} does not exist; lambda_packages.build.build_packages() builds it"
+                f"function {self.package.name}: {self.package.archive} does not exist; "
+                "lambda_packages.build.build_packages() builds it"
             )
         missing = sorted(set(self.package.layers) - set(self.layers))
         if missing:
