@@ -5,8 +5,10 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -288,7 +290,7 @@ def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_
     class KilledError(BaseException):
         """What no handler catches."""
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KilledError
 
     new = stack.upload(1, jpeg_of(RED))
@@ -514,14 +516,14 @@ def test_write_with_lost_response_is_announced(
     new = stack.upload(1, data)
     lost: list[str] = []
 
-    def lose_response(attempt: AWSPreparedRequest, **_: Any) -> None:
+    def lose_response(request: AWSPreparedRequest, **_: Any) -> None:
         """Send the request, and give botocore a closed connection instead of the response."""
-        path = urlsplit(attempt.url).path
-        if attempt.method == "PUT" and path.endswith(".json") and path not in lost:
+        path = urlsplit(request.url).path
+        if request.method == "PUT" and path.endswith(".json") and path not in lost:
             lost.append(path)
-            with URLLib3Session() as session:
-                assert session.send(attempt).status_code == 200
-            raise ConnectionClosedError(endpoint_url=attempt.url)
+            with closing(URLLib3Session()) as session:
+                assert session.send(request).status_code == 200
+            raise ConnectionClosedError(endpoint_url=request.url)
 
     stack.handler.S3.meta.events.register("before-send.s3.PutObject", lose_response)
     assert stack.deliver(new, receive_count=receive_count) == []
@@ -846,14 +848,16 @@ def before_each(
 
 
 def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, str], parties: int) -> None:
-    """Let none of the methods begin before so many calls of them have been made: BrokenBarrierError if they are not."""
+    """Let the first `parties` calls begin only when all of them have been made: BrokenBarrierError if they are not."""
     barrier = threading.Barrier(parties, timeout=5)
+    calls = count()
 
     def patch(owner: Any, name: str) -> None:
         real = getattr(owner, name)
 
         def method(*arguments: Any, **options: Any) -> Any:
-            barrier.wait()
+            if next(calls) < parties:
+                barrier.wait()
             return real(*arguments, **options)
 
         monkeypatch.setattr(owner, name, method)
