@@ -147,9 +147,7 @@ def _layer_recipe(layer: str, archive: Path, sources: Path, platform: Platform) 
 
 def _function_recipe(function: str, patterns: Iterable[str], archive: Path, sources: Path) -> Recipe:
     modules = find_imported_modules(sources, f"functions.{function}.handler")
-    # A module reads the certificates in the .pem file of its name.
-    certificates = [path for module in modules if (path := module.with_suffix(".pem")).is_file()]
-    files = [*modules, *certificates, *(path for pattern in patterns for path in _find_files(sources, pattern))]
+    files = [*modules, *(path for pattern in patterns for path in _find_files(sources, pattern))]
     inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 
     def stage_files(stage: Path) -> None:

@@ -65,7 +65,24 @@ def _is_unused_in_imaging(path: PurePath) -> bool:
     return path.name.startswith(_PILLOW_FONTS_AND_TK)
 
 
+# The services that functions create clients of, of more than 400 whose models botocore contains.
+AWS_SERVICES = frozenset({"cognito-idp", "rds", "s3", "sns", "sqs", "ssm"})
+# What a client loads of a service's folder; the rest are paginators, waiters and examples.
+_CLIENT_DATA = ("service-2.", "endpoint-rule-set-1.")
+
+
+def _is_unused_in_boto3(path: PurePath) -> bool:
+    match path.parts:
+        case ("botocore", "data", service, _, name):
+            return service not in AWS_SERVICES or not name.startswith(_CLIENT_DATA)
+        case ("boto3", "data" | "examples", *_):  # the models of boto3's resources
+            return True
+        case _:
+            return False
+
+
 # By layer, in addition to `_is_unused`. Paths are relative to the layer's `python` folder.
 _LAYER_RULES: Mapping[str, Callable[[PurePath], bool]] = {
+    "boto3": _is_unused_in_boto3,
     "imaging": _is_unused_in_imaging,
 }

@@ -187,7 +187,7 @@ def broken(config: dict[str, str]) -> Generator[LocalStack]:
 
 def test_removing_an_action_from_the_program_breaks_its_function(broken: LocalStack, photo: bytes) -> None:
     session = sign_in(broken)
-    upload = upload_id.new(session.subject, int(time.time() * 1000))
+    upload = upload_id.create(session.subject, int(time.time() * 1000))
     key = storage_keys.incoming_key(session.subject, upload)
     broken.aws.client("s3").put_object(Bucket=broken.exports["uploadsBucket"], Key=key, Body=photo)
     wait_until(lambda: has_logged(broken, key, "AccessDenied"), "writing the pictures is denied")
