@@ -335,7 +335,11 @@ def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
 ) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
-    variants_and_jpeg_and_removal = [(stack.handler.S3, "put_object"), (stack.handler.S3, "head_object"), (stack.handler.PROCESSOR.cleanup_queue, "schedule")]
+    variants_and_jpeg_and_removal = [
+        (stack.handler.S3, "put_object"),
+        (stack.handler.S3, "head_object"),
+        (stack.handler.PROCESSOR.cleanup_queue, "schedule"),
+    ]
     wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
@@ -343,7 +347,9 @@ def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
 
 def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    wait_for_each_other(monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2)
+    wait_for_each_other(
+        monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2
+    )
     assert stack.deliver(new) == []
     assert stack.heard_events() == [("avatar.ready", new)]
     assert stack.keys(stack.uploads) == []
@@ -866,9 +872,7 @@ def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, st
         patch(owner, name)
 
 
-def once_before_put(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]
-) -> None:
+def once_before_put(stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
     """Call `act` between an upload's reads and its first write of a key that ends with `ending`."""
     pending = [act]
     before_each_put(stack, monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
