@@ -48,7 +48,8 @@ class UserPool:
             return _name_of(call.result(DEADLINE_SECONDS))
         except ClientError as error:
             reason, details = type(error).__name__, error.response["Error"]["Code"]  # the message may hold the token
-        except (BotoCoreError, TimeoutError, ValueError, LookupError, TypeError) as error:
+        except (BotoCoreError, TimeoutError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # The last four are what botocore and _name_of raise for a body that is not a GetUser response.
             reason, details = type(error).__name__, str(error)
         call.cancel()
         log.info("no name from Cognito", extra={"reason": reason, "details": details})

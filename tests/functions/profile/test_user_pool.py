@@ -85,11 +85,11 @@ def test_the_best_name_there_is_is_given(cognito: HttpStub, user: dict[str, str]
         ),
         (500, b"", "ClientError"),
         (200, b"<html>", "KeyError"),
-        (200, b"\xff", "KeyError"),
-        (200, b"[]", "KeyError"),
+        (200, b"\xff", "UnicodeDecodeError"),
+        (200, b"[]", "AttributeError"),
         (200, b"{}", "KeyError"),
         (200, b'{"UserAttributes": []}', "KeyError"),
-        (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "TypeError"),
+        (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "KeyError"),
     ],
 )
 def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the_token(
