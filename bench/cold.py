@@ -60,9 +60,9 @@ class ColdBench:
         _, elsewhere = runs.select_cores()
         with services.serve(objects, elsewhere) as running:
             # In addition to each side's default root certificates.
-            self._ours.trust(running.authority)
             common = {
                 **PLATFORM,
+                **self._ours.trust(running.authority),
                 "NODE_EXTRA_CA_CERTS": str(running.authority),
                 "AWS_ENDPOINT_URL_S3": running.url,
             }

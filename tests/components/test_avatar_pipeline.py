@@ -183,7 +183,7 @@ def test_function_memory_and_timeout_fit_decoder_limits(pipeline: Graph) -> None
     """Memory: 200 MB for the rest of the process. Time: CPU is proportional to memory."""
     memory = pipeline.one(FUNCTION).inputs["memorySize"]
     assert memory * 2**20 >= subprocess_decoder.MEMORY_BYTES + 200_000_000
-    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.PATIENCE_SECONDS
+    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.TIMEOUT_SECONDS
 
 
 def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:

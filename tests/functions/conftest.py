@@ -120,8 +120,8 @@ def unused_endpoint() -> Iterator[str]:
 class Server(Postgres):
     administrator_url: str
 
-    def _make_database(self, password: str) -> str:
-        url = super()._make_database(password)
+    def _create_database(self, password: str) -> str:
+        url = super()._create_database(password)
         place = urlsplit(url)
         self.administrator_url = place._replace(
             netloc=f"postgres:{password}@{place.netloc.rpartition('@')[2]}"

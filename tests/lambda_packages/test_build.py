@@ -25,15 +25,6 @@ def test_package_has_paths_of_its_archives(project: Project) -> None:
     )
 
 
-def test_certificates_are_packaged_with_module_of_same_name(project: Project) -> None:
-    project.write("functions/shared.pem", "certificates")
-    project.write("functions/unused.pem", "others")
-    archive = project.build().archive
-    assert [name for name in list_names(archive) if name.endswith(".pem")] == ["functions/shared.pem"]
-    project.write("functions/shared.pem", "newer ones")
-    assert read_entry(project.build().archive, "functions/shared.pem") == b"newer ones"
-
-
 def test_files_that_match_patterns_are_packaged(project: Project) -> None:
     project.write("lambda_packages/functions.toml", '[greet]\nfiles = ["letters/*.py", "data/tables/**/*.txt"]\n')
     project.write("letters/dear.py", "")

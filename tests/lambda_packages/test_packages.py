@@ -15,6 +15,7 @@ import pytest
 
 from lambda_packages.archive import count_unzipped_bytes
 from lambda_packages.build import Package
+from lambda_packages.layers import AWS_SERVICES
 from tests.lambda_packages.project import REPOSITORY, list_names
 
 # The environment variables of each function, which its handler reads when it is imported.
@@ -88,14 +89,30 @@ def test_handler_imports_only_from_package_and_layers(
     assert (shown.stdout, shown.stderr) == ("True\n", "")
 
 
-def test_functions_that_call_aws_have_amazon_root_certificates(
-    packages_for_lambda: Mapping[str, Package],
-) -> None:
-    shipped = {function: set(list_names(package.archive)) for function, package in packages_for_lambda.items()}
-    assert {f for f, its in shipped.items() if "functions/shared/aws/amazon_roots.pem" in its} == {
-        "authorize", "current_avatar", "migrate_database", "process_avatar", "profile", "upload_status"
-    }  # fmt: skip
-    assert "functions/shared/aws/amazon_roots.pem" in shipped["process_avatar"]
+def test_boto3_layer_has_the_model_of_every_client(packages_for_lambda: Mapping[str, Package]) -> None:
+    layer = list_names(packages_for_lambda["process_avatar"].layers["boto3"])
+    models = {found[1] for name in layer if (found := re.match(r"python/botocore/data/([^/]+)/", name))}
+    sources = "".join(path.read_text() for path in (REPOSITORY / "functions").rglob("*.py"))
+    assert models == set(re.findall(r'clients\.create\(\s*"([^"]+)"', sources)) == AWS_SERVICES
+    assert len(re.findall(r"\bclients\.create\(", sources)) == len(re.findall(r'clients\.create\(\s*"', sources))
+
+
+@pytest.mark.parametrize("service", sorted(AWS_SERVICES))
+def test_boto3_layer_creates_client(packages_for_host: Mapping[str, Package], tmp_path: Path, service: str) -> None:
+    with zipfile.ZipFile(packages_for_host["process_avatar"].layers["boto3"]) as zipped:
+        zipped.extractall(tmp_path)
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'python')!r}); import boto3; "
+        f"print(boto3.client({service!r}, region_name='eu-west-1').meta.endpoint_url)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        env=PLATFORM_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "eu-west-1" in shown.stdout
 
 
 def test_package_without_layers_is_a_few_kilobytes(packages_for_host: Mapping[str, Package]) -> None:
@@ -130,7 +147,7 @@ def test_layers_pin_installed_versions() -> None:
         for path in (REPOSITORY / "lambda_packages/layers").glob("*.txt")
         for found in pin.findall(path.read_text())
     ]
-    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "psycopg", "alembic"} <= dict(layered).keys()
+    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "psycopg", "alembic", "boto3"} <= dict(layered).keys()
     assert [(name, development[name]) for name, _ in layered] == layered
     assert [(name, importlib.metadata.version(name)) for name, _ in layered] == layered
 
@@ -149,7 +166,7 @@ def test_command_prints_size_of_every_package(packages_for_lambda: Mapping[str, 
     rows = dict(re.findall(r"^(.+?)  +([\d,]+ +[\d,]+)$", shown.stdout, re.MULTILINE))
     archive = packages_for_lambda["authorize"].archive
     layers = {layer for package in packages_for_lambda.values() for layer in package.layers}
-    assert layers == {"alembic", "heif", "imaging", "jwt", "postgres"}
+    assert layers == {"alembic", "boto3", "heif", "imaging", "jwt", "postgres"}
     assert set(rows) == set(ENVIRONMENTS) | {f"layer {layer}" for layer in layers}
     assert rows["authorize"].split() == [
         f"{archive.stat().st_size:,}",

@@ -270,7 +270,7 @@ class TestDeadLetterQueue:
     def advance_queue_clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         """Moves the clock that ends visibility timeouts by some seconds."""
         offset_ms = 0.0
-        now_ms = sqs_models.unix_time_millis
+        now_ms = sqs_models.unix_time_millis  # pyright: ignore[reportPrivateImportUsage]
 
         def advance(seconds: float) -> None:
             nonlocal offset_ms

@@ -15,7 +15,7 @@ import requests
 from client.session import ClientError
 from functions.process_avatar import cleanup
 from functions.shared import storage_keys, upload_id
-from lambda_packages.build import Platform, build
+from lambda_packages.build import Platform, build_packages
 from local.aws_checks.iam import Statement, evaluate
 from local.emulators.lambda_functions import Deployment, LambdaFunction, LambdaFunctions
 from local.emulators.lambda_sandbox import Sandbox
@@ -73,7 +73,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
     assert stack.functions.find_by_package("migrate_database").invoke({"target": "head"}).error is None
-    send_message(stack, cleanup.of(dict(former)).message())
+    send_message(stack, cleanup.SupersededAvatar.from_manifest(dict(former)).to_message())
     wait_until(lambda: not list_pictures(stack, former), "the pictures of the former avatar are deleted", seconds)
     assert len(list_pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
@@ -154,7 +154,7 @@ def test_removing_any_action_breaks_the_stack(healthy: LocalStack, photo: bytes)
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents"])
 def test_deployment_of_a_role_without_a_logs_action_raises(healthy: LocalStack, tmp_path: Path, action: str) -> None:
     graph = Graph({urn: remove_action(resource, action) for urn, resource in healthy.graph.resources.items()})
-    deployment = Deployment(tmp_path, packages=build(Platform.host()), environment={})
+    deployment = Deployment(tmp_path, packages=build_packages(Platform.host()), environment={})
     with pytest.raises(ProgramError, match=f"avatars-pipeline-process-avatar: its role does not allow {action}"):
         LambdaFunctions(graph, healthy.aws, deployment)
 

@@ -37,7 +37,8 @@ def new_visitor(browser: Browser, stack: LocalStack) -> Generator[NewVisitor]:
     visitors: list[Visitor] = []
 
     def create(**options: Any) -> Visitor:
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        settings: dict[str, Any] = {"reduced_motion": "reduce", **options}
+        context = browser.new_context(**settings)
         visitors.append(Visitor(context, stack))
         return visitors[-1]
 
