@@ -1,5 +1,6 @@
 """Hostile files are rendered or rejected within limits of time and memory."""
 
+import itertools
 import os
 import resource
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging import renderer, subprocess_decoder
 from tests.fixtures.gallery import FIXTURES
 from tests.fixtures.hostile import HOSTILE
 from tests.functions.process_avatar.imaging.output_files import (
@@ -18,7 +19,9 @@ from tests.functions.process_avatar.imaging.output_files import (
     list_webp_chunks,
 )
 
-SECONDS = 10
+CPU_SECONDS = 10
+DECODER_CPU_SECONDS = 3
+TIMEOUT_SECONDS = 60  # for busy machines
 MEMORY_BYTES = 600_000_000  # in addition to the address space of this process
 MAX_PIXELS = 50_000_000
 
@@ -26,15 +29,18 @@ OUTCOMES = ["rendered", "not_an_image", "unsupported_format", "too_many_pixels",
 
 
 def render_limited(data: bytes) -> str:
-    """Return the outcome of rendering in a subprocess with SECONDS and MEMORY_BYTES."""
+    """Return the outcome of rendering in a subprocess with CPU_SECONDS, TIMEOUT_SECONDS, and MEMORY_BYTES."""
     child = os.fork()
     if child == 0:
         status = 99
         try:
             limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY_BYTES
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            subprocess_decoder.CPU_SECONDS = DECODER_CPU_SECONDS
+            subprocess_decoder.TIMEOUT_SECONDS = TIMEOUT_SECONDS
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, TIMEOUT_SECONDS)
             status = OUTCOMES.index(_render(data))
         finally:
             os._exit(status)
@@ -69,11 +75,11 @@ def test_render_incomplete_file_is_truncated(name: str, tenth: int) -> None:
 
 
 def test_render_limited_detects_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hog(_data: bytes, **_options: object) -> None:
-        bytes(2 * MEMORY_BYTES)
-
-    monkeypatch.setattr(renderer, "render", hog)
+    monkeypatch.setattr(renderer, "render", lambda _data, **_options: bytes(2 * MEMORY_BYTES))
     assert render_limited(b"") == "ended with 99"
+    monkeypatch.setattr(renderer, "render", lambda _data, **_options: max(itertools.repeat(1)))
+    monkeypatch.setattr("tests.functions.process_avatar.imaging.test_hostile_files.CPU_SECONDS", 0.2)
+    assert render_limited(b"") == f"ended with {-signal.SIGPROF}"
     monkeypatch.setattr(renderer, "render", lambda _data, **_options: time.sleep(60))
-    monkeypatch.setattr("tests.functions.process_avatar.imaging.test_hostile_files.SECONDS", 0.2)
+    monkeypatch.setattr("tests.functions.process_avatar.imaging.test_hostile_files.TIMEOUT_SECONDS", 0.2)
     assert render_limited(b"") == f"ended with {-signal.SIGALRM}"

@@ -386,7 +386,7 @@ def test_render_exactly_pixel_limit_is_accepted() -> None:
 
 
 def test_render_webp_over_format_pixel_limit_is_rejected() -> None:
-    large = pictures.webp_declaring(8000, 6251)
+    large = pictures.webp_of_one_color(8000, 6251)
     assert get_rejection_reason(large, max_pixels=100_000_000) == "too_many_pixels"
     assert get_rejection_reason(pictures.png_declaring(8000, 6251), max_pixels=100_000_000) == "truncated"
 

@@ -118,8 +118,8 @@ def test_run_in_subprocess_over_timeout_raises_timeout_error(monkeypatch: pytest
 
 def test_run_in_subprocess_leaves_no_descriptors_or_children(monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.listdir("/proc/self/fd"), list_children()  # noqa: PTH208 - names are enough
-    monkeypatch.setattr(subprocess_decoder, "TIMEOUT_SECONDS", 0.1)
     run_in_subprocess(lambda: EMPTY)
+    monkeypatch.setattr(subprocess_decoder, "TIMEOUT_SECONDS", 0.1)
     with pytest.raises(TimeoutError):
         run_in_subprocess(make_task(lambda: time.sleep(60)))
     assert (os.listdir("/proc/self/fd"), list_children()) == before  # noqa: PTH208
