@@ -122,9 +122,7 @@ def test_delivery_is_retried_after_500_and_429(topic: Topic) -> None:
 
 
 @pytest.mark.parametrize(("responses", "attempts"), [([500] * 3, 3), ([403], 1)])
-def test_undelivered_message_goes_to_the_dead_letter_queue(
-    topic: Topic, responses: list[int], attempts: int
-) -> None:
+def test_undelivered_message_goes_to_the_dead_letter_queue(topic: Topic, responses: list[int], attempts: int) -> None:
     topic.endpoint.responses = responses
     topic.publish("lost")
     arrived: list[Any] = []
