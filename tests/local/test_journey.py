@@ -13,6 +13,7 @@ from typing import Any
 import pillow_heif
 import pytest
 import requests
+from moto.core.utils import unix_time_millis
 from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
@@ -270,7 +271,7 @@ class TestDeadLetterQueue:
     def advance_queue_clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         """Moves the clock that ends visibility timeouts by some seconds."""
         offset_ms = 0.0
-        now_ms = sqs_models.unix_time_millis  # pyright: ignore[reportPrivateImportUsage]
+        now_ms = unix_time_millis
 
         def advance(seconds: float) -> None:
             nonlocal offset_ms
