@@ -37,8 +37,8 @@ def new_visitor(browser: Browser, stack: LocalStack) -> Generator[NewVisitor]:
     visitors: list[Visitor] = []
 
     def create(**options: Any) -> Visitor:
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
-        visitors.append(Visitor(context, stack))
+        calm: dict[str, Any] = {"reduced_motion": "reduce", **options}
+        visitors.append(Visitor(browser.new_context(**calm), stack))
         return visitors[-1]
 
     yield create
