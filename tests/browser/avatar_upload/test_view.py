@@ -104,7 +104,7 @@ def test_progress_bar_has_name_and_percentage(widget: Widget) -> None:
 
 
 def throttle_upload(page: Page, bytes_per_second: int) -> None:
-    page.context.new_cdp_session(page).upload(
+    page.context.new_cdp_session(page).send(
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": bytes_per_second},
     )

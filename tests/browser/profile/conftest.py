@@ -11,13 +11,13 @@ from playwright.sync_api import Browser
 from client.session import Session
 from local.stack import LocalStack
 from tests.browser.profile.visitor import NewPerson, NewVisitor, Person, Visitor, next_number
-from tests.local.conftest import create_user
+from tests.local.conftest import make_user
 
 
 @pytest.fixture
 def new_person(stack: LocalStack) -> NewPerson:
     def create(**profile: str) -> Person:
-        username, password = create_user(stack)
+        username, password = make_user(stack)
         session = Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
         person = Person(stack, username, password, session)
         person.put(**{"display_name": "Alice Ackermann", "handle": f"alice_{next_number()}", **profile})
@@ -37,9 +37,8 @@ def new_visitor(browser: Browser, stack: LocalStack) -> Generator[NewVisitor]:
     visitors: list[Visitor] = []
 
     def create(**options: Any) -> Visitor:
-        settings: dict[str, Any] = {"reduced_motion": "reduce", **options}
-        context = browser.new_context(**settings)
-        visitors.append(Visitor(context, stack))
+        calm: dict[str, Any] = {"reduced_motion": "reduce", **options}
+        visitors.append(Visitor(browser.new_context(**calm), stack))
         return visitors[-1]
 
     yield create

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from local.stack import LocalStack
 from tests.browser.profile.visitor import (
-    STORED,
+    STORAGE_KEY,
     NewPerson,
     Person,
     Visitor,
@@ -27,9 +27,13 @@ from tests.local.conftest import PHOTO, wait_until
 
 def test_tokens_are_stored_in_session_storage_only(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
-    assert page.evaluate("[localStorage.length, Object.keys(sessionStorage), document.cookie]") == [0, [STORED], ""]
+    assert page.evaluate("[localStorage.length, Object.keys(sessionStorage), document.cookie]") == [
+        0,
+        [STORAGE_KEY],
+        "",
+    ]
     assert visitor.context.cookies() == []
-    assert alice.session.subject not in page.evaluate(f"sessionStorage.getItem('{STORED}')")
+    assert alice.session.subject not in page.evaluate(f"sessionStorage.getItem('{STORAGE_KEY}')")
     page.get_by_role("button", name="Sign out").click()
     expect(edit_button(page)).to_be_hidden()
     assert page.evaluate("sessionStorage.length") == 0
@@ -37,7 +41,7 @@ def test_tokens_are_stored_in_session_storage_only(visitor: Visitor, alice: Pers
 
 def test_sign_out_revokes_refresh_token(visitor: Visitor, alice: Person, stack: LocalStack) -> None:
     page = visitor.sign_in(alice)
-    token = page.evaluate(f"sessionStorage.getItem('{STORED}')")
+    token = page.evaluate(f"sessionStorage.getItem('{STORAGE_KEY}')")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     expect(page.get_by_text("You are signed out.")).to_be_visible()

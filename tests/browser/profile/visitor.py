@@ -17,7 +17,7 @@ from tests.browser.site import WEB
 
 PROFILE = WEB / "profile"
 DEFAULT_AVATAR = "/defaults/avatar.jpg"
-STORED = "avatars-refresh-token"
+STORAGE_KEY = "avatars-refresh-token"
 _OTHER_TABS_WAIT_MS = 250
 """How long a tab without a session waits for the other tabs: web/profile/session.js."""
 _numbers = itertools.count()
