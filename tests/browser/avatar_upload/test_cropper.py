@@ -57,8 +57,8 @@ MOVES_AND_ZOOMS: dict[str, Callable[[Widget], object]] = {
 )
 def test_crop_avatar_equals_preview(open_page: OpenPage, size: tuple[int, int], orientation: int, way: str) -> None:
     widget = open_page(has_touch=way == "pinch")
-    stored = pictures.laid_down(pictures.four_corners(*size), orientation)
-    widget.start_crop(file_payload(pictures.encoded(stored, "JPEG", quality=95, exif=pictures.exif(orientation))))
+    stored = pictures.rotate_for_exif(pictures.four_corners(*size), orientation)
+    widget.start_crop(file_payload(pictures.encode(stored, "JPEG", quality=95, exif=pictures.exif(orientation))))
     uncropped = widget.preview_image()
     MOVES_AND_ZOOMS[way](widget)
     shown = widget.preview_image()
@@ -319,6 +319,6 @@ def _crop_photo(widget: Widget) -> None:
 def test_crop_slider_is_visible_in_forced_colors(open_page: OpenPage) -> None:
     widget = open_page(forced_colors="active")
     widget.start_crop(jpeg())
-    painted = pictures.opened(widget.zoom.screenshot()).convert("L")
+    painted = pictures.decode(widget.zoom.screenshot()).convert("L")
     assert painted.getextrema() == (0, 255)
     assert painted.crop((painted.width // 2, 0, painted.width, painted.height)).getextrema() == (0, 255)

@@ -74,8 +74,8 @@ def test_upload_refused_by_storage_as_too_large_tells_limit(widget: Widget, stac
     ("reason", "data", "sentence"),
     [
         ("not_an_image", b"hello " * 100, "This file is not a picture."),
-        ("unsupported_format", pictures.encoded(pictures.plain(9, 9), "BMP"), "This kind of picture"),
-        ("too_many_pixels", pictures.png_claiming(30_000, 30_000), "This picture has too many pixels."),
+        ("unsupported_format", pictures.encode(pictures.plain(9, 9), "BMP"), "This kind of picture"),
+        ("too_many_pixels", pictures.png_declaring(30_000, 30_000), "This picture has too many pixels."),
         ("truncated", PHOTO.read_bytes()[:3000], "This picture is damaged or incomplete."),
     ],
 )

@@ -24,10 +24,10 @@ from tests.fixtures.gallery import FIXTURES
 def test_preview_equals_center_square_of_server(widget: Widget, size: tuple[int, int], orientation: int) -> None:
     upright = pictures.four_corners(*size)
     exif = pictures.exif(orientation)
-    data = pictures.encoded(pictures.laid_down(upright, orientation), "JPEG", quality=95, exif=exif)
+    data = pictures.encode(pictures.rotate_for_exif(upright, orientation), "JPEG", quality=95, exif=exif)
     widget.choose(file_payload(data))
     expect(widget.element.locator("canvas")).to_be_visible()
-    kept = pictures.opened(render(data, sizes=[512], max_pixels=10**8).stable_jpeg).resize((512, 512))
+    kept = pictures.decode(render(data, sizes=[512], max_pixels=10**8).stable_jpeg).resize((512, 512))
     assert mean_difference(widget.preview_image(), kept) < 3
     assert mean_difference(widget.preview_image(), kept.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) > 50
     assert mean_difference(widget.preview_image(), ImageChops.offset(kept, 16)) > 3
@@ -35,7 +35,7 @@ def test_preview_equals_center_square_of_server(widget: Widget, size: tuple[int,
 
 def test_preview_of_animation_shows_first_frame(widget: Widget) -> None:
     first, second = pictures.plain(64, 64, (200, 0, 0)), pictures.plain(64, 64, (0, 0, 200))
-    data = pictures.encoded(first, "GIF", save_all=True, append_images=[second], duration=20, loop=0)
+    data = pictures.encode(first, "GIF", save_all=True, append_images=[second], duration=20, loop=0)
     widget.choose(file_payload(data, "photo.gif", "image/gif"))
     expect(widget.element.locator("canvas")).to_be_visible()
     assert widget.preview_image().getpixel((256, 256)) == (200, 0, 0)
@@ -49,9 +49,9 @@ def test_preview_unsupported_by_browser_still_uploads(widget: Widget) -> None:
 
 
 def test_preview_after_second_choice_shows_second_photo(widget: Widget) -> None:
-    widget.choose(file_payload(pictures.encoded(pictures.plain(60, 60, (255, 0, 0)), "PNG"), "a.png", "image/png"))
+    widget.choose(file_payload(pictures.encode(pictures.plain(60, 60, (255, 0, 0)), "PNG"), "a.png", "image/png"))
     expect(widget.element.locator("canvas")).to_be_visible()
-    blue = pictures.encoded(pictures.plain(60, 60, (0, 0, 255)), "PNG")
+    blue = pictures.encode(pictures.plain(60, 60, (0, 0, 255)), "PNG")
     widget.choose(file_payload(blue, "b.png", "image/png"), button="Choose another")
     widget.wait_for("chosen")
     expect(widget.element.locator("canvas")).to_be_visible()

@@ -255,7 +255,7 @@ def test_forced_colors_keep_button_edges_and_progress_visible(open_page: OpenPag
     assert widget.button("Cancel").evaluate("e => getComputedStyle(e).borderTopWidth") == "1px"
     bar = widget.element.get_by_role("progressbar")
     bar.evaluate("e => { e.value = 0.5; }")
-    painted = pictures.opened(bar.screenshot()).convert("RGB")
+    painted = pictures.decode(bar.screenshot()).convert("RGB")
     middle = painted.height // 2
     assert painted.getpixel((painted.width // 4, middle)) != painted.getpixel((painted.width * 3 // 4, middle))
 

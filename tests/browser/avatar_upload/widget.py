@@ -210,12 +210,12 @@ def file_payload(data: bytes, name: str = "photo.jpg", content_type: str = "imag
 
 
 def jpeg(width: int = 600, height: int = 400) -> FilePayload:
-    return file_payload(pictures.encoded(pictures.four_corners(width, height), "JPEG", quality=95))
+    return file_payload(pictures.encode(pictures.four_corners(width, height), "JPEG", quality=95))
 
 
 def large_png() -> FilePayload:
     """A few megabytes, so that sending takes a while on a slow line."""
-    return file_payload(pictures.encoded(pictures.textured(1000, 1000), "PNG"), "photo.png", "image/png")
+    return file_payload(pictures.encode(pictures.textured(1000, 1000), "PNG"), "photo.png", "image/png")
 
 
 def json_body(request: Request) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def fetch_manifest(stack: LocalStack, user: Session) -> dict[str, Any] | None:
 
 
 def fetch_image(url: str) -> Image.Image:
-    return pictures.opened(requests.get(url, timeout=10).content).convert("RGB")
+    return pictures.decode(requests.get(url, timeout=10).content).convert("RGB")
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:

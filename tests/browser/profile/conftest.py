@@ -11,13 +11,13 @@ from playwright.sync_api import Browser
 from client.session import Session
 from local.stack import LocalStack
 from tests.browser.profile.visitor import NewPerson, NewVisitor, Person, Visitor, next_number
-from tests.local.conftest import make_user
+from tests.local.conftest import create_user
 
 
 @pytest.fixture
 def new_person(stack: LocalStack) -> NewPerson:
     def create(**profile: str) -> Person:
-        username, password = make_user(stack)
+        username, password = create_user(stack)
         session = Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
         person = Person(stack, username, password, session)
         person.put(**{"display_name": "Alice Ackermann", "handle": f"alice_{next_number()}", **profile})
