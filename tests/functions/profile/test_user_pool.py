@@ -37,7 +37,7 @@ def sanitize_name(cognito: HttpStub, username: str = UUID, **attributes: str) ->
     return UserPool(ISSUER, cognito.url).name(TOKEN)
 
 
-def test_cognito_is_asked_with_the_users_own_token_and_nothing_else(cognito: HttpStub) -> None:
+def test_get_user_sends_only_the_access_token(cognito: HttpStub) -> None:
     assert sanitize_name(cognito, name="Ada") == "Ada"
     ((headers, body),) = cognito.requests
     assert json.loads(body) == {"AccessToken": TOKEN}
@@ -71,7 +71,7 @@ def test_cognito_is_asked_with_the_users_own_token_and_nothing_else(cognito: Htt
         pytest.param({"name": "x" * 60}, "x" * 50, id="a long name"),
     ],
 )
-def test_the_best_name_there_is_is_given(cognito: HttpStub, user: dict[str, str], name: str | None) -> None:
+def test_name_is_the_best_attribute(cognito: HttpStub, user: dict[str, str], name: str | None) -> None:
     assert sanitize_name(cognito, **user) == name
 
 
@@ -92,7 +92,7 @@ def test_the_best_name_there_is_is_given(cognito: HttpStub, user: dict[str, str]
         (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "KeyError"),
     ],
 )
-def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the_token(
+def test_failed_get_user_returns_none_and_logs_no_token(
     cognito: HttpStub, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, reason: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -103,7 +103,7 @@ def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the
     assert TOKEN not in str(vars(record))
 
 
-def test_no_way_to_cognito_is_no_name_after_a_short_wait(caplog: pytest.LogCaptureFixture) -> None:
+def test_silent_cognito_returns_none_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server((HOST, 0)) as silent:
         started = time.monotonic()
@@ -112,11 +112,11 @@ def test_no_way_to_cognito_is_no_name_after_a_short_wait(caplog: pytest.LogCaptu
     assert [vars(record)["reason"] for record in caplog.records] == ["TimeoutError"]
 
 
-def test_a_cognito_that_is_not_there_is_no_name(unused_endpoint: str) -> None:
+def test_unreachable_cognito_returns_none(unused_endpoint: str) -> None:
     assert UserPool(ISSUER, unused_endpoint).name(TOKEN) is None
 
 
-def test_without_an_endpoint_the_issuers_own_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_without_endpoint_go_to_the_issuers_host(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
