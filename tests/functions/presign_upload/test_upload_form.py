@@ -54,7 +54,7 @@ def boto3_signature(form_credentials: Credentials, region: str, now: datetime, p
     signer = S3SigV4PostAuth(BotocoreCredentials(*form_credentials), "s3", region)
     request = AWSRequest("POST", "https://s3.amazonaws.com/")
     request.context["timestamp"] = f"{now:%Y%m%dT%H%M%SZ}"
-    return signer.signature(policy, request)
+    return str(signer.signature(policy, request))
 
 
 def decode(policy: str) -> dict[str, Any]:
