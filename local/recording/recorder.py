@@ -110,7 +110,16 @@ def run_program(
 
 
 async def _run_in_stack(body: Callable[[], None]) -> None:
-    await stack.run_in_stack(body)
+    async def run() -> None:
+        body()
+        # The SDK's own wait adds a callback to every pending output each time one completes, which takes most of the
+        # time of a large program.
+        while pending := [task for task in settings.SETTINGS.outputs if not task.done()]:
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+            if any(task.exception() for task in done):
+                break
+
+    await stack.run_in_stack(run)
 
 
 @contextlib.contextmanager

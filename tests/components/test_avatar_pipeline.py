@@ -152,6 +152,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
         "architectures": ["arm64"],
         "handler": "functions.process_avatar.handler.handle",
         "layers": [
+            arn("lambda", "layer:pipeline-boto3-test:1"),
             arn("lambda", "layer:pipeline-heif-test:1"),
             arn("lambda", "layer:pipeline-imaging-test:1"),
         ],

@@ -85,10 +85,10 @@ def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> Non
         (
             "profile",
             29,
-            ["postgres"],
+            ["boto3", "postgres"],
             {"ASSETS_BUCKET": "their-assets", "ISSUER": upload_api.ISSUER, "PGHOST": "db", "PGUSER": "reader"},
         ),
-        ("migrate_database", 300, ["alembic", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
+        ("migrate_database", 300, ["alembic", "boto3", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
     ],
 )
 def test_function_has_memory_timeout_layers_and_environment(

@@ -92,7 +92,7 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "aws:iam/rolePolicy:RolePolicy": 5,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
         "aws:lambda/function:Function": 5,
-        "aws:lambda/layerVersion:LayerVersion": 3,
+        "aws:lambda/layerVersion:LayerVersion": 5,
         "aws:lambda/permission:Permission": 4,
         "aws:s3/bucket:Bucket": 3,
         "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": 1,
@@ -158,7 +158,7 @@ PROFILES = {
     "aws:iam/rolePolicy:RolePolicy": 2,
     "aws:lambda/function:Function": 2,
     "aws:lambda/invocation:Invocation": 1,
-    "aws:lambda/layerVersion:LayerVersion": 2,
+    "aws:lambda/layerVersion:LayerVersion": 3,
     "aws:lambda/permission:Permission": 3,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
 }
@@ -417,7 +417,7 @@ def test_built_packages_match_registered_platform() -> None:
         with zipfile.ZipFile(function.inputs["code"].path) as archive:
             assert f"{module}.py" in archive.namelist()
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert len(layers) == 5
+    assert len(layers) == 8
     for layer in layers:
         with zipfile.ZipFile(layer.inputs["code"].path) as archive:
             libraries = [name for name in archive.namelist() if name.endswith(".so")]

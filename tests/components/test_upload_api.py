@@ -139,10 +139,10 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone, packages:
             "upload_status",
             256,
             5,
-            [],
+            ["boto3"],
             {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
         ),
-        ("current_avatar", 256, 5, [], {"ASSETS_BUCKET": "their-assets"}),
+        ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets"}),
     ],
 )
 def test_function_has_memory_timeout_layers_and_environment(
