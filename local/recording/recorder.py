@@ -21,6 +21,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from local.recording.graph import Graph, ProgramError, Resource
 PROJECT = "avatars"
 STACK_TYPE = "pulumi:pulumi:Stack"
 _SECRET_KEY, _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+_POLL_SECONDS = 0.05
 _MISSING = "<no value for output "
 
 
@@ -97,7 +99,7 @@ def run_program(
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body), timeout))
+            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, timeout), timeout))
         finally:
             settings.reset_options()
             asyncio.set_event_loop(None)
@@ -109,15 +111,19 @@ def run_program(
     return recorder.graph
 
 
-async def _run_in_stack(body: Callable[[], None]) -> None:
+def _pending_outputs() -> list[asyncio.Task[Any]]:
+    return [task for task in settings.SETTINGS.outputs if not task.done()]
+
+
+async def _run_in_stack(body: Callable[[], None], timeout: float) -> None:
     async def run() -> None:
         body()
         # The SDK's own wait adds a callback to every pending output each time one completes, which takes most of the
-        # time of a large program.
-        while pending := [task for task in settings.SETTINGS.outputs if not task.done()]:
-            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
-            if any(task.exception() for task in done):
-                break
+        # time of a large program. It still has to raise what failed, and to be what the timeout cancels.
+        requests = settings._get_rpc_manager()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        deadline = time.monotonic() + timeout / 2
+        while requests.unhandled_exception is None and time.monotonic() < deadline and (pending := _pending_outputs()):
+            await asyncio.wait(pending, timeout=_POLL_SECONDS)
 
     await stack.run_in_stack(run)
 
