@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from simulation import users
+from simulation import random_users
 from simulation.choices import Choices, RandomChoices, RecordedChoices, Value
 from simulation.rules import RULES, Rule
 from simulation.settings import Settings
@@ -40,7 +40,7 @@ def run_choices(choices: Choices, settings: Settings, rules: Collection[type[Rul
     """One run; the finished simulation, or the rule that it breaks."""
     simulation = Simulation(choices, settings, rules)
     try:
-        users.run(simulation)
+        random_users.run(simulation)
     except RuleViolationError as violation:
         return Failure("", violation.rule, violation.details, dict(choices.made), simulation.history)
     finally:

@@ -70,7 +70,7 @@ def load() -> Functions:
     for name in others:
         del sys.modules[name]
     try:
-        with mock.patch.dict(os.environ, _ENVIRONMENT, clear=True), mock.patch.object(boto3, "client", _new_client):
+        with mock.patch.dict(os.environ, _ENVIRONMENT, clear=True), mock.patch.object(boto3, "Session", _SimulatedSession):
             handlers = [importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS]
         modules = {name: module for name, module in sys.modules.items() if _is_function_module(name)}
     finally:
@@ -81,7 +81,6 @@ def load() -> Functions:
     replacements = {
         **REPLACEMENTS,
         id(ThreadPoolExecutor): SimulatedThreadPool,
-        id(boto3.client): _new_client,
         id(render): _MemoizedRender(render),
     }
     for module in modules.values():
@@ -97,9 +96,13 @@ def _is_function_module(name: str) -> bool:
     return name == "functions" or name.startswith("functions.")
 
 
-def _new_client(service: str, *_: object, config: Config | None = None, **__: object) -> Any:
-    """`boto3.client`"""
-    return _CLIENTS[service](config)
+class _SimulatedSession:
+    """`boto3.Session`"""
+
+    def __init__(self, **_: object) -> None: ...
+
+    def client(self, service: str, *, config: Config | None = None, **_: object) -> Any:
+        return _CLIENTS[service](config)
 
 
 class _RecordingLogger:

@@ -50,7 +50,7 @@ _LATE_MS = 2_000
 class Request:
     """One attempt of a client's call."""
 
-    __slots__ = ("attempt", "bucket", "effect", "is_body_lost", "is_read", "keys", "operation", "service", "simulation")
+    __slots__ = ("bucket", "effect", "is_append", "is_body_lost", "is_read", "keys", "operation", "service", "simulation")
 
     def __init__(
         self,
@@ -60,8 +60,11 @@ class Request:
         bucket: str,
         keys: tuple[str, ...],
         effect: Callable[[Request], Any],
-        is_read: bool,
+        *,
+        is_read: bool = False,
+        is_append: bool = False,
     ) -> None:
+        """`is_append`: it adds a message to others, in whatever order."""
         self.simulation = simulation
         self.service = service
         self.operation = operation
@@ -70,12 +73,12 @@ class Request:
         """What it touches: keys of objects, or the address of a queue or topic."""
         self.effect = effect
         self.is_read = is_read
+        self.is_append = is_append
         self.is_body_lost = False
-        self.attempt = ""
 
     def conflicts_with(self, other: Request) -> bool:
         """Whether the order of the two makes a difference to a service."""
-        if self.is_read and other.is_read:
+        if (self.is_read and other.is_read) or (self.is_append and other.is_append):
             return False
         return self.bucket == other.bucket and not set(self.keys).isdisjoint(other.keys)
 
@@ -101,6 +104,7 @@ class SimulatedClient:
         bucket: str = "",
         keys: tuple[str, ...] = (),
         is_read: bool = False,
+        is_append: bool = False,
         is_conditional: bool = False,
     ) -> Any:
         """The response to an operation, after as many attempts as are allowed.
@@ -111,7 +115,7 @@ class SimulatedClient:
         """
         task = current_task()
         simulation = task.invocation.simulation
-        request = Request(simulation, self.service, operation, bucket, keys or (key,), effect, is_read)
+        request = Request(simulation, self.service, operation, bucket, keys or (key,), effect, is_read=is_read, is_append=is_append)
         symbolic = simulation.symbolic(key)
         for attempt in range(1, self._attempts + 1):
             try:
@@ -138,68 +142,67 @@ class SimulatedClient:
         count = counts[label] = counts.get(label, 0) + 1
         if count > 1:
             label = f"{label} ({count})"
-        request.attempt = label
         outcome, latency_ms = simulation.fate(invocation, request, label, is_conditional)
-        return self._deliver(task, request, outcome, latency_ms)
+        return self._deliver(task, request, label, outcome, latency_ms)
 
-    def _deliver(self, task: Task, request: Request, outcome: str, latency_ms: int) -> Any:
+    def _deliver(self, task: Task, request: Request, label: str, outcome: str, latency_ms: int) -> Any:
         simulation: Simulation = request.simulation
         invocation = task.invocation
         scheduler = simulation.scheduler
+        name = invocation.name
         timeout_ms = round(self.read_timeout_seconds * 1000)
 
         def arrive() -> None:
             if outcome == OK:
-                if invocation.is_running or not simulation.is_exhaustive:
-                    self._take_effect(task, request, OK, is_answered=True)
+                self._take_effect(task, request, label, OK, is_answered=True)
             elif outcome == ERROR:
-                simulation.record_request(invocation, request, outcome)
+                simulation.record(name, label, outcome)
                 task.fail(_server_error(request))
             elif outcome == CONFLICT:
-                simulation.record_request(invocation, request, outcome)
+                simulation.record(name, label, outcome)
                 task.fail(_conflict(request))
             elif outcome == REFUSED:
-                simulation.record_request(invocation, request, outcome)
+                simulation.record(name, label, outcome)
                 task.fail(EndpointConnectionError(endpoint_url=request.service))
             elif outcome == RESPONSE_LOST:
-                self._take_effect(task, request, outcome, is_answered=False)
+                self._take_effect(task, request, label, outcome, is_answered=False)
                 task.fail(ConnectionClosedError(endpoint_url=request.service))
             elif outcome == BODY_LOST:
                 request.is_body_lost = True
-                self._take_effect(task, request, outcome, is_answered=True)
+                self._take_effect(task, request, label, outcome, is_answered=True)
                 request.is_body_lost = False
             elif outcome in (HANG, HANG_AFTER, LATE):
                 if outcome == HANG_AFTER:
-                    self._take_effect(task, request, outcome, is_answered=False)
+                    self._take_effect(task, request, label, outcome, is_answered=False)
                 elif outcome == LATE:
                     scheduler.after(
-                        timeout_ms + _LATE_MS, lambda: self._take_effect(task, request, outcome, is_answered=False)
+                        timeout_ms + _LATE_MS, lambda: self._take_effect(task, request, label, outcome, is_answered=False)
                     )
                 else:
-                    simulation.record_request(invocation, request, outcome)
+                    simulation.record(name, label, outcome)
                 timed_out = ReadTimeoutError(endpoint_url=request.service)
                 scheduler.after(timeout_ms, lambda: task.fail(timed_out))
             elif outcome == KILLED_AFTER:
-                self._take_effect(task, request, outcome, is_answered=False)
+                self._take_effect(task, request, label, outcome, is_answered=False)
                 simulation.kill(invocation)
             else:
-                simulation.record_request(invocation, request, outcome)
+                simulation.record(name, label, outcome)
                 simulation.kill(invocation)
 
-        scheduler.send(latency_ms, (task, request), arrive)
+        scheduler.send(latency_ms, (name, label, request, invocation), arrive)
         return task.suspend()
 
-    def _take_effect(self, task: Task, request: Request, outcome: str, *, is_answered: bool) -> None:
+    def _take_effect(self, task: Task, request: Request, label: str, outcome: str, *, is_answered: bool) -> None:
         simulation: Simulation = request.simulation
         try:
             response = request.effect(request)
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            simulation.record_request(task.invocation, request, f"{status} {error.response['Error']['Code']}", outcome)
+            simulation.record(task.invocation.name, label, f"{status} {error.response['Error']['Code']}", outcome)
             if is_answered:
                 task.fail(error)
             return
-        simulation.record_request(task.invocation, request, "200", outcome)
+        simulation.record(task.invocation.name, label, "200", outcome)
         simulation.check_effects()
         if is_answered:
             task.resume(response)

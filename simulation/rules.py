@@ -26,8 +26,8 @@ class Rule:
     ) -> None:
         """Called after each write and deletion."""
 
-    def check_status(self, upload: Upload, status: str) -> None:
-        """Called with what a client is told of an upload that S3 accepted."""
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+        """Called with what a client is told of an upload that S3 accepted, and whether it knew it as ready before."""
 
     def check_rest(self) -> None:
         """Called when nothing is left to happen."""
@@ -211,7 +211,7 @@ class originals_are_deleted(Rule):  # noqa: N801
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
     """GET uploads/{id} never says 404 for an accepted upload within its life."""
 
-    def check_status(self, upload: Upload, status: str) -> None:
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
         if status == "404":
             self._report(f"{upload.name} was accepted, and its status is 404")
 
@@ -219,10 +219,9 @@ class accepted_upload_is_never_unknown(Rule):  # noqa: N801
 class ready_is_final(Rule):  # noqa: N801
     """GET uploads/{id} never goes back from ready."""
 
-    def check_status(self, upload: Upload, status: str) -> None:
-        if upload.was_ready and status != "ready":
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+        if was_ready and status != "ready":
             self._report(f"{upload.name} was ready, and is {status}")
-        upload.was_ready = upload.was_ready or status == "ready"
 
 
 class wait_is_bounded(Rule):  # noqa: N801

@@ -81,13 +81,27 @@ def new_object(
     return StoredObject(data, etag_of(data), lower, content_type, cache_control, now_ms)
 
 
+class NoSuchKeyError(ClientError):
+    """`client.exceptions.NoSuchKey`"""
+
+
+class _Exceptions:
+    """`client.exceptions`
+
+    https://docs.aws.amazon.com/boto3/latest/guide/error-handling.html
+    """
+
+    ClientError = ClientError
+    NoSuchKey = NoSuchKeyError
+
+
 def s3_error(operation: str, status: int, code: str, message: str) -> ClientError:
     """An error as botocore raises it.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
     """
     response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, operation)
+    return (NoSuchKeyError if code == "NoSuchKey" else ClientError)(response, operation)
 
 
 def check_write_conditions(existing: StoredObject | None, if_match: str | None, if_none_match: str | None) -> None:
@@ -130,6 +144,7 @@ class SimulatedS3Client(SimulatedClient):
     """`boto3.client("s3")`, as far as the functions use it."""
 
     service = "s3"
+    exceptions = _Exceptions
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""

@@ -34,8 +34,11 @@ class Scheduler:
         self._added += 1
         heapq.heappush(self._events, (self.now_ms + delay_ms, self._added, action))
 
-    def send(self, delay_ms: int, _transition: object, action: Callable[[], None]) -> None:
-        """Let a request arrive after `delay_ms`."""
+    def send(
+        self, delay_ms: int, origin: tuple[str, str, Any, Invocation | None], action: Callable[[], None]
+    ) -> None:
+        """Let a request arrive after `delay_ms`. `origin` is who sends it, its label, itself, and the invocation."""
+        del origin
         self.after(delay_ms, action)
 
     def run(self) -> None:
@@ -60,7 +63,7 @@ class Task(greenlet):
         self.waiting: list[Task] = []
         invocation.tasks.append(self)
 
-    def _work(self) -> None:
+    def _work(self, _started: None = None) -> None:
         try:
             self.result = self._call()
         except Exception as error:

@@ -58,6 +58,8 @@ class Upload:
     name: str
     subject: str
     upload_id: str
+    key: str
+    """Of the original."""
     posts: list[Post] = field(default_factory=list[Post])
     queued_at_ms: int | None = None
     """When its first event reached the queue."""
@@ -101,12 +103,14 @@ class Rates(NamedTuple):
 class Simulation:
     """Services, functions and what is known of the uploads of one run."""
 
-    def __init__(self, choices: Choices, settings: Settings, rules: Collection[Any]) -> None:
+    def __init__(
+        self, choices: Choices, settings: Settings, rules: Collection[Any], scheduler: Scheduler | None = None
+    ) -> None:
         self.choices = choices
         self.settings = settings
         self.rates = Rates.of(choices)
         self.functions = lambda_functions.load()
-        self.scheduler = self.new_scheduler()
+        self.scheduler = scheduler or Scheduler()
         self.random = random.Random(0)  # noqa: S311 - jitter and upload ids; interleavings are chosen elsewhere
         self.s3 = SimulatedS3()
         self.s3.observers.append(self._observe)
@@ -122,7 +126,7 @@ class Simulation:
         """By upload id."""
         self.history: list[Event] = []
         self.invocations: list[Invocation] = []
-        self.is_exhaustive = False
+        self.is_exhaustive = scheduler is not None
         self.is_quiet = False
         """Nothing fails any more."""
         self.outage: str | None = None
@@ -131,9 +135,6 @@ class Simulation:
         self._rules = [rule(self) for rule in rules]
         self._violation: RuleViolationError | None = None
         self._symbols: dict[str, str] = {}
-
-    def new_scheduler(self) -> Scheduler:
-        return Scheduler()
 
     # Choices
 
@@ -160,6 +161,8 @@ class Simulation:
 
     def render_time(self, invocation: Invocation) -> int | None:
         """How many milliseconds a picture takes; None if the sandbox is killed meanwhile."""
+        if self.is_quiet or self.is_exhaustive:
+            return 0
         label = f"{invocation.name}: rendering"
         if self.choices.pick(f"{label}: sandbox", KILLS, self.rates.kill) != OK:
             self._allow(invocation, KILLED_BEFORE, 0)
@@ -210,11 +213,6 @@ class Simulation:
     def record(self, actor: str, what: str, *details: object) -> None:
         self.history.append(Event(self.scheduler.now_ms - EPOCH_MS, actor, what, details))
 
-    def record_request(self, invocation: Invocation, request: Request, result: str, outcome: str = OK) -> None:
-        self.history.append(
-            Event(self.scheduler.now_ms - EPOCH_MS, invocation.name, request.attempt, (result, outcome))
-        )
-
     def symbolic(self, key: str) -> str:
         """A key with the names of uploads in place of their ids, which differ from run to run."""
         found = self._symbols.get(key)
@@ -251,9 +249,15 @@ class Simulation:
             rule.check_rest()
             self.check_effects()
 
-    def check_status(self, upload: Upload, status: str) -> None:
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+        """A client is told `status`; `was_ready`: it had been told "ready" before it asked.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        upload.was_ready = upload.was_ready or status == "ready"
         for rule in self._rules:
-            rule.check_status(upload, status)
+            rule.check_status(upload, status, was_ready)
         self.check_effects()
 
     def _observe(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:

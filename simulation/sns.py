@@ -26,4 +26,4 @@ class SimulatedSnsClient(SimulatedClient):
             published.append((Message, MessageAttributes))
             return {"MessageId": f"published-{len(published)}"}
 
-        return self.call("Publish", TopicArn, effect, bucket="sns")
+        return self.call("Publish", TopicArn, effect, bucket="sns", is_append=True)

@@ -126,7 +126,7 @@ class SimulatedSqsClient(SimulatedClient):
             queue.send(Message(name, MessageBody), DelaySeconds * 1000)
             return {"MessageId": name}
 
-        return self.call("SendMessage", QueueUrl, effect, bucket="sqs")
+        return self.call("SendMessage", QueueUrl, effect, bucket="sqs", is_append=True)
 
     def change_message_visibility(
         self,
