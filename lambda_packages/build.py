@@ -157,8 +157,6 @@ class _Recipe:
 
 def _function_recipe(function: str, folders: Iterable[str], archive: Path, sources: Path) -> _Recipe:
     files = imported_modules(sources, f"functions.{function}.handler")
-    # Certificates that a module loads lie beside it under its name.
-    files += [path for module in files if (path := module.with_suffix(".pem")).is_file()]
     files += [path for folder in folders for path in _files_in(sources / folder)]
     inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 
@@ -202,6 +200,11 @@ def _pip_platform(platform: Platform) -> list[str]:
 # Pillow's text and windows, with the libraries that only they load: a quarter of its layer.
 _UNUSED = ("_imagingft.", "_imagingtk.", "libfreetype-", "libharfbuzz-", "libbrotli", "libpng16-")
 
+# The services that functions create clients of. The layer boto3 keeps their models only, of more than 400.
+AWS_SERVICES = frozenset({"cognito-idp", "rds", "s3", "sns", "sqs", "ssm"})
+# What a client loads of a service's folder, without paginators, waiters and examples.
+_CLIENT_DATA = ("service-2.", "endpoint-rule-set-1.")
+
 
 def _remove_noise(target: Path) -> None:
     """Take away what no function runs. Licences stay: most of them ask to be passed on."""
@@ -214,9 +217,21 @@ def _remove_noise(target: Path) -> None:
             or inside.parts[0] in ("bin", "include")
             or path.name.startswith(_UNUSED)
             or "tests" in inside.parts[:-1]
+            or _is_unused_aws_data(inside)
             or (in_metadata and not _is_licence(inside))
         ):
             path.unlink()
+
+
+def _is_unused_aws_data(path: Path) -> bool:
+    """Whether boto3 and botocore create the clients of AWS_SERVICES without the file."""
+    match path.parts:
+        case ("botocore", "data", service, _, name):
+            return service not in AWS_SERVICES or not name.startswith(_CLIENT_DATA)
+        case ("boto3", "data" | "examples", *_):  # the models of boto3's resources
+            return True
+        case _:
+            return False
 
 
 def _is_licence(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The HTTP API's authorizer: payload format 2.0, simple responses.
+"""The HTTP API's Lambda authorizer: payload format 2.0, simple responses.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
 """
@@ -7,29 +7,29 @@ import logging
 import os
 from typing import Any
 
-from functions.authorize.access_tokens import AccessTokens, RefusedError, keys_url
+from functions.authorize.access_tokens import AccessTokenVerifier, InvalidTokenError, jwks_url
 from functions.shared.http_api import Event
 
 log = logging.getLogger()
 
 ISSUER = os.environ["ISSUER"]
-TOKENS = AccessTokens(
+VERIFIER = AccessTokenVerifier(
     ISSUER,
     os.environ["CLIENT_ID"],
-    keys_url(ISSUER, os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")),
+    jwks_url(ISSUER, os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")),
 )
 
 
 def handle(event: Event, _context: object) -> dict[str, Any]:
-    """Whether the request may go on and, if so, whose it is.
+    """Whether the request is authorized and, if so, its subject.
 
-    An exception, as when the keys cannot be had, becomes API Gateway's 500: the client may try again, while a
-    "forbidden" would send a user with a good token to the sign-in page.
+    API Gateway turns an exception, such as KeysUnavailableError, into a 500: the client may retry, while a 403 would
+    send a user with a valid token to the sign-in page.
     """
     try:
-        subject = TOKENS.subject(_bearer_token(event))
-    except RefusedError as refusal:
-        log.info("refused", extra={"reason": refusal.reason})
+        subject = VERIFIER.verify(_bearer_token(event))
+    except InvalidTokenError as error:
+        log.info("refused", extra={"reason": error.reason})
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": {"sub": subject}}
 
@@ -37,6 +37,6 @@ def handle(event: Event, _context: object) -> dict[str, Any]:
 def _bearer_token(event: Event) -> str:
     sources = event.get("identitySource") or [event.get("headers", {}).get("authorization", "")]
     scheme, _, token = sources[0].partition(" ")
-    if scheme.lower() != "bearer":  # schemes have no letter case: RFC 9110, section 11.1
-        raise RefusedError("NotABearerToken")
+    if scheme.lower() != "bearer":  # schemes are case-insensitive: RFC 9110, section 11.1
+        raise InvalidTokenError("NotABearerToken")
     return token.strip()

@@ -1,4 +1,4 @@
-"""POST /avatars/key_upload: say what is to be uploaded, get a form that uploads it straight to S3."""
+"""POST /avatars/key_upload: a form that uploads one picture straight to S3."""
 
 import os
 from collections.abc import Mapping
@@ -7,15 +7,13 @@ from typing import Any
 
 from functions.presign_upload import content_types, upload_form
 from functions.shared import http_api, storage_keys, upload_id
-from functions.shared.aws import sigv4
-from functions.shared.aws.bucket_url import bucket_url
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 BUCKET = os.environ["UPLOADS_BUCKET"]
 MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
 REGION = os.environ["AWS_REGION"]
-CREDENTIALS = sigv4.Credentials.from_environment()
-URL = bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
+CREDENTIALS = upload_form.Credentials.from_environment()
+URL = upload_form.bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:
@@ -30,18 +28,18 @@ def handle(event: http_api.Event, _context: object) -> http_api.Reply:
 
 
 def _check_size(request: Mapping[str, Any]) -> None:
-    """Tell the client now what S3 would tell it after the upload. A request may leave its size out."""
+    """Refuse a size now that S3 would refuse after the upload. A request may leave the size out."""
     if "size" not in request:
         return
     size = request["size"]
-    if type(size) is not int or size < 1:  # not isinstance: in Python true is an int
+    if type(size) is not int or size < 1:  # not isinstance: a bool is an int
         raise http_api.ClientError(400, "invalid_size", f"size {size!r:.80} is not a whole number of bytes above 0")
     if size > MAX_BYTES:
         raise http_api.ClientError(413, "size_too_large", f"size {size!r:.80} is above the limit of {MAX_BYTES} bytes")
 
 
 def _crop(request: Mapping[str, Any]) -> SquareCrop | None:
-    """A request may leave it out: the square is then cut from the centre."""
+    """None if the request has no crop: the square is then cut from the center."""
     if request.get("crop") is None:
         return None
     try:

@@ -1,71 +1,77 @@
-"""Former avatars: their pictures are taken away when nobody should be looking at them any more.
+"""Cleanup of superseded avatars: their variants are deleted once no cached manifest names them.
 
-Not at once: manifests are cached for a minute, and what they name must be there as long. So the queue that brings
-uploads brings, with a delay, also what is to be taken away; what fails is tried again like everything in it.
+The queue that delivers the uploads also delivers the cleanup messages, with a delay, and so retries those that fail.
 """
 
 import json
-import os
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.client import BaseClient
 
 from functions.process_avatar import publishing
-from functions.process_avatar.aws_query import QueryApi
-from functions.shared.aws.object_store import Bucket
 from functions.shared.storage_keys import variant_key
 
-# Ten times what a manifest may be stale, and below the quarter of an hour after which a waiting message is an alarm.
+# Ten times the max-age of a manifest, and below the 15 minutes after which the alarm for the oldest message goes off.
 DELAY_SECONDS = 600
 
 
-class Former(NamedTuple):
-    """The pictures of one version of an avatar."""
+@dataclass(frozen=True)
+class SupersededAvatar:
+    """The variants of one version of an avatar."""
 
     subject: str
     version: str
     sizes: list[int]
 
-    def message(self) -> str:
-        return json.dumps({"retire": self._asdict()})
+    @classmethod
+    def from_manifest(cls, manifest: publishing.Manifest) -> "SupersededAvatar":
+        images: list[dict[str, Any]] = manifest["images"]
+        return cls(manifest["subject"], manifest["version"], [image["size"] for image in images])
+
+    def to_message(self) -> str:
+        return json.dumps({"cleanup": asdict(self)})
 
 
-def read(message: object) -> Former | None:
-    """What a decoded message asks to take away; None if it is of another kind. ValueError if it is broken."""
-    if not isinstance(message, dict) or "retire" not in message:
+def parse_message(message: object) -> SupersededAvatar | None:
+    """What a decoded message asks to delete; None if it is not a cleanup message.
+
+    Raises:
+        ValueError: it is a malformed cleanup message.
+    """
+    if not isinstance(message, dict) or "cleanup" not in message:
         return None
     try:
-        return Former(**message["retire"])
+        return SupersededAvatar(**message["cleanup"])
     except TypeError as error:
-        raise ValueError(f"not what is to be retired: {error}") from error
+        raise ValueError(f"malformed cleanup message: {error}") from error
 
 
-def of(manifest: publishing.Manifest) -> Former:
-    sizes: list[dict[str, Any]] = manifest["images"]
-    return Former(manifest["subject"], manifest["version"], [image["size"] for image in sizes])
-
-
-class Retirement:
-    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
-
-    def __init__(self, queue_url: str) -> None:
-        self._queue_url = queue_url
-        self._sqs = QueryApi("sqs", os.environ["AWS_REGION"], "2012-11-05")
+class CleanupQueue:
+    def __init__(self, sqs: BaseClient, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
 
     def schedule(self, manifest: publishing.Manifest) -> None:
-        """Have the pictures a manifest names taken away later. QueryError if SQS refuses it."""
-        self._sqs.call(
-            "SendMessage",
-            {
-                "QueueUrl": self._queue_url,
-                "MessageBody": of(manifest).message(),
-                "DelaySeconds": str(DELAY_SECONDS),
-            },
-        )
+        """Have the variants that `manifest` names deleted after DELAY_SECONDS.
+
+        Raises:
+            ClientError: SQS refused the message.
+            BotoCoreError: there was no response.
+        """
+        body = SupersededAvatar.from_manifest(manifest).to_message()
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=DELAY_SECONDS)
 
 
-def remove(assets: Bucket, former: Former) -> None:
-    """Delete the pictures, unless they are current still: the upload that was to replace them may have failed."""
-    current = publishing.current(assets, former.subject)
-    if current is None or current.manifest["version"] != former.version:
-        for size in former.sizes:
-            # One by one: this way deleting is free (https://aws.amazon.com/s3/pricing/), and nobody waits for it.
-            assets.delete(variant_key(former.subject, former.version, size))
+def delete_variants(s3: BaseClient, assets_bucket: str, avatar: SupersededAvatar) -> None:
+    """Delete the variants, unless they are still current: the upload that was to supersede them may have failed.
+
+    Raises:
+        ClientError: S3 refused a request.
+        BotoCoreError: there was no response.
+    """
+    current = publishing.read_manifest(s3, assets_bucket, avatar.subject)
+    if current is None or current.manifest["version"] != avatar.version:
+        for size in avatar.sizes:
+            # DeleteObject is free of charge (https://aws.amazon.com/s3/pricing/); DeleteObjects would save time only.
+            s3.delete_object(Bucket=assets_bucket, Key=variant_key(avatar.subject, avatar.version, size))

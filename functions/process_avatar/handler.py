@@ -1,41 +1,55 @@
-"""Uploads in, avatars out: what S3 told SQS about new originals becomes pictures, a manifest and a message.
+"""The SQS adapter of process_avatar: an event source's batch in, the messages that failed out.
 
-Events come twice, late and out of order, so every step asks what is there before it changes it. A bad picture is an
-answer, recorded and announced; a failure of ours is raised, and SQS brings the message back.
+A message is an S3 event about new originals, or a cleanup message. A message that fails is returned to the queue, and
+the others of its batch are not.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 """
 
 import json
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
-from functions.process_avatar import cleanup, publishing, s3_events
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar import cleanup, s3_events
+from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.topic import Topic
-from functions.shared import storage_keys
-from functions.shared.aws.object_store import Bucket, ChangedError, Content, StoredObject
-from functions.shared.square_crop import METADATA_KEY, SquareCrop
+from functions.shared.aws import clients
 
-# SQS brings back what does not succeed, with more patience than this one
-_PATIENCE_SECONDS = 10
+# S3's guideline for when to retry a request for a small object:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
+_READ_TIMEOUT_SECONDS = 2
 
-UPLOADS = Bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-TOPIC = Topic(os.environ["TOPIC_ARN"])
-RETIREMENT = cleanup.Retirement(os.environ["QUEUE_URL"])
-CDN_URL = os.environ["CDN_URL"].rstrip("/")
-SIZES = tuple(int(size) for size in os.environ["SIZES"].split(","))
-MAX_PIXELS = int(os.environ["MAX_PIXELS"])
-MAX_UPLOAD_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
+_TOPIC_ARN = os.environ["TOPIC_ARN"]
 
-# The longest a decoder is waited for (confinement.py), with room for slow S3 requests. What does not get it is given
-# back to SQS: running into the function's timeout would fail the whole batch, also what is done already.
+S3 = clients.create("s3", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
+SNS = clients.create(
+    "sns",
+    read_timeout_seconds=_READ_TIMEOUT_SECONDS,
+    region=_TOPIC_ARN.split(":")[3],  # arn:partition:sns:region:account:name
+)
+SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
+
+PROCESSOR = UploadProcessor(
+    s3=S3,
+    uploads_bucket=os.environ["UPLOADS_BUCKET"],
+    assets_bucket=os.environ["ASSETS_BUCKET"],
+    topic=Topic(SNS, _TOPIC_ARN),
+    cleanup_queue=cleanup.CleanupQueue(SQS, os.environ["QUEUE_URL"]),
+    cdn_url=os.environ["CDN_URL"].rstrip("/"),
+    sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
+    max_pixels=int(os.environ["MAX_PIXELS"]),
+    max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
+)
+
+# The longest wait for a decoder (imaging/subprocess_decoder.py), with room for slow S3 requests. A message that has
+# less time left is returned to SQS: at the function's timeout the whole batch would fail, with the messages that
+# succeeded.
 TIME_FOR_ONE_UPLOAD_MS = 25_000
 
-# An event this old may come out of the dead-letter queue. Its earlier deliveries may have got as far as the manifest
-# and failed to announce it, and a redriven message is counted as received for the first time.
+# An event this old may come from the dead-letter queue. An earlier delivery may have published the manifest and failed
+# to announce it, and a redriven message has a receive count of 1 again.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
 LATE = timedelta(minutes=15)
 
@@ -61,36 +75,36 @@ class _ItemFailure(TypedDict):
 
 
 class BatchResult(TypedDict):
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting"""
-
     batchItemFailures: list[_ItemFailure]
 
 
 def handle(batch: Batch, context: Context) -> BatchResult:
-    failed = [message["messageId"] for message in batch["Records"] if not _is_done(message, context)]
+    failed = [message["messageId"] for message in batch["Records"] if not _handle_message(message, context)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _is_done(message: _Message, context: Context) -> bool:
+def _handle_message(message: _Message, context: Context) -> bool:
+    """Whether the message succeeded."""
     is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
     try:
         content = json.loads(message["body"])
-        if former := cleanup.read(content):
-            return _is_retired(former)
+        if superseded := cleanup.parse_message(content):
+            return _clean_up(superseded)
         objects = s3_events.created_objects(content)
     except ValueError:
-        logger.exception("message is neither an S3 event nor a retirement", extra={"message_id": message["messageId"]})
+        logger.exception("neither an S3 event nor a cleanup message", extra={"message_id": message["messageId"]})
         return False
-    # each of them, also after a failure
-    results = [_is_processed(its.key, is_redelivery or _is_late(its.at), context) for its in objects]
+    # A list, not a generator: the objects after one that failed are processed too.
+    results = [_process_upload(its.key, is_redelivery or _is_late(its.at), context) for its in objects]
     return all(results)
 
 
-def _is_retired(former: cleanup.Former) -> bool:
+def _clean_up(superseded: cleanup.SupersededAvatar) -> bool:
+    """Whether it succeeded."""
     try:
-        cleanup.remove(ASSETS, former)
-    except Exception:  # as for an upload
-        logger.exception("former avatar not removed, given back", extra=former._asdict())
+        cleanup.delete_variants(S3, PROCESSOR.assets_bucket, superseded)
+    except Exception:  # as in _process_upload
+        logger.exception("superseded avatar not deleted, given back", extra=asdict(superseded))
         return False
     return True
 
@@ -99,125 +113,14 @@ def _is_late(created_at: datetime) -> bool:
     return datetime.now(UTC) - created_at > LATE
 
 
-def _is_processed(key: str, may_be_repeated: bool, context: Context) -> bool:
+def _process_upload(key: str, may_be_repeated: bool, context: Context) -> bool:
+    """Whether it succeeded."""
     if context.get_remaining_time_in_millis() < TIME_FOR_ONE_UPLOAD_MS:
         logger.warning("too little time left, given back", extra={"key": key})
         return False
     try:
-        _process(key, may_be_repeated)
-    except Exception:  # whatever it is, the other uploads of the batch have no part in it
+        PROCESSOR.process(key, may_be_repeated=may_be_repeated)
+    except Exception:  # any failure: the other uploads of the batch are processed nevertheless
         logger.exception("upload failed, given back", extra={"key": key})
         return False
     return True
-
-
-def _process(key: str, may_be_repeated: bool) -> None:
-    try:
-        subject, upload_id = storage_keys.parse_incoming_key(key)
-    except ValueError:
-        logger.warning("not the key of an upload, dropped", extra={"key": key})
-        return
-
-    seen, original = _fetch(subject, key)
-    if seen and seen.upload_id >= upload_id:
-        _leave(seen.manifest, upload_id, may_be_repeated)
-    elif original:
-        _answer(subject, upload_id, original, seen, may_be_repeated)
-    else:
-        logger.info("original is gone, nothing to do", extra={"key": key})
-
-
-def _fetch(subject: str, key: str) -> tuple[publishing.Current | None, StoredObject | None]:
-    """What is current, and the original; of one that is too large all but its data."""
-    with ThreadPoolExecutor() as pool:
-        current = pool.submit(publishing.current, ASSETS, subject)
-        original = UPLOADS.get(key, max_bytes=MAX_UPLOAD_BYTES)
-    return current.result(), original
-
-
-def _answer(
-    subject: str, upload_id: str, original: StoredObject, seen: publishing.Current | None, may_be_repeated: bool
-) -> None:
-    """Make the avatar or record why there is none, tell the topic, and delete the original."""
-    try:
-        rendition = _render(original)
-    except renderer.Rejected as rejected:
-        _reject(subject, upload_id, original.etag, rejected.reason, may_be_repeated)
-        return
-
-    avatar = publishing.new_avatar(
-        subject, upload_id, rendition, original_etag=original.etag, cdn_url=CDN_URL, at=_now()
-    )
-    manifest = publishing.publish(ASSETS, avatar, seen, RETIREMENT.schedule)
-    if manifest == avatar.manifest:
-        _finish(manifest)
-    else:
-        _leave(manifest, upload_id, may_be_repeated)
-
-
-def _render(original: StoredObject) -> renderer.Rendition:
-    if original.size > MAX_UPLOAD_BYTES:
-        raise renderer.Rejected("too_large")
-    # A text that is no crop was not made by presign_upload, whose policy S3 holds every form to: an error of ours.
-    crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
-    return renderer.render(original.data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=crop)
-
-
-def _leave(manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
-    """What is current stays: it is of a newer upload, or of this one by an earlier delivery."""
-    is_this = manifest["upload_id"] == upload_id
-    if is_this and may_be_repeated:
-        # The earlier delivery may have ended between the manifest and the announcement.
-        _finish(manifest)
-        return
-    details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
-    logger.info("duplicate event" if is_this else "superseded by a newer upload", extra=details)
-    _delete_original(manifest["subject"], upload_id)
-
-
-def _reject(subject: str, upload_id: str, etag: str, reason: renderer.Reason, may_be_repeated: bool) -> None:
-    """`etag` is the original's."""
-    at = _now()
-    content = {"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id, "etag": etag}
-    record = json.dumps(content).encode()
-    key = storage_keys.rejection_key(subject, upload_id)
-    try:
-        UPLOADS.replace(key, None, Content(record, "application/json", "no-store"))
-    except ChangedError:
-        found = UPLOADS.get(key)
-        if found is None:  # another delivery is about to write it: whoever comes next will know more
-            raise
-        # The record may be ours: a write whose answer was lost is repeated, and the repetition finds the first.
-        if not may_be_repeated and found.data != record:
-            logger.info("duplicate event of a rejected upload", extra={"key": key})
-            # Who recorded it still has to announce it, maybe when its message comes back, and needs the photo for that:
-            # unless this is another one, posted again with the same form.
-            if json.loads(found.data)["etag"] != etag:
-                _delete_original(subject, upload_id)
-            return
-    _announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
-    # Last: until everybody has been told, a redelivery must find the photo.
-    _delete_original(subject, upload_id)
-
-
-def _finish(manifest: publishing.Manifest) -> None:
-    """Announce an avatar and delete its original, at once: a redelivery makes up for either by the manifest."""
-    subject, upload_id = manifest["subject"], manifest["upload_id"]
-    with ThreadPoolExecutor() as pool:
-        deletion = pool.submit(_delete_original, subject, upload_id)
-        _announce("avatar.ready", subject, upload_id, at=_now(), avatar=manifest)
-    deletion.result()  # raises what it raised
-
-
-def _delete_original(subject: str, upload_id: str) -> None:
-    """Nobody needs it any more, and it says where it was taken."""
-    UPLOADS.delete(storage_keys.incoming_key(subject, upload_id))
-
-
-def _announce(event: str, subject: str, upload_id: str, **details: Any) -> None:
-    TOPIC.publish(event, {"event": event, "subject": subject, "upload_id": upload_id, **details})
-    logger.info(event, extra={"subject": subject, "upload_id": upload_id, "reason": details.get("reason")})
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

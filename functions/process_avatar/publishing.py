@@ -1,7 +1,7 @@
-"""Putting an avatar into the assets bucket, so that the newest upload wins whatever order they finish in.
+"""Publishes an avatar in the assets bucket so that the newest upload wins, in whatever order uploads finish.
 
-Uploads of a subject are ordered by upload id. Two objects are overwritten, the stable JPEG and the manifest; each is
-replaced only if it still is what was looked at, and only by a newer upload.
+The upload ids of a subject are in order of time. Two objects are overwritten, the stable JPEG and the manifest: each
+is replaced only if it is unchanged since it was read, and only by a newer upload.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -11,18 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
+from botocore.client import BaseClient
+
 from functions.process_avatar.imaging.renderer import Rendition, Variant
-from functions.shared.aws.object_store import Bucket, ChangedError, Content
+from functions.shared.aws import s3
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key
 
 Manifest: TypeAlias = dict[str, Any]
 
-# Every lost attempt means that another upload of the same subject has won one.
+# An attempt fails only if another upload of the same subject succeeded meanwhile.
 ATTEMPTS = 5
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "public, max-age=60"
-UPLOAD_ID = "upload-id"  # user metadata of the stable JPEG: whose pixels it has
+UPLOAD_ID = "upload-id"  # user metadata of the stable JPEG: the upload it was rendered from
 
 
 class ContentionError(Exception):
@@ -37,8 +39,8 @@ class Avatar(NamedTuple):
     manifest: Manifest
 
 
-class Current(NamedTuple):
-    """The manifest in the bucket, and the ETag by which to replace it."""
+class CurrentManifest(NamedTuple):
+    """The manifest in the bucket, and the ETag to replace it by."""
 
     manifest: Manifest
     etag: str
@@ -51,7 +53,7 @@ class Current(NamedTuple):
 def new_avatar(
     subject: str, upload_id: str, rendition: Rendition, *, original_etag: str, cdn_url: str, at: str
 ) -> Avatar:
-    """`original_etag` makes the version: a form that is posted again with other bytes gets other addresses."""
+    """`original_etag` is part of the version: the same form posted again with other bytes gets other URLs."""
     version = upload_id + "-" + original_etag.strip('"')[:8]
     source = rendition.source
     manifest: Manifest = {
@@ -79,64 +81,96 @@ def new_avatar(
     return Avatar(subject, upload_id, version, rendition, manifest)
 
 
-def current(assets: Bucket, subject: str) -> Current | None:
-    stored = assets.get(manifest_key(subject))
-    return None if stored is None else Current(json.loads(stored.data), stored.etag)
+def read_manifest(client: BaseClient, bucket: str, subject: str) -> CurrentManifest | None:
+    stored = s3.get_object(client, bucket, manifest_key(subject))
+    return None if stored is None else CurrentManifest(json.loads(stored.data), stored.etag)
 
 
 def publish(
-    assets: Bucket, avatar: Avatar, seen: Current | None, before_replacing: Callable[[Manifest], None]
+    client: BaseClient,
+    bucket: str,
+    avatar: Avatar,
+    existing: CurrentManifest | None,
+    before_replacing: Callable[[Manifest], None],
 ) -> Manifest:
-    """Make `avatar` the current one; `seen` is what was current before, an older upload's.
+    """Make `avatar` the current one. `existing` is the manifest of an older upload.
 
-    Gives the manifest that is current now: the avatar's own, or another's that turned out not to be older.
-    `before_replacing` is told each manifest that is about to be replaced: afterwards nobody would know of it.
+    Returns the manifest that is current afterwards: the avatar's own, or one of an upload that is not older.
+    `before_replacing` is called with each manifest that is about to be replaced: afterwards nothing names its variants.
+
+    Raises:
+        ContentionError: the stable JPEG or the manifest changed at every attempt.
+        ClientError: S3 refused a request.
+        BotoCoreError: there was no response.
     """
-    # Everything before the manifest at once: Lambda's time is paid for while S3 takes its own.
+    # All requests before the manifest's in parallel: Lambda is billed while it waits for S3.
     with ThreadPoolExecutor() as pool:
-        others = [pool.submit(_put_variant, assets, avatar, variant) for variant in avatar.rendition.variants]
-        if seen:
-            others.append(pool.submit(before_replacing, seen.manifest))
-        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
-    for other in others:
-        other.result()  # raises what it raised
+        pending = [pool.submit(_put_variant, client, bucket, avatar, variant) for variant in avatar.rendition.variants]
+        if existing:
+            pending.append(pool.submit(before_replacing, existing.manifest))
+        _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
+    for future in pending:
+        future.result()  # raises what it raised
+    key = manifest_key(avatar.subject)
     for _ in range(ATTEMPTS):
-        with suppress(ChangedError):
-            content = Content(json.dumps(avatar.manifest).encode(), "application/json", MUTABLE)
-            assets.replace(manifest_key(avatar.subject), seen.etag if seen else None, content)
+        with suppress(s3.PreconditionFailedError):
+            s3.replace_object(
+                client,
+                existing.etag if existing else None,
+                Bucket=bucket,
+                Key=key,
+                Body=json.dumps(avatar.manifest).encode(),
+                ContentType="application/json",
+                CacheControl=MUTABLE,
+            )
             return avatar.manifest
-        seen = current(assets, avatar.subject)
-        # Ours may be in there: a write whose answer was lost is repeated, and the repetition finds the first.
-        if seen and seen.upload_id >= avatar.upload_id:
-            if seen.manifest["version"] != avatar.version:
+        existing = read_manifest(client, bucket, avatar.subject)
+        # It may be this avatar's own: boto3 retries a write whose response was lost, and the retry fails.
+        if existing and existing.upload_id >= avatar.upload_id:
+            if existing.manifest["version"] != avatar.version:
                 for variant in avatar.rendition.variants:
-                    assets.delete(_variant_key(avatar, variant))  # no manifest ever named it
-            return seen.manifest
-        if seen:
-            before_replacing(seen.manifest)
-        _advance_stable_jpeg(assets, avatar, is_first=seen is None)
-    raise ContentionError(f"{manifest_key(avatar.subject)} changed {ATTEMPTS} times while it was to be replaced")
+                    client.delete_object(Bucket=bucket, Key=_variant_key(avatar, variant))  # no manifest names it
+            return existing.manifest
+        if existing:
+            before_replacing(existing.manifest)
+        _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
+    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
 
 
 def _variant_key(avatar: Avatar, variant: Variant) -> str:
     return variant_key(avatar.subject, avatar.version, variant.size)
 
 
-def _put_variant(assets: Bucket, avatar: Avatar, variant: Variant) -> None:
-    assets.put(_variant_key(avatar, variant), Content(variant.data, f"image/{variant.format}", IMMUTABLE))
+def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
+    client.put_object(
+        Bucket=bucket,
+        Key=_variant_key(avatar, variant),
+        Body=variant.data,
+        ContentType=f"image/{variant.format}",
+        CacheControl=IMMUTABLE,
+    )
 
 
-def _advance_stable_jpeg(assets: Bucket, avatar: Avatar, *, is_first: bool) -> None:
-    """Put the JPEG unless the one there is of this upload or of a newer one. Before a first avatar none is looked for:
-    the write itself fails if there is one.
+def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, *, is_first: bool) -> None:
+    """Put the stable JPEG, unless the existing one is from this upload or a newer one.
+
+    Before the first avatar of a subject there is no request for the existing one: the write fails if there is one.
     """
     key = stable_key(avatar.subject)
-    content = Content(avatar.rendition.stable_jpeg, "image/jpeg", MUTABLE, {UPLOAD_ID: avatar.upload_id})
     for attempt in range(ATTEMPTS):
-        stored = None if is_first and not attempt else assets.head(key)
-        if stored and stored.metadata.get(UPLOAD_ID, "") >= avatar.upload_id:
+        existing = None if is_first and not attempt else s3.head_object(client, bucket, key)
+        if existing and existing["Metadata"].get(UPLOAD_ID, "") >= avatar.upload_id:
             return
-        with suppress(ChangedError):
-            assets.replace(key, stored.etag if stored else None, content)
+        with suppress(s3.PreconditionFailedError):
+            s3.replace_object(
+                client,
+                existing["ETag"] if existing else None,
+                Bucket=bucket,
+                Key=key,
+                Body=avatar.rendition.stable_jpeg,
+                ContentType="image/jpeg",
+                CacheControl=MUTABLE,
+                Metadata={UPLOAD_ID: avatar.upload_id},
+            )
             return
     raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")

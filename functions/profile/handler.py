@@ -7,19 +7,19 @@ from functions.profile import handle_generator, profile_validation
 from functions.profile.user_pool import UserPool
 from functions.profile.users import HandleTakenError, User, Users
 from functions.shared import http_api, storage_keys
-from functions.shared.aws import stored_json
-from functions.shared.aws.object_store import Bucket
+from functions.shared.aws import clients, s3
 from functions.shared.db import login, postgres
 
 log = logging.getLogger()
 
-ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=4)  # a browser is waiting
-# Aurora Serverless takes some 15 seconds to resume after a pause, and API Gateway waits for 30.
+S3 = clients.create("s3", read_timeout_seconds=1)
+ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
+# Aurora Serverless takes about 15 seconds to resume from a pause, and API Gateway waits for 30.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
 USERS = Users(postgres.Database(login.from_environment(patience_seconds=20)))
 USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
 
-# What is not there within the 20 seconds of a connection is, as a rule, waking up and needs a few more.
+# A database that is not available after those 20 seconds is probably resuming and needs a few more.
 RETRY_AFTER_SECONDS = 5
 
 
@@ -72,7 +72,7 @@ def _invalid(error: profile_validation.InvalidError) -> http_api.ClientError:
 
 
 def _avatar(subject: str) -> dict[str, object] | None:
-    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(subject))
+    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
     return {name: manifest[name] for name in ("url", "updated_at", "images")} if manifest else None
 
 

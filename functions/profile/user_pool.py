@@ -1,55 +1,55 @@
-"""What Cognito knows of a user who asks for a profile for the first time.
+"""The name that Cognito has for a user who has no profile yet.
 
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_GetUser.html
 """
 
-import json
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.profile.profile_validation import name_of
-from functions.shared.aws.kept_connection import KeptConnection
+from functions.shared.aws import clients
 
 log = logging.getLogger()
 
-# A user waits, and can do without: they change their name when they like.
-_TIMEOUT_SECONDS = 2
-_HEADERS = {
-    "Content-Type": "application/x-amz-json-1.1",
-    "X-Amz-Target": "AWSCognitoIdentityProviderService.GetUser",
-}
+# A user waits, and can do without the name. The deadline is for the whole call: in a network without a route to Cognito
+# the connect timeout would be spent on each address of its host.
+DEADLINE_SECONDS = 2
 
-# What people sign in with and may not want to show: e-mail addresses and phone numbers. UUIDs are no names either.
+# Not shown: what people sign in with (e-mail addresses, phone numbers) and UUIDs.
 _NOT_A_NAME = re.compile(r"\S@\S|^[+\d\s().-]{7,}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 
 class UserPool:
     def __init__(self, issuer: str, endpoint: str | None) -> None:
-        """Asked at the issuer's own host, at `endpoint` instead if that is given."""
-        self._url = endpoint or issuer
+        """Requests go to the issuer's own host, or to `endpoint` if that is given."""
+        issuer_url = urlsplit(issuer)
+        self._cognito = clients.create(
+            "cognito-idp",
+            read_timeout_seconds=DEADLINE_SECONDS,
+            max_attempts=1,
+            endpoint_url=endpoint or f"{issuer_url.scheme}://{issuer_url.netloc}",
+        )
+        self._executor = ThreadPoolExecutor(max_workers=1)
 
     def name(self, access_token: str) -> str | None:
-        """A name to show for the token's user; None if there is none, or none can be had.
+        """A name to show for the token's user, or None.
 
-        A function in a VPC has no way to Cognito, and a token may lack the scope aws.cognito.signin.user.admin:
-        nobody is refused a profile for that.
+        A function in a VPC may have no route to Cognito, and a token may lack the scope aws.cognito.signin.user.admin:
+        the user gets a profile nevertheless.
         """
+        call = self._executor.submit(self._cognito.get_user, AccessToken=access_token)  # needs no signature
         try:
-            return _name_of(self._get_user(access_token))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            log.info("no name to be had", extra={"reason": type(error).__name__, "details": str(error)})
+            return _name_of(call.result(DEADLINE_SECONDS))
+        except (BotoCoreError, ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
+            call.cancel()
+            log.info("no name from Cognito", extra={"reason": type(error).__name__, "details": str(error)})
             return None
-
-    def _get_user(self, access_token: str) -> Mapping[str, Any]:
-        body = json.dumps({"AccessToken": access_token}).encode()
-        with closing(KeptConnection(self._url)) as connection:
-            answer = connection.request("POST", "/", _HEADERS, body, timeout_seconds=_TIMEOUT_SECONDS)
-        if answer.status != 200:
-            raise LookupError(f"GetUser answered {answer.status}")
-        return json.loads(answer.body)
 
 
 def _name_of(user: Mapping[str, Any]) -> str | None:

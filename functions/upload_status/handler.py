@@ -1,4 +1,4 @@
-"""GET /avatars/uploads/{upload_id}: what became of one of the caller's uploads."""
+"""GET /avatars/uploads/{upload_id}: the status of one of the caller's uploads."""
 
 import os
 import time
@@ -6,45 +6,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.shared import http_api, storage_keys, upload_id
-from functions.shared.aws import stored_json
-from functions.shared.aws.object_store import Bucket
+from functions.shared.aws import clients, s3
 
-_PATIENCE_SECONDS = 4  # a browser is waiting, and asks again anyhow
+S3 = clients.create("s3", read_timeout_seconds=1)
+UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
+ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
 
-UPLOADS = Bucket(os.environ["UPLOADS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-ASSETS = Bucket(os.environ["ASSETS_BUCKET"], patience_seconds=_PATIENCE_SECONDS)
-
-# A form may be used until its window closes by S3's clock, and the event of it may still be on its way.
-STILL_COMING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
+# S3's clock decides when a form expires, and the event of an upload takes a while to arrive.
+PENDING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Reply:
     subject = http_api.subject(event)
-    asked: str = event["pathParameters"]["upload_id"]
-    status = _status(subject, asked) if upload_id.belongs_to(asked, subject) else None
+    requested: str = event["pathParameters"]["upload_id"]
+    status = _status(subject, requested) if upload_id.belongs_to(requested, subject) else None
     if status is None:
         return http_api.failure(404, "not_found", "there is no such upload")
-    return http_api.reply(200, {"upload_id": asked, **status})
+    return http_api.reply(200, {"upload_id": requested, **status})
 
 
-def _status(subject: str, asked: str) -> Mapping[str, Any] | None:
-    """None if nothing is known of the upload and nothing can come of it any more."""
-    manifest = stored_json.read(ASSETS, storage_keys.manifest_key(subject))
-    if manifest and manifest["upload_id"] == asked:
+def _status(subject: str, requested: str) -> Mapping[str, Any] | None:
+    """None if there is no trace of the upload and its form has expired."""
+    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
+    if manifest and manifest["upload_id"] == requested:
         return {"status": "ready", "avatar": manifest}
 
-    rejection = stored_json.read(UPLOADS, storage_keys.rejection_key(subject, asked))
+    rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
     if rejection:
         return {"status": "rejected", "reason": rejection["reason"]}
 
-    # A newer upload has taken its place: for whoever waits, the avatar is there.
-    if manifest and manifest["upload_id"] > asked:
+    # Superseded by a newer upload: the client that waits has its avatar.
+    if manifest and manifest["upload_id"] > requested:
         return {"status": "ready", "avatar": manifest}
 
-    if _is_young(asked) or UPLOADS.head(storage_keys.incoming_key(subject, asked)) is not None:
+    if _is_recent(requested) or s3.head_object(S3, UPLOADS_BUCKET, storage_keys.incoming_key(subject, requested)):
         return {"status": "pending"}
     return None
 
 
-def _is_young(asked: str) -> bool:
-    return time.time() * 1000 - upload_id.issued_at_ms(asked) < STILL_COMING_MS
+def _is_recent(requested: str) -> bool:
+    return time.time() * 1000 - upload_id.issued_at_ms(requested) < PENDING_MS

@@ -25,11 +25,11 @@ ACCOUNT = "123456789012"
 LAYERS = {
     "authorize": ["jwt"],
     "presign_upload": [],
-    "upload_status": [],
-    "current_avatar": [],
-    "process_avatar": ["heif", "imaging"],
-    "profile": ["postgres"],
-    "migrate_database": ["alembic", "postgres"],
+    "upload_status": ["boto3"],
+    "current_avatar": ["boto3"],
+    "process_avatar": ["boto3", "heif", "imaging"],
+    "profile": ["boto3", "postgres"],
+    "migrate_database": ["alembic", "boto3", "postgres"],
 }
 SECRET_KEYS = ("avatars:databaseUrl",)
 """What is kept secret in the tests' configuration, as it has to be in a stack's."""

@@ -1,18 +1,14 @@
-"""Servers' certificates, and who is trusted to issue them."""
+"""Self-signed certificates for servers."""
 
 import datetime
 import ipaddress
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
-
-from functions.shared.aws import amazon_roots
-from tests.functions.servers import HttpStub
 
 
 def self_signed(folder: Path, host: str) -> tuple[Path, Path]:
@@ -35,9 +31,3 @@ def _alternative(host: str) -> x509.SubjectAlternativeName:
         return x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     except ValueError:
         return x509.SubjectAlternativeName([x509.DNSName(host)])
-
-
-def let_amazon_have_issued(server: HttpStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server.tls
-    certificate, _ = server.tls
-    monkeypatch.setattr(amazon_roots, "__file__", str(certificate.with_suffix(".py")))

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -18,7 +18,6 @@ from moto.server import ThreadedMotoServer
 from psycopg import sql
 
 from functions.migrate_database.schema import Schema
-from functions.shared.aws import amazon_roots, kept_connection
 from functions.shared.db import postgres
 from local.emulators.postgres import Postgres
 
@@ -103,11 +102,11 @@ def s3_environment(moto_endpoint: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def no_authorities_yet() -> Iterator[None]:
-    """The process has not encrypted anything yet, and afterwards has forgotten whom it trusted."""
-    _forget_authorities()
-    yield
-    _forget_authorities()
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that botocore makes before retries, in seconds; they take no time."""
+    pauses: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+    return pauses
 
 
 @pytest.fixture
@@ -210,12 +209,6 @@ def wait_until(condition: Callable[[], object], timeout: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
-
-
-def _forget_authorities() -> None:
-    amazon_roots.trusting_amazon.cache_clear()
-    amazon_roots.trusting_the_system.cache_clear()
-    kept_connection._verified_by_the_system.clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def _clear_aws_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,45 +1,49 @@
-"""Which database, and how to sign in to it, by the environment.
+"""Which database to connect to, and how to sign in, by environment variables.
 
-DATABASE_URL_PARAMETER                              the name of a parameter of Systems Manager with its URL
-PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE       or else the place of one that takes IAM tokens for passwords
+DATABASE_URL_PARAMETER                              the name of a Systems Manager parameter that holds its URL
+PGHOST, PGPORT, PGDATABASE, PGUSER, PGSSLMODE       or else a database that takes IAM tokens for passwords
 """
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
-from urllib.parse import quote
 
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.conninfo import make_conninfo
 
-from functions.shared.aws import parameter_store, sigv4
+from functions.shared.aws import clients
 from functions.shared.db import postgres
 
-# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
-_TOKEN_SECONDS = 900
+_READ_TIMEOUT_SECONDS = 1
 
 
 def from_environment(*, patience_seconds: int) -> postgres.Connect:
-    """What makes a connection, within `patience_seconds`. KeyError, which names the variable, if one is missing."""
+    """A function that opens a connection within `patience_seconds`.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
     if name := os.environ.get("DATABASE_URL_PARAMETER"):
-        return _UrlLogin(lambda: parameter_store.read(name), patience_seconds)
+        ssm = clients.create("ssm", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
+        return _UrlLogin(lambda: _read_parameter(ssm, name), patience_seconds)
     if "PGHOST" not in os.environ:
         raise KeyError("DATABASE_URL_PARAMETER (or PGHOST, with an IAM token as the password)")
     return _iam_login(patience_seconds)
 
 
 class _UrlLogin:
-    """Connections by a URL, which is read once and, as passwords change, again after a connection failed."""
+    """Connections by a URL, which is kept until a connection fails: its password may have been changed."""
 
-    def __init__(self, read: Callable[[], str], patience_seconds: int) -> None:
-        self._read = read
+    def __init__(self, read_url: Callable[[], str], patience_seconds: int) -> None:
+        self._read_url = read_url
         self._patience_seconds = patience_seconds
         self._url: str | None = None
 
     def __call__(self) -> postgres.Connection:
         try:
-            self._url = self._url or self._read()
-        except (OSError, parameter_store.ParameterError) as error:
-            raise postgres.UnavailableError(f"the database's URL cannot be had: {error}") from error
+            self._url = self._url or self._read_url()
+        except (BotoCoreError, ClientError) as error:
+            raise postgres.UnavailableError(f"the database's URL cannot be read: {error}") from error
         try:
             return postgres.connect_to_url(self._url, patience_seconds=self._patience_seconds)
         except postgres.UnavailableError:
@@ -47,32 +51,20 @@ class _UrlLogin:
             raise
 
 
+def _read_parameter(ssm: BaseClient, name: str) -> str:
+    return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+
 def _iam_login(patience_seconds: int) -> postgres.Connect:
     host, port, user = os.environ["PGHOST"], int(os.environ["PGPORT"]), os.environ["PGUSER"]
     database, ssl_mode = os.environ["PGDATABASE"], os.environ["PGSSLMODE"]
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=database, sslmode=ssl_mode)
+    rds = clients.create("rds", read_timeout_seconds=_READ_TIMEOUT_SECONDS)  # signs tokens; sends no request
 
     def connect() -> postgres.Connection:
-        token = iam_token(
-            host,
-            port,
-            user,
-            region=os.environ["AWS_REGION"],
-            credentials=sigv4.Credentials.from_environment(),
-            now=datetime.now(UTC),
-        )
+        # A token is valid for 15 minutes:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
+        token = rds.generate_db_auth_token(host, port, user)
         return postgres.connect(conninfo, token, patience_seconds=patience_seconds)
 
     return connect
-
-
-def iam_token(host: str, port: int, user: str, *, region: str, credentials: sigv4.Credentials, now: datetime) -> str:
-    """A password for the next quarter of an hour: a presigned URL, without its scheme. `now` is in UTC.
-
-    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.Connecting.html
-    """
-    url = f"https://{host}:{port}/?Action=connect&DBUser={quote(user, safe='')}"
-    signed = sigv4.presigned_url(
-        url, service="rds-db", region=region, credentials=credentials, now=now, expires_seconds=_TOKEN_SECONDS
-    )
-    return signed.removeprefix("https://")

@@ -3,8 +3,6 @@ import hashlib
 import hmac
 import json
 import logging
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from functions.authorize import access_tokens
-from functions.shared.aws import amazon_roots
-from tests.functions.certificates import let_amazon_have_issued, self_signed
+from tests.functions.certificates import self_signed
 from tests.functions.conftest import LoadHandler
 from tests.functions.servers import HOST, HttpStub
 
@@ -369,45 +366,43 @@ def test_no_part_of_a_token_is_ever_logged(
 
 
 @pytest.fixture
-def certified(tmp_path: Path, no_authorities_yet: None) -> Iterator[HttpStub]:
-    """An issuer with a certificate that nobody has heard of."""
+def certified(tmp_path: Path) -> Iterator[HttpStub]:
+    """An issuer with a self-signed certificate."""
     key_set = json.dumps({"keys": [CURRENT.published()]}).encode()
     with HttpStub(answer=key_set, tls=self_signed(tmp_path, HOST)) as stub:
         yield stub
 
 
-def test_keys_come_from_a_host_that_amazon_vouches_for(
+def test_keys_from_host_with_trusted_certificate_are_used(
     load_handler: LoadHandler, certified: HttpStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_amazon_have_issued(certified, monkeypatch)
-    assert ask(load_under(load_handler, certified.url), CURRENT.sign(claims())) == ALLOWED
-    assert amazon_roots.trusting_the_system.cache_info().currsize == 0
-
-
-def test_keys_come_from_a_host_that_only_the_system_trusts_with_a_warning(
-    load_handler: LoadHandler,
-    certified: HttpStub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    handler = load_under(load_handler, certified.url)
     assert certified.tls
     monkeypatch.setenv("SSL_CERT_FILE", str(certified.tls[0]))
-    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
-    (warning,) = caplog.records
-    assert warning.message == "not verified by Amazon's authorities"
+    assert ask(load_under(load_handler, certified.url), CURRENT.sign(claims())) == ALLOWED
 
 
-def test_no_keys_come_from_a_host_that_nobody_trusts(load_handler: LoadHandler, certified: HttpStub) -> None:
+def test_untrusted_certificate_raises_keys_unavailable(load_handler: LoadHandler, certified: HttpStub) -> None:
     handler = load_under(load_handler, certified.url)
     with pytest.raises(access_tokens.KeysUnavailableError, match="self-signed certificate"):
         ask(handler, CURRENT.sign(claims()))
     assert certified.requests == []
 
 
+def test_certificate_of_another_host_raises_keys_unavailable(
+    load_handler: LoadHandler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path, "example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with HttpStub(tls=(certificate, key)) as stub:
+        handler = load_under(load_handler, stub.url)
+        with pytest.raises(access_tokens.KeysUnavailableError, match="IP address mismatch"):
+            ask(handler, CURRENT.sign(claims()))
+    assert stub.requests == []
+
+
 def test_the_keys_are_those_of_the_issuer_unless_an_endpoint_is_given() -> None:
-    assert access_tokens.keys_url(ISSUER, None) == f"{ISSUER}/.well-known/jwks.json"
-    local = access_tokens.keys_url(ISSUER, "http://127.0.0.1:5000/")
+    assert access_tokens.jwks_url(ISSUER, None) == f"{ISSUER}/.well-known/jwks.json"
+    local = access_tokens.jwks_url(ISSUER, "http://127.0.0.1:5000/")
     assert local == "http://127.0.0.1:5000/eu-west-1_Example/.well-known/jwks.json"
 
 
@@ -417,16 +412,3 @@ def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler
     del environment[variable]
     with pytest.raises(KeyError, match=variable):
         load_handler("authorize", environment)
-
-
-def test_a_token_is_verified_without_loading_what_reads_certificates(endpoint: str) -> None:
-    script = (
-        "import json, sys\n"
-        "from functions.authorize import handler\n"
-        "answer = handler.handle({'identitySource': [sys.argv[1]]}, None)\n"
-        "print(json.dumps([answer, 'cryptography.x509.base' in sys.modules]))\n"
-    )
-    environment = {"ISSUER": ISSUER, "CLIENT_ID": CLIENT_ID, "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": endpoint}
-    token = f"Bearer {CURRENT.sign(claims())}"
-    done = subprocess.run([sys.executable, "-c", script, token], env=environment, stdout=subprocess.PIPE, check=True)
-    assert json.loads(done.stdout) == [ALLOWED, False]

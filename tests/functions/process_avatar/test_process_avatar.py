@@ -5,18 +5,24 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+from botocore.httpsession import URLLib3Session
 
-from functions.process_avatar.aws_query import QueryError
+from functions.process_avatar import cleanup
+from functions.process_avatar.imaging import renderer
 from functions.shared import storage_keys, upload_id
-from functions.shared.aws.object_store import Bucket, ChangedError
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.upload_events import Context, batch, message, s3_event, s3_test_event
@@ -24,6 +30,16 @@ from tests.functions.process_avatar.upload_events import Context, batch, message
 SUBJECT = "5f0c2a4e-8a43-4a5e-9a3b-0d6a0c1e7b11"
 CDN_URL = "https://assets.example.com"
 MAX_UPLOAD_BYTES = 100_000
+SETTINGS = {
+    "UPLOADS_BUCKET": "uploads",
+    "ASSETS_BUCKET": "assets",
+    "CDN_URL": CDN_URL,
+    "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:avatars",
+    "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/uploads",
+    "SIZES": "64,16",
+    "MAX_PIXELS": "1000000",
+    "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+}
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
 
@@ -128,14 +144,11 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
             "AWS_ENDPOINT_URL_S3": moto_endpoint,
             "AWS_ENDPOINT_URL_SNS": moto_endpoint,
             "AWS_ENDPOINT_URL_SQS": moto_endpoint,
+            **SETTINGS,
             "UPLOADS_BUCKET": f"{name}-uploads",
             "ASSETS_BUCKET": f"{name}-assets",
-            "CDN_URL": CDN_URL,
             "TOPIC_ARN": topic_arn,
             "QUEUE_URL": queue,
-            "SIZES": "64,16",
-            "MAX_PIXELS": "1000000",
-            "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
         },
     )
     yield Stack(
@@ -225,7 +238,7 @@ def test_subscribers_hear_of_a_ready_avatar_with_its_manifest(stack: Stack) -> N
 
 def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    before_each_put(monkeypatch, written.append)
+    before_each_put(stack, monkeypatch, written.append)
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     endings = [key.rsplit(".")[-1] for key in written]
     assert (sorted(endings[:-1]), endings[-1]) == (["jpg", "webp", "webp"], "json")
@@ -242,7 +255,7 @@ def test_the_original_of_a_rejected_upload_stays_until_that_is_announced(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = stack.upload(1, b"no picture")
-    monkeypatch.setattr(stack.handler.TOPIC, "publish", refuse)
+    monkeypatch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
     assert stack.deliver(new) == [new]
     assert storage_keys.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
 
@@ -263,7 +276,7 @@ def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_make
 ) -> None:
     new = stack.upload(1, data)
     with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "delete", refuse)
+        patch.setattr(stack.handler.S3, "delete_object", refuse)
         assert stack.deliver(new) == [new]
     assert stack.heard_events() == [(event, new)]
     assert stack.deliver(new, receive_count=2) == []
@@ -277,15 +290,15 @@ def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_
     class KilledError(BaseException):
         """What no handler catches."""
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KilledError
 
     new = stack.upload(1, jpeg_of(RED))
     with monkeypatch.context() as patch:
         if step != "deletion":
-            patch.setattr(stack.handler.TOPIC, "publish", die)
+            patch.setattr(stack.handler.PROCESSOR.topic, "publish", die)
         if step != "announcement":
-            patch.setattr(Bucket, "delete", die)
+            patch.setattr(stack.handler.S3, "delete_object", die)
         with pytest.raises(KilledError):
             stack.deliver(new)
     stack.heard_events()
@@ -298,7 +311,7 @@ def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_
 def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     asked: list[str] = []
-    before_each(monkeypatch, ["get", "head"], asked.append)
+    before_each(stack, monkeypatch, ["get_object", "head_object"], asked.append)
     stack.deliver(new)
     assert sorted(asked) == [f"avatars/{SUBJECT}.json", storage_keys.incoming_key(SUBJECT, new)]
 
@@ -313,7 +326,7 @@ def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
 
 def test_photo_and_manifest_are_fetched_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    wait_for_each_other(monkeypatch, (Bucket, "get"), parties=2)
+    wait_for_each_other(monkeypatch, (stack.handler.S3, "get_object"), parties=2)
     assert stack.deliver(new) == []
 
 
@@ -322,7 +335,7 @@ def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
 ) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
-    variants_and_jpeg_and_removal = [(Bucket, "put"), (Bucket, "head"), (stack.handler.RETIREMENT, "schedule")]
+    variants_and_jpeg_and_removal = [(stack.handler.S3, "put_object"), (stack.handler.S3, "head_object"), (stack.handler.PROCESSOR.cleanup_queue, "schedule")]
     wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
@@ -330,7 +343,7 @@ def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
 
 def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    wait_for_each_other(monkeypatch, (stack.handler.TOPIC, "publish"), (Bucket, "delete"), parties=2)
+    wait_for_each_other(monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2)
     assert stack.deliver(new) == []
     assert stack.heard_events() == [("avatar.ready", new)]
     assert stack.keys(stack.uploads) == []
@@ -364,7 +377,7 @@ def test_a_message_back_from_the_dead_letter_queue_is_announced(
     """A redriven message counts as received once, and what failed before may have been the announcement alone."""
     new = stack.upload(1, data)
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     stack.deliver(new, age=timedelta(minutes=16))
     assert stack.heard_events() == [(event, new)]
@@ -402,7 +415,7 @@ def test_a_newer_upload_that_finishes_while_an_older_one_writes_stays_current(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    once_before_put(monkeypatch, moment, lambda: stack.deliver(newer))
+    once_before_put(stack, monkeypatch, moment, lambda: stack.deliver(newer))
     assert stack.deliver(older) == []
     assert_current(stack, newer, BLUE)
     assert stack.heard_events() == [("avatar.ready", newer)]
@@ -413,8 +426,8 @@ def test_a_newer_upload_wins_over_an_older_one_that_finishes_while_it_writes(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    rendered = count_calls(stack, monkeypatch)
-    once_before_put(monkeypatch, moment, lambda: stack.deliver(older))
+    rendered = count_renderings(monkeypatch)
+    once_before_put(stack, monkeypatch, moment, lambda: stack.deliver(older))
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
     assert rendered() == 2  # one for each upload: a lost race is not a reason to render again
@@ -431,7 +444,7 @@ def test_an_avatar_deleted_while_a_newer_upload_is_written_is_no_obstacle(
         for key in (f"avatars/{SUBJECT}.json", f"avatars/{SUBJECT}.jpg"):
             stack.s3.delete_object(Bucket=stack.assets, Key=key)
 
-    once_before_put(monkeypatch, ".jpg", delete)
+    once_before_put(stack, monkeypatch, ".jpg", delete)
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
 
@@ -450,7 +463,7 @@ def test_a_manifest_that_never_holds_still_is_a_failure_after_bounded_attempts(
             body = json.dumps({**manifest, "touched": len(attempts)})
             stack.s3.put_object(Bucket=stack.assets, Key=key, Body=body)
 
-    before_each_put(monkeypatch, touch)
+    before_each_put(stack, monkeypatch, touch)
     assert stack.deliver(newer) == [newer]
     assert len(attempts) == 5
 
@@ -471,10 +484,10 @@ def test_a_form_posted_again_with_other_bytes_gets_addresses_of_its_own(
     new = stack.upload(1, jpeg_of(RED))
 
     def die(_key: str) -> None:
-        raise ConnectionError
+        raise EndpointConnectionError(endpoint_url="https://s3")
 
     with monkeypatch.context() as patch:
-        before_each_put(patch, die, ending=".json")
+        before_each_put(stack, patch, die, ending=".json")
         assert stack.deliver(new) == [new]
     stack.replace(new, jpeg_of(GREEN))
     assert stack.deliver(new) == []
@@ -496,20 +509,27 @@ def test_the_stable_jpeg_says_whose_it_is_and_is_not_replaced_by_an_older_upload
 
 
 @pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
-def test_a_write_whose_answer_was_lost_is_still_announced(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
+@pytest.mark.parametrize("receive_count", [1, 2])
+def test_write_with_lost_response_is_announced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, no_backoff: None, data: bytes, event: str, receive_count: int
 ) -> None:
     new = stack.upload(1, data)
-    real_replace = Bucket.replace
+    lost: list[str] = []
 
-    def replace(bucket: Bucket, key: str, *arguments: Any) -> None:
-        real_replace(bucket, key, *arguments)
-        if key.endswith(".json"):
-            raise ChangedError("what a repeated conditional write answers")
+    def lose_response(request: AWSPreparedRequest, **_: Any) -> None:
+        """Send the request, and give botocore a closed connection instead of the response."""
+        path = urlsplit(request.url).path
+        if request.method == "PUT" and path.endswith(".json") and path not in lost:
+            lost.append(path)
+            with closing(URLLib3Session()) as session:
+                assert session.send(request).status_code == 200
+            raise ConnectionClosedError(endpoint_url=request.url)
 
-    monkeypatch.setattr(Bucket, "replace", replace)
-    assert stack.deliver(new) == []
+    stack.handler.S3.meta.events.register("before-send.s3.PutObject", lose_response)
+    assert stack.deliver(new, receive_count=receive_count) == []
+    assert len(lost) == 1
     assert stack.heard_events() == [(event, new)]
+    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
 # --- Former avatars ---------------------------------------------------------------------------------------------------
@@ -525,8 +545,8 @@ def delayed(stack: Stack) -> int:
     return int(attributes[names[0]])
 
 
-def retirement_of(stack: Stack, manifest: dict[str, Any]) -> dict[str, Any]:
-    return message(stack.handler.retirement.of(manifest).message())
+def cleanup_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    return message(cleanup.SupersededAvatar.from_manifest(manifest).to_message())
 
 
 def test_a_first_avatar_retires_nothing(stack: Stack) -> None:
@@ -542,10 +562,10 @@ def test_the_pictures_of_a_replaced_avatar_stay_for_now_and_their_removal_is_sch
     former = stack.manifest()
     stack.deliver(newer)
     assert (len(pictures_of(stack, older)), delayed(stack)) == (2, 1)
-    monkeypatch.setattr(stack.handler.retirement, "DELAY_SECONDS", 0)
-    stack.handler.RETIREMENT.schedule(former)
+    monkeypatch.setattr(cleanup, "DELAY_SECONDS", 0)
+    stack.handler.PROCESSOR.cleanup_queue.schedule(former)
     (arrived,) = stack.sqs.receive_message(QueueUrl=stack.queue)["Messages"]
-    assert arrived["Body"] == retirement_of(stack, former)["body"]
+    assert arrived["Body"] == cleanup_of(former)["body"]
 
 
 def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> None:
@@ -553,7 +573,7 @@ def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> N
     stack.deliver(older)
     former = stack.manifest()
     stack.deliver(newer)
-    assert stack.failures(retirement_of(stack, former), retirement_of(stack, former)) == []
+    assert stack.failures(cleanup_of(former), cleanup_of(former)) == []
     assert pictures_of(stack, older) == []
     assert len(stack.keys(stack.assets)) == 4
     assert_current(stack, newer, BLUE)
@@ -563,7 +583,7 @@ def test_what_is_current_still_is_not_removed(stack: Stack) -> None:
     """The upload that was to replace it has failed since."""
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
-    assert stack.failures(retirement_of(stack, stack.manifest())) == []
+    assert stack.failures(cleanup_of(stack.manifest())) == []
     assert_current(stack, new, RED)
 
 
@@ -571,7 +591,7 @@ def test_an_upload_that_is_overtaken_while_it_writes_leaves_no_pictures(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    once_before_put(monkeypatch, ".json", lambda: stack.deliver(newer))
+    once_before_put(stack, monkeypatch, ".json", lambda: stack.deliver(newer))
     assert stack.deliver(older) == []
     assert pictures_of(stack, older) == []
     assert_current(stack, newer, BLUE)
@@ -584,17 +604,17 @@ def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
     stack.deliver(older)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.RETIREMENT, "schedule", refuse)
+        patch.setattr(stack.handler.PROCESSOR.cleanup_queue, "schedule", refuse)
         assert stack.deliver(newer) == [newer]
     assert stack.manifest()["upload_id"] == older
     assert stack.deliver(newer, receive_count=2) == []
     assert_current(stack, newer, BLUE)
 
 
-@pytest.mark.parametrize("retire", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
-def test_a_broken_removal_fails_alone(stack: Stack, retire: str) -> None:
+@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
+def test_a_broken_removal_fails_alone(stack: Stack, content: str) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    broken, ours = message(f'{{"retire": {retire}}}'), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
+    broken, ours = message(f'{{"cleanup": {content}}}'), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
     assert stack.failures(broken, ours) == [broken["messageId"]]
     assert_current(stack, new, RED)
 
@@ -629,7 +649,7 @@ def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
 def rejected_and_not_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
     new = stack.upload(1, b"this is no picture")
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     return new
 
@@ -660,11 +680,11 @@ def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
     """S3 answers 409 while it is being written: nothing can be known of it yet."""
     new = stack.upload(1, b"this is no picture")
 
-    def conflict(*_: object) -> None:
-        raise ChangedError("409 ConditionalRequestConflict")
+    def conflict(**_: object) -> None:
+        raise client_error(409, "ConditionalRequestConflict", "PutObject")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "replace", conflict)
+        patch.setattr(stack.handler.S3, "put_object", conflict)
         assert stack.deliver(new) == [new]
     assert stack.heard_events() == []
     assert stack.deliver(new, receive_count=2) == []
@@ -690,7 +710,7 @@ def test_a_rejected_upload_leaves_the_avatar_there_was(stack: Stack) -> None:
 def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = stack.upload(1, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES, b"\0"))
     too_large = stack.upload(2, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES + 1, b"\0"))
-    bodies_read = record_reads(monkeypatch)
+    bodies_read = record_reads(stack, monkeypatch)
     assert stack.deliver(fits, too_large) == []
     originals = [storage_keys.incoming_key(SUBJECT, each) for each in (fits, too_large)]
     assert [key for key in bodies_read if key in originals] == originals[:1]
@@ -710,9 +730,9 @@ def test_one_failing_message_does_not_fail_the_others(stack: Stack, monkeypatch:
 
     def die(key: str) -> None:
         if f"/{bad}-" in key:
-            raise ConnectionError
+            raise EndpointConnectionError(endpoint_url="https://s3")
 
-    before_each_put(monkeypatch, die)
+    before_each_put(stack, monkeypatch, die)
     assert stack.deliver(bad, good) == [bad]
     assert_current(stack, good, BLUE)
 
@@ -723,9 +743,9 @@ def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
     ids = {subject: stack.upload(1, jpeg_of(RED), subject) for subject in ("one", "two", "three")}
 
     def die(_key: str) -> None:
-        raise ConnectionError
+        raise EndpointConnectionError(endpoint_url="https://s3")
 
-    before_each_put(monkeypatch, die, ending="two.json")
+    before_each_put(stack, monkeypatch, die, ending="two.json")
     body = s3_event(*(storage_keys.incoming_key(subject, its) for subject, its in ids.items()))
     its_message = message(body)
     assert stack.failures(its_message) == [its_message["messageId"]]
@@ -737,7 +757,7 @@ def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, mo
     new = stack.upload(1, jpeg_of(RED))
 
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.TOPIC, "publish", refuse)
+        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     assert_current(stack, new, RED)
     assert stack.deliver(new, receive_count=2) == []
@@ -775,9 +795,10 @@ def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
     assert_current(stack, first, RED)
 
 
-def test_a_missing_setting_stops_the_function_at_import(load_handler: LoadHandler) -> None:
-    with pytest.raises(KeyError, match="UPLOADS_BUCKET"):
-        load_handler("process_avatar", {})
+@pytest.mark.parametrize("missing", SETTINGS)
+def test_import_with_missing_setting_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
+    with pytest.raises(KeyError, match=missing):
+        load_handler("process_avatar", {name: value for name, value in SETTINGS.items() if name != missing})
 
 
 # --- Seams ------------------------------------------------------------------------------------------------------------
@@ -792,40 +813,51 @@ def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> N
     assert [stack.colour(key) for key in keys] == [colour] * len(keys)
 
 
-def refuse(*_: object) -> None:
-    raise QueryError("the service answered 503")
+def client_error(status: int, code: str, operation: str) -> ClientError:
+    error = {"Code": code, "Message": "No."}
+    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)  # pyright: ignore[reportArgumentType]
 
 
-def before_each_put(monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = "") -> None:
-    """Call `act` with the key before each write of an object whose key ends so."""
-    before_each(monkeypatch, ["put", "replace"], lambda key: act(key) if key.endswith(ending) else None)
+def refuse(*_: object, **__: object) -> None:
+    raise client_error(403, "AccessDenied", "Operation")
 
 
-def before_each(monkeypatch: pytest.MonkeyPatch, methods: list[str], act: Callable[[str], object]) -> None:
-    """Call `act` with the key before each of these methods of a bucket."""
+def before_each_put(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, act: Callable[[str], object], ending: str = ""
+) -> None:
+    """Call `act` with the key before each write of an object whose key ends with `ending`."""
+    before_each(stack, monkeypatch, ["put_object"], lambda key: act(key) if key.endswith(ending) else None)
+
+
+def before_each(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, operations: list[str], act: Callable[[str], object]
+) -> None:
+    """Call `act` with the key before each of these operations of the handler's S3 client."""
 
     def patch(name: str) -> None:
-        real = getattr(Bucket, name)
+        real = getattr(stack.handler.S3, name)
 
-        def method(bucket: Bucket, key: str, *arguments: Any, **options: Any) -> Any:
-            act(key)
-            return real(bucket, key, *arguments, **options)
+        def operation(**request: Any) -> Any:
+            act(request["Key"])
+            return real(**request)
 
-        monkeypatch.setattr(Bucket, name, method)
+        monkeypatch.setattr(stack.handler.S3, name, operation)
 
-    for each in methods:
+    for each in operations:
         patch(each)
 
 
 def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, str], parties: int) -> None:
-    """Let none of the methods begin before so many calls of them have been made: BrokenBarrierError if they are not."""
+    """Let the first `parties` calls begin only when all of them have been made: BrokenBarrierError if they are not."""
     barrier = threading.Barrier(parties, timeout=5)
+    calls = count()
 
     def patch(owner: Any, name: str) -> None:
         real = getattr(owner, name)
 
         def method(*arguments: Any, **options: Any) -> Any:
-            barrier.wait()
+            if next(calls) < parties:
+                barrier.wait()
             return real(*arguments, **options)
 
         monkeypatch.setattr(owner, name, method)
@@ -834,33 +866,40 @@ def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, st
         patch(owner, name)
 
 
-def once_before_put(monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
-    """Let something else happen between an upload's reading and the first write of a key that ends so."""
+def once_before_put(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]
+) -> None:
+    """Call `act` between an upload's reads and its first write of a key that ends with `ending`."""
     pending = [act]
-    before_each_put(monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
+    before_each_put(stack, monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
 
 
-def count_calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many pictures were rendered since."""
-    real_render, calls = stack.handler.image.render, []
+def count_renderings(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """The number of pictures rendered from now on."""
+    real_render, calls = renderer.render, []
 
     def render(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         return real_render(*arguments, **options)
 
-    monkeypatch.setattr(stack.handler.image, "render", render)
+    monkeypatch.setattr(renderer, "render", render)
     return lambda: len(calls)
 
 
-def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys whose bodies, not only headers, are read from now on."""
-    real_get, read = Bucket.get, list[str]()
+def record_reads(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the objects whose bodies, not only headers, are read from now on."""
+    real_get_object, keys = stack.handler.S3.get_object, list[str]()
 
-    def get(bucket: Bucket, key: str, **options: Any) -> Any:
-        stored = real_get(bucket, key, **options)
-        if stored and stored.data:
-            read.append(key)
-        return stored
+    def get_object(**request: Any) -> Any:
+        response = real_get_object(**request)
+        real_read = response["Body"].read
 
-    monkeypatch.setattr(Bucket, "get", get)
-    return read
+        def read(*arguments: Any) -> bytes:
+            keys.append(request["Key"])
+            return real_read(*arguments)
+
+        response["Body"].read = read
+        return response
+
+    monkeypatch.setattr(stack.handler.S3, "get_object", get_object)
+    return keys

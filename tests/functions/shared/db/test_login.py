@@ -3,20 +3,18 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import psycopg
 import pytest
 from psycopg import sql
 
-from functions.shared.aws import sigv4
 from functions.shared.db import login, postgres
 from functions.shared.db.postgres import UnavailableError
 from tests.functions.conftest import PLATFORM_ENVIRONMENT
 
 NOW = datetime(2026, 3, 1, 9, 5, 7, tzinfo=UTC)
-CREDENTIALS = sigv4.Credentials("ASIAEXAMPLE", "secret-access-key", "session-token")
 HOST = "avatars.cluster-abc.eu-west-1.rds.amazonaws.com"
 IAM_SETTINGS = {"PGHOST": HOST, "PGPORT": "5432", "PGDATABASE": "avatars", "PGUSER": "profiles", "PGSSLMODE": "require"}
 
@@ -30,6 +28,7 @@ def sign_in(monkeypatch: pytest.MonkeyPatch, moto_endpoint: str) -> Login:
     def read(settings: Mapping[str, str]) -> postgres.Connect:
         for name in ("DATABASE_URL_PARAMETER", *IAM_SETTINGS):
             monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may have other credentials
         for name, value in {**PLATFORM_ENVIRONMENT, "AWS_ENDPOINT_URL_SSM": moto_endpoint, **settings}.items():
             monkeypatch.setenv(name, value)
         return login.from_environment(patience_seconds=5)
@@ -96,54 +95,65 @@ def test_after_a_failure_the_url_is_read_again(
 
 def test_a_parameter_that_is_not_there_makes_the_database_unavailable(sign_in: Login) -> None:
     connect = sign_in({"DATABASE_URL_PARAMETER": "/no/such"})
-    with pytest.raises(UnavailableError, match="ssm answered 400 ParameterNotFound to parameter /no/such"):
+    with pytest.raises(UnavailableError, match=r"\(ParameterNotFound\) when calling the GetParameter operation"):
         connect()
 
 
-def test_an_ssm_that_is_not_there_makes_the_database_unavailable(sign_in: Login, unused_endpoint: str) -> None:
+def test_connect_with_unreachable_ssm_raises_unavailable(
+    sign_in: Login, unused_endpoint: str, no_backoff: list[float]
+) -> None:
     connect = sign_in({"DATABASE_URL_PARAMETER": "/any", "AWS_ENDPOINT_URL_SSM": unused_endpoint})
-    with pytest.raises(UnavailableError, match=r"the database's URL cannot be had: .*Connection refused"):
+    with pytest.raises(UnavailableError, match=rf"the database's URL cannot be read: .*{unused_endpoint}"):
         connect()
 
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
 
-def botocores_token(host: str, port: int, user: str) -> str:
+def token_of(host: str, port: int, user: str) -> str:
     client: Any = boto3.client(
         "rds",
         region_name="eu-west-1",
-        aws_access_key_id=CREDENTIALS.access_key_id,
-        aws_secret_access_key=CREDENTIALS.secret_access_key,
-        aws_session_token=CREDENTIALS.session_token,
+        aws_access_key_id=PLATFORM_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=PLATFORM_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=PLATFORM_ENVIRONMENT["AWS_SESSION_TOKEN"],
     )
     return client.generate_db_auth_token(host, port, user)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the time for the function and for botocore."""
+    """Sets the time that botocore signs with."""
 
     def set_to(moment: datetime) -> None:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: Any = None) -> datetime:
-                return moment.astimezone(tz)
-
-        monkeypatch.setattr(login, "datetime", Clock)
         monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
 
     return set_to
 
 
-@pytest.mark.parametrize("port", [5432, 443])
 @pytest.mark.parametrize("user", ["profiles", "with space+plus/slash@at", "über"])
-def test_a_token_is_the_one_botocore_makes(clock: Callable[[datetime], None], port: int, user: str) -> None:
+def test_token_is_a_presigned_url_for_host_port_and_user(
+    sign_in: Login, clock: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
     clock(NOW)
-    token = login.iam_token(HOST, port, user, region="eu-west-1", credentials=CREDENTIALS, now=NOW)
-    assert token == botocores_token(HOST, port, user)
-    assert token.startswith(f"{HOST}:{port}/?Action=connect&DBUser=")
-    assert "X-Amz-Expires=900" in token
+    passwords: list[str] = []
+    monkeypatch.setattr(psycopg, "connect", lambda _, *, password, **__: passwords.append(password))
+    sign_in({**IAM_SETTINGS, "PGUSER": user})()
+    (token,) = passwords
+    address = urlsplit(f"https://{token}")
+    query = {name: value for name, (value,) in parse_qs(address.query).items()}
+    assert (address.netloc, address.path) == (f"{HOST}:5432", "/")
+    assert len(query.pop("X-Amz-Signature")) == 64
+    assert query == {
+        "Action": "connect",
+        "DBUser": user,
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": "ASIAEXAMPLE/20260301/eu-west-1/rds-db/aws4_request",
+        "X-Amz-Date": "20260301T090507Z",
+        "X-Amz-Expires": "900",
+        "X-Amz-SignedHeaders": "host",
+        "X-Amz-Security-Token": "session-token",
+    }
 
 
 def test_each_connection_signs_in_with_a_token_of_its_own(
@@ -168,7 +178,7 @@ def test_each_connection_signs_in_with_a_token_of_its_own(
     )
     for moment in (NOW, NOW + timedelta(hours=1)):
         clock(moment)
-        token = botocores_token(place.hostname, place.port, user)
+        token = token_of(place.hostname, place.port, user)
         administrator.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(token)))
         with connect() as connection:
             assert user_of(connection) == user
