@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,13 +59,15 @@ def shrink_failure(failure: Failure, settings: Settings) -> Failure:
     """A failure of the same rule with as few choices as could be found."""
     rules = [RULES[failure.rule]]
 
-    def attempt(choices: Mapping[str, Value]) -> Failure | None:
-        outcome = run_choices(RecordedChoices(choices), settings, rules)
-        return outcome if isinstance(outcome, Failure) else None
+    def attempt(choices: Mapping[str, Value]) -> tuple[Failure, RecordedChoices] | None:
+        recorded = RecordedChoices(choices)
+        outcome = run_choices(recorded, settings, rules)
+        return (outcome, recorded) if isinstance(outcome, Failure) else None
 
-    smallest = shrink(failure.choices, attempt)
-    if smallest is None:
+    found = shrink(failure.choices, attempt, lambda result, label: result[1].simpler.get(label, ()))
+    if found is None:
         return failure
+    smallest = found[0]
     return Failure(failure.seed, smallest.rule, smallest.details, smallest.choices, smallest.history)
 
 
@@ -142,9 +143,3 @@ def describe_event(event: Event) -> str:
             return f"log: {head[0] % head[1] if head[1] else head[0]}"
         return event.what % (head, *rest)
     return "  ".join([event.what, *(str(each) for each in event.details if each != "ok")])
-
-
-def timed(result: Callable[[], Result]) -> tuple[Result, float]:
-    """The result, and how many seconds it took."""
-    started = time.perf_counter()
-    return result(), time.perf_counter() - started

@@ -52,10 +52,13 @@ class RecordedChoices(Choices):
     def __init__(self, recorded: Mapping[str, Value]) -> None:
         super().__init__()
         self._recorded = recorded
+        self.simpler: dict[str, Sequence[Value]] = {}
+        """By label of a choice made: the options before it, which make a simpler run."""
 
     def pick(self, label: str, options: Sequence[T], probability: float) -> T:  # noqa: ARG002 - it is decided already
         value = self._recorded.get(label)
         if value is None or value not in options or value == options[0]:
             return options[0]
         self.made[label] = value
+        self.simpler[label] = options[1 : options.index(value)]  # type: ignore[arg-type]
         return value  # type: ignore[return-value]

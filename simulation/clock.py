@@ -75,4 +75,3 @@ REPLACEMENTS = {
     id(os): VirtualOs(),
 }
 """What stands in for an object of the standard library, by the object's identity."""
-

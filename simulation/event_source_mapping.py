@@ -54,9 +54,7 @@ class EventSourceMapping:
             simulation.main_queue.receive(message)
             self._maybe_receive_again(message)
         name = "process " + " + ".join(message.receipt_handle for message in batch)
-        self._uploads[name] = [
-            simulation.uploads[upload_id] for message in batch for upload_id in message.upload_ids
-        ]
+        self._uploads[name] = [simulation.uploads[upload_id] for message in batch for upload_id in message.upload_ids]
         simulation.record(name, "invoked")
         simulation.invoke(
             name,

@@ -76,7 +76,9 @@ class _Explorer(Scheduler):
         self._waiting: list[tuple[Step, Callable[[], None]]] = []
         self.steps: list[Step] = []
 
-    def send(self, delay_ms: int, origin: tuple[str, str, Request, Invocation | None], action: Callable[[], None]) -> None:
+    def send(
+        self, delay_ms: int, origin: tuple[str, str, Request, Invocation | None], action: Callable[[], None]
+    ) -> None:
         if self.simulation.is_quiet:
             super().send(delay_ms, origin, action)
         else:
@@ -119,9 +121,7 @@ class _Explorer(Scheduler):
                 yield step._replace(is_kill=True)
 
     def _take(self, chosen: Step) -> None:
-        position = next(
-            index for index, (step, _) in enumerate(self._waiting) if step.key[:2] == chosen.key[:2]
-        )
+        position = next(index for index, (step, _) in enumerate(self._waiting) if step.key[:2] == chosen.key[:2])
         step, action = self._waiting.pop(position)
         self.now_ms += 1
         action()
@@ -292,3 +292,9 @@ def _execute(
 
 def _size(steps: list[str]) -> tuple[int, int]:
     return sum("killed" in step for step in steps), len(steps)
+
+
+def describe_counterexample(found: Counterexample) -> str:
+    """The rule and the schedule, for people."""
+    lines = [f"rule {found.rule}", f"     {found.details}", "", "schedule:"]
+    return "\n".join([*lines, *(f"  {step}" for step in found.steps)])

@@ -70,7 +70,10 @@ def load() -> Functions:
     for name in others:
         del sys.modules[name]
     try:
-        with mock.patch.dict(os.environ, _ENVIRONMENT, clear=True), mock.patch.object(boto3, "Session", _SimulatedSession):
+        with (
+            mock.patch.dict(os.environ, _ENVIRONMENT, clear=True),
+            mock.patch.object(boto3, "Session", _SimulatedSession),
+        ):
             handlers = [importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS]
         modules = {name: module for name, module in sys.modules.items() if _is_function_module(name)}
     finally:

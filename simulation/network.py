@@ -25,7 +25,7 @@ _BACKOFF_SECONDS, _THROTTLING_BACKOFF_SECONDS = 0.05, 1
 
 TYPICAL_MS = 20
 _LATENCIES_MS = (TYPICAL_MS, 4, 8, 12, 30, 45, 70, 110, 200, 350)
-_SLOW_MS = (TYPICAL_MS, 900, 2_500, 4_500)
+_SLOW_MS = (TYPICAL_MS, 900, 1_900)
 
 OK = "ok"
 ERROR = "500 before the effect"
@@ -50,7 +50,17 @@ _LATE_MS = 2_000
 class Request:
     """One attempt of a client's call."""
 
-    __slots__ = ("bucket", "effect", "is_append", "is_body_lost", "is_read", "keys", "operation", "service", "simulation")
+    __slots__ = (
+        "bucket",
+        "effect",
+        "is_append",
+        "is_body_lost",
+        "is_read",
+        "keys",
+        "operation",
+        "service",
+        "simulation",
+    )
 
     def __init__(
         self,
@@ -115,7 +125,9 @@ class SimulatedClient:
         """
         task = current_task()
         simulation = task.invocation.simulation
-        request = Request(simulation, self.service, operation, bucket, keys or (key,), effect, is_read=is_read, is_append=is_append)
+        request = Request(
+            simulation, self.service, operation, bucket, keys or (key,), effect, is_read=is_read, is_append=is_append
+        )
         symbolic = simulation.symbolic(key)
         for attempt in range(1, self._attempts + 1):
             try:
@@ -143,6 +155,7 @@ class SimulatedClient:
         if count > 1:
             label = f"{label} ({count})"
         outcome, latency_ms = simulation.fate(invocation, request, label, is_conditional)
+        latency_ms = min(latency_ms, round(900 * self.read_timeout_seconds))
         return self._deliver(task, request, label, outcome, latency_ms)
 
     def _deliver(self, task: Task, request: Request, label: str, outcome: str, latency_ms: int) -> Any:
@@ -176,7 +189,8 @@ class SimulatedClient:
                     self._take_effect(task, request, label, outcome, is_answered=False)
                 elif outcome == LATE:
                     scheduler.after(
-                        timeout_ms + _LATE_MS, lambda: self._take_effect(task, request, label, outcome, is_answered=False)
+                        timeout_ms + _LATE_MS,
+                        lambda: self._take_effect(task, request, label, outcome, is_answered=False),
                     )
                 else:
                     simulation.record(name, label, outcome)

@@ -21,9 +21,7 @@ class Rule:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
 
-    def check_write(
-        self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None
-    ) -> None:
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
         """Called after each write and deletion."""
 
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:

@@ -34,9 +34,7 @@ class Scheduler:
         self._added += 1
         heapq.heappush(self._events, (self.now_ms + delay_ms, self._added, action))
 
-    def send(
-        self, delay_ms: int, origin: tuple[str, str, Any, Invocation | None], action: Callable[[], None]
-    ) -> None:
+    def send(self, delay_ms: int, origin: tuple[str, str, Any, Invocation | None], action: Callable[[], None]) -> None:
         """Let a request arrive after `delay_ms`. `origin` is who sends it, its label, itself, and the invocation."""
         del origin
         self.after(delay_ms, action)

@@ -19,7 +19,7 @@ from simulation.settings import Settings
 from simulation.sns import SimulatedSns
 from simulation.sqs import SimulatedQueue
 
-_RENDER_MS = (80, 5, 700, 3_000)
+_RENDER_MS = (80, 5, 700, 3_000, 12_000)
 _API_TIMEOUT_MS = 10_000
 _OUTAGE_MS = 3_600_000
 
