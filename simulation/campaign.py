@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from simulation import random_users
 from simulation.choices import Choices, RandomChoices, RecordedChoices, Value
+from simulation.random_users import NAMES
 from simulation.rules import RULES, Rule
 from simulation.settings import Settings
 from simulation.shrinking import shrink
@@ -64,11 +66,22 @@ def shrink_failure(failure: Failure, settings: Settings) -> Failure:
         outcome = run_choices(recorded, settings, rules)
         return (outcome, recorded) if isinstance(outcome, Failure) else None
 
-    found = shrink(failure.choices, attempt, lambda result, label: result[1].simpler.get(label, ()))
+    def simpler(result: tuple[Failure, RecordedChoices], label: str) -> Sequence[Value]:
+        return result[1].simpler.get(label, ())
+
+    found = shrink(_for_first_user(failure.choices), attempt, simpler) or shrink(failure.choices, attempt, simpler)
     if found is None:
         return failure
     smallest = found[0]
     return Failure(failure.seed, smallest.rule, smallest.details, smallest.choices, smallest.history)
+
+
+def _for_first_user(choices: Mapping[str, Value]) -> dict[str, Value]:
+    """The choices of the second user, made by the only one; the same if there is one anyway."""
+    if "users" not in choices:
+        return dict(choices)
+    first, second = NAMES
+    return {label.replace(second, first): value for label, value in choices.items() if second in label}
 
 
 def run_campaign(
@@ -76,7 +89,7 @@ def run_campaign(
     count: int,
     *,
     rules: Collection[type[Rule]],
-    settings: Settings = Settings(),
+    settings: Settings,
     processes: int = 1,
     stop_at_first: bool = True,
 ) -> Result:
@@ -107,8 +120,7 @@ def _outcomes(
     chunk = partial(_run_chunk, seed, count, tuple(rule.__name__ for rule in rules), settings)
     if processes == 1:
         for start in starts:
-            for number, failure in chunk(start):
-                yield number, failure
+            yield from chunk(start)
         return
     with multiprocessing.get_context("fork").Pool(processes) as pool:
         for outcomes in pool.imap(chunk, starts):
@@ -119,11 +131,12 @@ def _run_chunk(
     seed: int, count: int, names: tuple[str, ...], settings: Settings, start: int
 ) -> list[tuple[int, Failure | None]]:
     rules = [RULES[name] for name in names]
-    outcomes: list[tuple[int, Failure | None]] = []
-    for number in range(start, min(start + _CHUNK, count)):
-        failure = run_seed(f"{seed}:{number}", settings, rules)
-        outcomes.append((number, failure))
-    return outcomes
+    gc.disable()  # runs are short, and what they leave is collected after the chunk
+    try:
+        numbers = range(start, min(start + _CHUNK, count))
+        return [(number, run_seed(f"{seed}:{number}", settings, rules)) for number in numbers]
+    finally:
+        gc.enable()
 
 
 def describe(failure: Failure) -> str:

@@ -74,7 +74,7 @@ def load() -> Functions:
             mock.patch.dict(os.environ, _ENVIRONMENT, clear=True),
             mock.patch.object(boto3, "Session", _SimulatedSession),
         ):
-            handlers = [importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS]
+            handlers = {name: importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS}
         modules = {name: module for name, module in sys.modules.items() if _is_function_module(name)}
     finally:
         for name in [name for name in sys.modules if _is_function_module(name)]:
@@ -92,7 +92,7 @@ def load() -> Functions:
                 setattr(module, name, _RecordingLogger())
             elif id(value) in replacements:
                 setattr(module, name, replacements[id(value)])
-    return Functions(*handlers, render, modules)
+    return Functions(**handlers, render=render, modules=modules)
 
 
 def _is_function_module(name: str) -> bool:

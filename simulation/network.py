@@ -18,7 +18,7 @@ from simulation.scheduler import Task, current_task
 if TYPE_CHECKING:
     from simulation.simulation import Simulation
 
-# botocore.retries.standard: TransientRetryableChecker and ThrottledRetryableChecker
+# What botocore.retries.standard retries
 _RETRYABLE_STATUSES = {500, 502, 503, 504}
 _THROTTLING_CODES = {"SlowDown", "ThrottlingException", "Throttling", "RequestLimitExceeded"}
 _BACKOFF_SECONDS, _THROTTLING_BACKOFF_SECONDS = 0.05, 1
@@ -55,6 +55,7 @@ class Request:
         "effect",
         "is_append",
         "is_body_lost",
+        "is_list",
         "is_read",
         "keys",
         "operation",
@@ -73,8 +74,9 @@ class Request:
         *,
         is_read: bool = False,
         is_append: bool = False,
+        is_list: bool = False,
     ) -> None:
-        """`is_append`: it adds a message to others, in whatever order."""
+        """`is_append`: it adds a message to others, in whatever order; `is_list`: it may see any key of the bucket."""
         self.simulation = simulation
         self.service = service
         self.operation = operation
@@ -84,12 +86,15 @@ class Request:
         self.effect = effect
         self.is_read = is_read
         self.is_append = is_append
+        self.is_list = is_list
         self.is_body_lost = False
 
     def conflicts_with(self, other: Request) -> bool:
         """Whether the order of the two makes a difference to a service."""
         if (self.is_read and other.is_read) or (self.is_append and other.is_append):
             return False
+        if self.bucket == other.bucket and (self.is_list or other.is_list):
+            return True
         return self.bucket == other.bucket and not set(self.keys).isdisjoint(other.keys)
 
 
@@ -115,6 +120,7 @@ class SimulatedClient:
         keys: tuple[str, ...] = (),
         is_read: bool = False,
         is_append: bool = False,
+        is_list: bool = False,
         is_conditional: bool = False,
     ) -> Any:
         """The response to an operation, after as many attempts as are allowed.
@@ -126,7 +132,15 @@ class SimulatedClient:
         task = current_task()
         simulation = task.invocation.simulation
         request = Request(
-            simulation, self.service, operation, bucket, keys or (key,), effect, is_read=is_read, is_append=is_append
+            simulation,
+            self.service,
+            operation,
+            bucket,
+            keys or (key,),
+            effect,
+            is_read=is_read,
+            is_append=is_append,
+            is_list=is_list,
         )
         symbolic = simulation.symbolic(key)
         for attempt in range(1, self._attempts + 1):

@@ -7,7 +7,7 @@ from functools import partial
 from simulation.simulation import Simulation, Upload
 from simulation.users import Users
 
-_NAMES = ("ada", "bob")
+NAMES = ("ada", "bob")
 _GAPS_MS = (2_000, 150, 400, 5_000, 60_000, 361_000, 650_000, 1_300_000)
 _POST_DELAY_MS = 300
 _SECOND_POST_MS = (1_000, 50, 150, 400, 5_000, 100_000)
@@ -44,7 +44,7 @@ class _RandomUsers(Users):
     def begin(self) -> None:
         """Schedule what the users do. Everything else is chosen when its time has come."""
         pick = self._simulation.choices.pick
-        for user in _NAMES[: pick("users", (1, 2), 0.2)]:
+        for user in NAMES[: pick("users", (1, 2), 0.2)]:
             at_ms = 0
             for number in range(1, pick(f"{user}: uploads", (1, 2, 3), 0.8) + 1):
                 name = f"{user}-{number}"

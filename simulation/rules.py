@@ -92,20 +92,13 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             )
 
 
-class manifest_names_pictures_that_exist(Rule):  # noqa: N801
-    """A reader never sees a manifest that names a picture that is not there, or pictures of two uploads."""
+class manifest_is_complete(Rule):  # noqa: N801
+    """A manifest is written only when all pictures that it names are there, all of one file of its upload."""
 
-    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
-        if bucket != ASSETS_BUCKET:
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if bucket != ASSETS_BUCKET or not key.endswith(".json") or after is None:
             return
-        if key.endswith(".json"):
-            if after is not None:
-                self._check_manifest(after.data)
-        elif key.endswith(".webp") and before is not None and (after is None or after.data != before.data):
-            self._check_former(key)
-
-    def _check_manifest(self, data: bytes) -> None:
-        manifest = parse_manifest(data)
+        manifest = parse_manifest(after.data)
         for _, picture in picture_keys(manifest):
             if self._simulation.s3.find(ASSETS_BUCKET, picture) is None:
                 self._report(f"manifest {manifest['version']} names {picture}, which is not there")
@@ -113,15 +106,22 @@ class manifest_names_pictures_that_exist(Rule):  # noqa: N801
         if manifest_post(self._simulation, manifest) is None:
             self._report(f"manifest {manifest['version']} names pictures that are not of one file of its upload")
 
-    def _check_former(self, key: str) -> None:
+
+class cached_manifest_stays_complete(Rule):  # noqa: N801
+    """A picture neither goes nor changes while a manifest that names it is current, or was within its cache time."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
+        if bucket != ASSETS_BUCKET or not key.endswith(".webp") or before is None:
+            return
+        if after is not None and after.data == before.data:
+            return
         subject = key.split("/")[1]
         simulation = self._simulation
         now_ms = simulation.scheduler.now_ms
+        cache_ms = simulation.settings.manifest_cache_seconds * 1000
         for data, replaced_at_ms in simulation.manifests.get(subject, ()):
-            is_cached = (
-                replaced_at_ms is None or now_ms - replaced_at_ms < simulation.settings.manifest_cache_seconds * 1000
-            )
-            if is_cached and any(named == key for _, named in picture_keys(parse_manifest(data))):
+            is_seen = replaced_at_ms is None or now_ms - replaced_at_ms < cache_ms
+            if is_seen and any(named == key for _, named in picture_keys(parse_manifest(data))):
                 age = "current" if replaced_at_ms is None else f"replaced {now_ms - replaced_at_ms} ms ago"
                 self._report(f"{key} is gone, but the manifest that names it is {age}")
 
@@ -209,7 +209,7 @@ class originals_are_deleted(Rule):  # noqa: N801
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
     """GET uploads/{id} never says 404 for an accepted upload within its life."""
 
-    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:  # noqa: ARG002
         if status == "404":
             self._report(f"{upload.name} was accepted, and its status is 404")
 
@@ -244,7 +244,8 @@ RULES: dict[str, type[Rule]] = {
     rule.__name__: rule
     for rule in (
         newest_upload_is_shown,
-        manifest_names_pictures_that_exist,
+        manifest_is_complete,
+        cached_manifest_stays_complete,
         older_never_replaces_newer,
         every_upload_is_answered,
         every_answer_is_announced,

@@ -225,7 +225,7 @@ class SimulatedS3Client(SimulatedClient):
             page = {"KeyCount": len(contents), "IsTruncated": False}
             return {**page, "Contents": contents} if contents else page
 
-        return self.call("ListObjectsV2", Prefix, effect, bucket=Bucket, is_read=True, is_prefix=True)
+        return self.call("ListObjectsV2", Prefix, effect, bucket=Bucket, is_read=True, is_list=True)
 
 
 def _head(stored: StoredObject) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Task(greenlet):
         self.invocation = invocation
         self._call = work
         self.result: Any = None
-        self.error: Exception | None = None
+        self.exception: Exception | None = None
         self.is_done = False
         self.waiting: list[Task] = []
         invocation.tasks.append(self)
@@ -65,7 +65,7 @@ class Task(greenlet):
         try:
             self.result = self._call()
         except Exception as error:
-            self.error = error
+            self.exception = error
         except SandboxKilledError:
             return
         self.is_done = True
@@ -131,7 +131,7 @@ class Invocation:
 
     @property
     def error(self) -> Exception | None:
-        return self.tasks[0].error
+        return self.tasks[0].exception
 
     def finish(self) -> None:
         if self.is_running:

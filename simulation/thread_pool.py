@@ -17,13 +17,13 @@ class SimulatedFuture:
 
     def result(self) -> Any:
         current_task().wait_for(self._task)
-        if self._task.error is not None:
-            raise self._task.error
+        if self._task.exception is not None:
+            raise self._task.exception
         return self._task.result
 
     def exception(self) -> Exception | None:
         current_task().wait_for(self._task)
-        return self._task.error
+        return self._task.exception
 
     def done(self) -> bool:
         return self._task.is_done
