@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simulation.scheduler import EPOCH_MS, Invocation
+from simulation.scheduler import Invocation
 from simulation.sqs import Message
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class EventSourceMapping:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._uploads: dict[str, list[Upload]] = {}
-        self.read_status: Callable[[Upload, str], None]
-        """Lets a client ask for the status of an upload; the second argument says when."""
+        self.readers: dict[str, Callable[[Upload, str], None]] = {}
+        """By name: what a client may ask while an upload is processed; the second argument says when."""
 
     def poll(self) -> None:
         """Invoke the function with every message that is visible, in batches."""
@@ -43,10 +43,14 @@ class EventSourceMapping:
         return self._uploads.get(invocation.name, _NO_UPLOADS)
 
     def maybe_read(self, label: str, invocation: Invocation) -> None:
-        """Let a client ask for the status of an upload while its message is processed."""
+        """Let a client ask for something while an upload is processed."""
         uploads = self.uploads_of(invocation)
-        if uploads and self._simulation.choices.pick(label, (False, True), self._simulation.rates.reader):
-            self.read_status(uploads[0], f"during {label.removesuffix(': reader')}")
+        if not uploads:
+            return
+        readers = ("none", *self.readers)
+        reader = self._simulation.choices.pick(f"{label}: reader", readers, self._simulation.rates.reader)
+        if reader != "none":
+            self.readers[reader](uploads[0], f"during {label}")
 
     def _invoke(self, batch: Sequence[Message]) -> None:
         simulation = self._simulation
@@ -95,7 +99,7 @@ def _record(message: Message) -> dict[str, Any]:
         "body": message.body,
         "attributes": {
             "ApproximateReceiveCount": str(message.receive_count),
-            "SentTimestamp": str(EPOCH_MS),
+            "SentTimestamp": str(message.sent_at_ms),
         },
         "messageAttributes": {},
         "eventSource": "aws:sqs",

@@ -34,6 +34,9 @@ def run(simulation: Simulation) -> None:
     users.look_once_more()
     queue = simulation.main_queue
     if queue.dead_letters and pick("dead letters", ("stay", "redriven"), 0.7) == "redriven":
+        for message in queue.dead_letters:
+            for upload_id in message.upload_ids:
+                simulation.uploads[upload_id].was_dead = True
         simulation.record("operator", "redrives %s", ", ".join(message.name for message in queue.dead_letters))
         simulation.scheduler.after(_REDRIVE_MS, queue.redrive)
         simulation.scheduler.run()

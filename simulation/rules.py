@@ -27,6 +27,9 @@ class Rule:
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
         """Called with what a client is told of an upload that S3 accepted, and whether it knew it as ready before."""
 
+    def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        """Called with the upload whose avatar a client is shown and the newest one shown before; empty for none."""
+
     def check_rest(self) -> None:
         """Called when nothing is left to happen."""
 
@@ -222,6 +225,14 @@ class ready_is_final(Rule):  # noqa: N801
             self._report(f"{upload.name} was ready, and is {status}")
 
 
+class avatar_never_goes_back(Rule):  # noqa: N801
+    """GET /avatars/me never shows an older avatar than it has shown before, nor none again."""
+
+    def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        if upload_id < shown_before:
+            self._report(f"{subject} was shown {shown_before}, and then {upload_id or 'nothing'}")
+
+
 class wait_is_bounded(Rule):  # noqa: N801
     """A user waits seconds for an answer, some more for each failure of a service, 90 s for a killed sandbox."""
 
@@ -231,7 +242,7 @@ class wait_is_bounded(Rule):  # noqa: N801
             return
         dead = self._dead()
         for upload in simulation.uploads.values():
-            if upload.queued_at_ms is None or upload.upload_id in dead or "redriven" in upload.name:
+            if upload.queued_at_ms is None or upload.upload_id in dead or upload.was_dead:
                 continue
             until_ms = upload.answered_at_ms or simulation.scheduler.now_ms
             waited_ms = until_ms - upload.queued_at_ms
@@ -253,6 +264,7 @@ RULES: dict[str, type[Rule]] = {
         originals_are_deleted,
         accepted_upload_is_never_unknown,
         ready_is_final,
+        avatar_never_goes_back,
         wait_is_bounded,
     )
 }

@@ -69,6 +69,8 @@ class Upload:
     statuses: list[str] = field(default_factory=list[str])
     """What the client was told, in order."""
     was_ready: bool = False
+    was_dead: bool = False
+    """Its message has been in the dead-letter queue."""
 
 
 class Rates(NamedTuple):
@@ -132,6 +134,8 @@ class Simulation:
         self.outage: str | None = None
         self.manifests: dict[str, list[tuple[bytes, int | None]]] = {}
         """By subject: manifests in order, and when each was replaced."""
+        self.shown: dict[str, str] = {}
+        """By subject: the newest upload whose avatar a client was shown."""
         self._rules = [rule(self) for rule in rules]
         self._violation: RuleViolationError | None = None
         self._symbols: dict[str, str] = {}
@@ -156,7 +160,7 @@ class Simulation:
         if outcome != OK or latency_ms != TYPICAL_MS:
             self._allow(invocation, outcome, latency_ms)
         if is_process:
-            self.event_source.maybe_read(f"{label}: reader", invocation)
+            self.event_source.maybe_read(label, invocation)
         return outcome, latency_ms
 
     def render_time(self, invocation: Invocation) -> int | None:
@@ -258,6 +262,17 @@ class Simulation:
         upload.was_ready = upload.was_ready or status == "ready"
         for rule in self._rules:
             rule.check_status(upload, status, was_ready)
+        self.check_effects()
+
+    def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        """A client is shown the avatar of an upload, or none if that is empty; so it was before it asked.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        self.shown[subject] = max(self.shown.get(subject, ""), upload_id)
+        for rule in self._rules:
+            rule.check_avatar(subject, upload_id, shown_before)
         self.check_effects()
 
     def _observe(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:

@@ -25,6 +25,7 @@ class Message:
         """What the history calls it."""
         self.body = body
         self.receive_count = 0
+        self.sent_at_ms = 0
         self.visible_at_ms = 0
         self.is_deleted = False
 
@@ -60,6 +61,7 @@ class SimulatedQueue:
 
     def send(self, message: Message, delay_ms: int) -> None:
         self.sent += 1
+        message.sent_at_ms = self._scheduler.now_ms
         self.messages.append(message)
         self._hide(message, delay_ms)
 

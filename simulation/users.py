@@ -22,7 +22,7 @@ class Users:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        simulation.event_source.read_status = self.read_status
+        simulation.event_source.readers = {"status": self.read_status, "avatar": self.read_avatar}
 
     def get_form(self, name: str, on_form: Callable[[Upload], None]) -> None:
         """POST /avatars/key_upload: `name` is what the history calls the upload, <user>-<number>."""
@@ -79,6 +79,22 @@ class Users:
         if upload.posts:
             simulation.check_status(upload, status, was_ready)
 
+    def read_avatar(self, upload: Upload, when: str) -> None:
+        """GET /avatars/me by the user of an upload."""
+        simulation = self._simulation
+        shown_before = simulation.shown.get(upload.subject, "")
+
+        def see_avatar(invocation: Invocation) -> None:
+            if invocation.error is not None or invocation.was_killed:
+                simulation.record(invocation.name, "500")
+                return
+            shown: str = json.loads(invocation.result["body"]).get("upload_id", "")
+            simulation.record(invocation.name, simulation.symbolic(shown) or "404")
+            simulation.check_avatar(upload.subject, shown, shown_before)
+
+        name = f"avatar of {upload.name} {when}"
+        simulation.invoke(name, simulation.functions.current_avatar, _request(upload.subject), see_avatar)
+
     def look_once_more(self) -> None:
         """Ask for every status with nothing failing any more, and check what must hold at rest.
 
@@ -89,6 +105,7 @@ class Users:
         simulation.is_quiet = True
         for upload in simulation.uploads.values():
             self.read_status(upload, "at rest")
+            self.read_avatar(upload, "at rest")
         simulation.scheduler.run()
         simulation.check_rest()
         simulation.is_quiet = False

@@ -12,7 +12,7 @@ from tests.components.test_avatar_pipeline import FUNCTION, QUEUE, args
 __all__ = ["packages", "run_alone"]
 
 
-def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone, packages: dict[str, object]) -> None:  # noqa: F811
+def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone, packages: dict[str, object]) -> None:
     graph: Graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages)))  # type: ignore[arg-type]
     queue = graph.one(QUEUE, "pipeline-queue").inputs
     source = graph.named("pipeline-source").inputs

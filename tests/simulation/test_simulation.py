@@ -23,6 +23,7 @@ DEMANDED_RULES = (
     "older_never_replaces_newer",
     "every_upload_is_answered",
     "every_answer_is_announced",
+    "avatar_never_goes_back",
 )
 """The rules that the pipeline has to keep in every schedule."""
 COUNT = 600
