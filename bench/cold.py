@@ -59,10 +59,10 @@ class ColdBench:
         }
         _, elsewhere = runs.cores()
         with services.serving(objects, elsewhere) as running:
-            # Beside the authorities that either side always has: ours five of Amazon's, Node those compiled in.
-            self._ours.trust(running.authority)
+            # Beside the authorities that either side trusts anyway.
             common = {
                 **PLATFORM,
+                **self._ours.trust(running.authority),
                 "NODE_EXTRA_CA_CERTS": str(running.authority),
                 "AWS_ENDPOINT_URL_S3": running.url,
             }

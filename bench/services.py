@@ -29,6 +29,7 @@ from cryptography.x509.oid import NameOID
 
 HOST = "127.0.0.1"
 _KEY = re.compile(rb"<Key>[^<]*</Key>")
+_PUBLISHED = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
 _LAST_MODIFIED = "Fri, 20 Nov 2026 12:00:00 GMT"
 
 
@@ -92,11 +93,23 @@ def _handler_of(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
             self._answer(204, b"")
 
         def do_POST(self) -> None:
-            deleted = _KEY.findall(self._body())
+            body = self._body()
+            if b"Action=Publish" in body:
+                self._answer(200, _PUBLISHED)
+                return
+            deleted = _KEY.findall(body)
             self._answer(200, b"<DeleteResult><Deleted>%s</Deleted></DeleteResult>" % b"".join(deleted))
 
         def _body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            # boto3 sends a checksum after the body: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+            chunks = b""
+            while size := int(self.rfile.readline(), 16):
+                chunks += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return chunks
 
         def _answer(
             self, status: int, content: bytes, headers: Mapping[str, str] | None = None, body: bytes = b""

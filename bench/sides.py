@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
 import subprocess
 import sys
 import zipfile
@@ -44,11 +45,15 @@ class Ours:
                 zipped.extractall(folder / archive.stem)
         return cls(packages, folder)
 
-    def trust(self, authority: Path) -> None:
-        """Add an authority, as PEM, to those of Amazon that the functions trust."""
-        for roots in self.folder.glob("*/functions/amazon_roots.pem"):
-            with roots.open("ab") as file:
+    def trust(self, authority: Path) -> dict[str, str]:
+        """Add an authority, as PEM, to those that the functions trust; returns the variables they need for that."""
+        for bundle in self.folder.glob("*/python/botocore/cacert.pem"):
+            with bundle.open("ab") as file:
                 file.write(authority.read_bytes())
+        system = Path(ssl.get_default_verify_paths().cafile or authority)
+        combined = self.folder / "authorities.pem"
+        combined.write_bytes(system.read_bytes() + authority.read_bytes())
+        return {"SSL_CERT_FILE": str(combined)}
 
     def path(self, function: str) -> list[str]:
         layers = [str(self.folder / layer / "python") for layer in self.packages[function].layers]

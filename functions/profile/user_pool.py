@@ -46,10 +46,14 @@ class UserPool:
         call = self._executor.submit(self._cognito.get_user, AccessToken=access_token)  # needs no signature
         try:
             return _name_of(call.result(DEADLINE_SECONDS))
-        except (BotoCoreError, ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
-            call.cancel()
-            log.info("no name from Cognito", extra={"reason": type(error).__name__, "details": str(error)})
-            return None
+        except ClientError as error:
+            reason, details = type(error).__name__, error.response["Error"]["Code"]  # the message may hold the token
+        except (BotoCoreError, TimeoutError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # The last four are what botocore and _name_of raise for a body that is not a GetUser response.
+            reason, details = type(error).__name__, str(error)
+        call.cancel()
+        log.info("no name from Cognito", extra={"reason": reason, "details": details})
+        return None
 
 
 def _name_of(user: Mapping[str, Any]) -> str | None:

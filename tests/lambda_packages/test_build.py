@@ -161,16 +161,6 @@ def test_a_function_ships_the_modules_its_handler_reaches_and_no_others(project:
     ]
 
 
-def test_certificates_are_shipped_with_the_module_of_their_name(project: Project) -> None:
-    project.write("functions/shared.pem", "certificates")
-    project.write("functions/unused.pem", "others")
-    archive = project.build().archive
-    assert [name for name in names(archive) if name.endswith(".pem")] == ["functions/shared.pem"]
-    project.write("functions/shared.pem", "newer ones")
-    with zipfile.ZipFile(project.build().archive) as zipped:
-        assert zipped.read("functions/shared.pem") == b"newer ones"
-
-
 def test_a_function_ships_the_folders_it_names_beside_its_modules(project: Project) -> None:
     project.write("lambda_packages/functions.toml", '[greet]\nfolders = ["letters", "data/tables"]\n')
     project.write("letters/__pycache__/dear.cpython-311.pyc", "stale")
@@ -476,14 +466,30 @@ def test_a_handler_imports_from_its_package_and_layers_alone(
     assert (shown.stdout, shown.stderr) == ("True\n", "")
 
 
-def test_a_function_that_speaks_to_aws_has_the_authorities_of_its_certificates(
-    for_lambda: Mapping[str, build.Package],
-) -> None:
-    shipped = {function: set(names(package.archive)) for function, package in for_lambda.items()}
-    assert {f for f, its in shipped.items() if "functions/shared/aws/amazon_roots.pem" in its} == {
-        "authorize", "current_avatar", "migrate_database", "process_avatar", "profile", "upload_status"
-    }  # fmt: skip
-    assert "functions/shared/aws/amazon_roots.pem" in shipped["process_avatar"]
+def test_layer_boto3_has_the_model_of_every_client_and_no_other(for_lambda: Mapping[str, build.Package]) -> None:
+    layer = names(for_lambda["process_avatar"].layers["boto3"])
+    models = {found[1] for name in layer if (found := re.match(r"python/botocore/data/([^/]+)/", name))}
+    sources = "".join(path.read_text() for path in (REPOSITORY / "functions").rglob("*.py"))
+    assert models == set(re.findall(r'clients\.create\(\s*"([^"]+)"', sources)) == build.AWS_SERVICES
+    assert len(re.findall(r"\bclients\.create\(", sources)) == len(re.findall(r'clients\.create\(\s*"', sources))
+
+
+@pytest.mark.parametrize("service", sorted(build.AWS_SERVICES))
+def test_layer_boto3_creates_a_client(for_host: Mapping[str, build.Package], tmp_path: Path, service: str) -> None:
+    with zipfile.ZipFile(for_host["process_avatar"].layers["boto3"]) as zipped:
+        zipped.extractall(tmp_path)
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'python')!r}); import boto3; "
+        f"print(boto3.client({service!r}, region_name='eu-west-1').meta.endpoint_url)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        env=PLATFORM_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "eu-west-1" in shown.stdout
 
 
 def test_a_route_that_needs_no_wheels_ships_a_few_kilobytes(for_host: Mapping[str, build.Package]) -> None:
@@ -518,7 +524,9 @@ def test_layers_pin_the_versions_that_development_uses() -> None:
         for path in (REPOSITORY / "lambda_packages/layers").glob("*.txt")
         for found in pin.findall(path.read_text())
     ]
-    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "psycopg", "alembic"} <= dict(layered).keys()
+    assert {"pillow", "pillow-heif", "pyjwt", "cryptography", "psycopg", "alembic", "boto3", "botocore"} <= dict(
+        layered
+    ).keys()
     assert [(name, development[name]) for name, _ in layered] == layered
     assert [(name, importlib.metadata.version(name)) for name, _ in layered] == layered
 
@@ -537,7 +545,7 @@ def test_the_command_prints_every_package_with_its_sizes(for_lambda: Mapping[str
     rows = dict(re.findall(r"^(.+?)  +([\d,]+ +[\d,]+)$", shown.stdout, re.MULTILINE))
     archive = for_lambda["authorize"].archive
     layers = {layer for package in for_lambda.values() for layer in package.layers}
-    assert layers == {"alembic", "heif", "imaging", "jwt", "postgres"}
+    assert layers == {"alembic", "boto3", "heif", "imaging", "jwt", "postgres"}
     assert set(rows) == set(ENVIRONMENTS) | {f"layer {layer}" for layer in layers}
     assert rows["authorize"].split() == [
         f"{archive.stat().st_size:,}",

@@ -65,7 +65,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = ENOUGH_SECO
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
     assert stack.functions.named("migrate_database").invoke({"target": "head"}).error is None
-    send(stack, cleanup.of(dict(former)).message())
+    send(stack, cleanup.SupersededAvatar.from_manifest(dict(former)).to_message())
     wait_until(lambda: not pictures(stack, former), "the former avatar's pictures are taken away", seconds)
     assert len(pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):

@@ -15,6 +15,7 @@ API Gateway's 30; with 2 seconds it is 7.65, and TIME_FOR_ONE_UPLOAD_MS of proce
 The connect timeout applies to each address of a host that does not answer, and the read timeout to each read.
 """
 
+import logging
 import os
 
 import boto3
@@ -22,6 +23,9 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 MAX_ATTEMPTS = 3
+
+# At INFO botocore logs in each cold start where it found the credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 # A lost SYN is sent again after 1 second (RFC 6298, section 2): a new attempt is faster.
 CONNECT_TIMEOUT_SECONDS = 0.5

@@ -146,27 +146,27 @@ def unsigned(header: dict[str, Any], content: dict[str, Any]) -> str:
     )
 
 
-def test_a_good_access_token_is_allowed_and_its_subject_passed_on(handler: ModuleType) -> None:
+def test_valid_token_is_authorized_with_its_subject(handler: ModuleType) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
 
 
 @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer  "])
-def test_the_scheme_is_read_in_any_spelling(handler: ModuleType, scheme: str) -> None:
+def test_scheme_is_case_insensitive(handler: ModuleType, scheme: str) -> None:
     assert ask(handler, CURRENT.sign(claims()), scheme) == ALLOWED
 
 
-def test_the_token_is_found_in_the_header_when_there_is_no_identity_source(handler: ModuleType) -> None:
+def test_token_in_header_without_identity_source_is_authorized(handler: ModuleType) -> None:
     token = CURRENT.sign(claims())
     assert handler.handle({"headers": {"authorization": f"Bearer {token}"}}, None) == ALLOWED
 
 
 @pytest.mark.parametrize("scheme", ["", "Basic ", "Token ", "Bearer", "Bearer:"])
-def test_a_token_under_no_scheme_or_another_is_refused(handler: ModuleType, scheme: str) -> None:
+def test_token_with_another_or_no_scheme_is_refused(handler: ModuleType, scheme: str) -> None:
     assert ask(handler, CURRENT.sign(claims()), scheme) == REFUSED
 
 
 @pytest.mark.parametrize("event", [{}, {"headers": {}}, {"identitySource": [], "headers": {}}])
-def test_a_request_without_a_token_is_refused(handler: ModuleType, event: dict[str, Any]) -> None:
+def test_request_without_token_is_refused(handler: ModuleType, event: dict[str, Any]) -> None:
     assert handler.handle(event, None) == REFUSED
 
 
@@ -189,7 +189,7 @@ def test_a_request_without_a_token_is_refused(handler: ModuleType, event: dict[s
         ),
     ],
 )
-def test_a_signed_token_with_a_wrong_claim_is_refused(
+def test_token_with_invalid_claim_is_refused(
     handler: ModuleType, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], reason: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -197,29 +197,29 @@ def test_a_signed_token_with_a_wrong_claim_is_refused(
     assert [vars(record)["reason"] for record in caplog.records] == [reason]
 
 
-def test_a_token_issued_by_a_clock_a_little_ahead_is_allowed(handler: ModuleType) -> None:
+def test_token_issued_within_leeway_is_authorized(handler: ModuleType) -> None:
     now = int(time.time())
     assert ask(handler, CURRENT.sign(claims(iat=now + 3, auth_time=now + 3))) == ALLOWED
 
 
-def test_a_token_signed_by_another_key_under_a_known_name_is_refused(handler: ModuleType) -> None:
+def test_token_signed_by_another_key_with_known_kid_is_refused(handler: ModuleType) -> None:
     assert ask(handler, Key(CURRENT.kid).sign(claims())) == REFUSED
 
 
-def test_a_token_changed_after_signing_is_refused(handler: ModuleType) -> None:
+def test_token_changed_after_signing_is_refused(handler: ModuleType) -> None:
     header, _, signature = CURRENT.sign(claims()).split(".")
     _, content = unsigned({}, claims(sub="victim")).split(".")
     assert ask(handler, f"{header}.{content}.{signature}") == REFUSED
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE"])
-def test_a_token_without_a_signature_is_refused(handler: ModuleType, issuer: Issuer, algorithm: str) -> None:
+def test_unsigned_token_is_refused_without_fetch(handler: ModuleType, issuer: Issuer, algorithm: str) -> None:
     token = unsigned({"alg": algorithm, "typ": "JWT", "kid": CURRENT.kid}, claims())
     assert ask(handler, f"{token}.") == REFUSED
     assert issuer.paths == []
 
 
-def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(handler: ModuleType, issuer: Issuer) -> None:
+def test_token_signed_with_public_key_as_hmac_secret_is_refused(handler: ModuleType, issuer: Issuer) -> None:
     public = CURRENT.private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -229,13 +229,13 @@ def test_a_token_signed_with_the_public_key_as_a_shared_secret_is_refused(handle
     assert issuer.paths == []
 
 
-def test_another_rsa_algorithm_than_the_issuers_is_refused(handler: ModuleType, issuer: Issuer) -> None:
+def test_another_rsa_algorithm_is_refused_without_fetch(handler: ModuleType, issuer: Issuer) -> None:
     token = jwt.encode(claims(), CURRENT.private, algorithm="RS512", headers={"kid": CURRENT.kid})
     assert ask(handler, token) == REFUSED
     assert issuer.paths == []
 
 
-def test_keys_a_token_brings_along_are_never_used(handler: ModuleType, issuer: Issuer) -> None:
+def test_keys_in_token_header_are_ignored(handler: ModuleType, issuer: Issuer) -> None:
     mine = Key("mine")
     token = jwt.encode(
         claims(),
@@ -248,34 +248,32 @@ def test_keys_a_token_brings_along_are_never_used(handler: ModuleType, issuer: I
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b", "a.b.c", "....", "\u00e9.\u00e9.\u00e9", "null"])
-def test_what_is_no_token_is_refused_without_asking_for_keys(handler: ModuleType, issuer: Issuer, token: str) -> None:
+def test_malformed_token_is_refused_without_fetch(handler: ModuleType, issuer: Issuer, token: str) -> None:
     assert ask(handler, token) == REFUSED
     assert issuer.paths == []
 
 
-def test_a_token_that_names_no_key_is_refused_without_asking_for_keys(handler: ModuleType, issuer: Issuer) -> None:
+def test_token_without_kid_is_refused_without_fetch(handler: ModuleType, issuer: Issuer) -> None:
     token = jwt.encode(claims(), CURRENT.private, algorithm="RS256")
     assert ask(handler, token) == REFUSED
     assert issuer.paths == []
 
 
-def test_the_keys_are_read_once_for_many_tokens(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+def test_keys_are_fetched_once_for_many_tokens(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     for _ in range(5):
         assert ask(handler, CURRENT.sign(claims())) == ALLOWED
         clock.seconds += 600
     assert issuer.paths == ["/eu-west-1_Example/.well-known/jwks.json"]
 
 
-def test_a_key_taken_out_of_the_set_is_refused_within_the_hour(
-    handler: ModuleType, issuer: Issuer, clock: Clock
-) -> None:
+def test_removed_key_is_refused_after_one_hour(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.publish(NEXT)
     clock.seconds += 3601
     assert ask(handler, CURRENT.sign(claims())) == REFUSED
 
 
-def test_a_key_rotated_in_is_found(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+def test_rotated_key_is_fetched(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.publish(CURRENT, NEXT)
     clock.seconds += 31
@@ -284,7 +282,7 @@ def test_a_key_rotated_in_is_found(handler: ModuleType, issuer: Issuer, clock: C
     assert len(issuer.paths) == 2
 
 
-def test_unknown_keys_are_looked_for_once_in_the_cooldown(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+def test_unknown_kids_cause_one_fetch_per_cooldown(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     junk = [Key("current").sign(claims(), kid=f"junk-{n}") for n in range(5)]
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     for token in junk:
@@ -296,9 +294,7 @@ def test_unknown_keys_are_looked_for_once_in_the_cooldown(handler: ModuleType, i
     assert len(issuer.paths) == 2
 
 
-def test_keys_that_cannot_be_had_are_an_error_and_not_a_refusal(
-    load_handler: LoadHandler, unused_endpoint: str
-) -> None:
+def test_unreachable_issuer_raises_keys_unavailable(load_handler: LoadHandler, unused_endpoint: str) -> None:
     handler = load_under(load_handler, unused_endpoint)
     with pytest.raises(access_tokens.KeysUnavailableError, match=f"{unused_endpoint}/eu-west-1_Example"):
         ask(handler, CURRENT.sign(claims()))
@@ -307,7 +303,7 @@ def test_keys_that_cannot_be_had_are_an_error_and_not_a_refusal(
 @pytest.mark.parametrize(
     ("status", "document"), [(503, b""), (302, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"keys": []}')]
 )
-def test_an_issuer_that_answers_something_else_is_an_error_and_not_a_refusal(
+def test_invalid_key_set_raises_keys_unavailable(
     handler: ModuleType, issuer: Issuer, status: int, document: bytes
 ) -> None:
     issuer.status, issuer.document = status, document
@@ -315,9 +311,7 @@ def test_an_issuer_that_answers_something_else_is_an_error_and_not_a_refusal(
         ask(handler, CURRENT.sign(claims()))
 
 
-def test_after_a_failed_fetch_requests_fail_at_once_until_it_is_tried_again(
-    handler: ModuleType, issuer: Issuer, clock: Clock
-) -> None:
+def test_failed_fetch_is_not_retried_before_cooldown(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     issuer.status = 503
     for _ in range(5):
         with pytest.raises(access_tokens.KeysUnavailableError):
@@ -329,9 +323,7 @@ def test_after_a_failed_fetch_requests_fail_at_once_until_it_is_tried_again(
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
 
 
-def test_while_the_issuer_is_down_known_keys_serve_and_junk_does_not_wait_for_a_fetch(
-    handler: ModuleType, issuer: Issuer, clock: Clock
-) -> None:
+def test_known_keys_are_used_while_issuer_is_down(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.status = 503
     clock.seconds += 31
@@ -342,7 +334,7 @@ def test_while_the_issuer_is_down_known_keys_serve_and_junk_does_not_wait_for_a_
     assert len(issuer.paths) == 2
 
 
-def test_no_part_of_a_token_is_ever_logged(
+def test_no_part_of_a_token_is_logged(
     handler: ModuleType, issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -400,14 +392,14 @@ def test_certificate_of_another_host_raises_keys_unavailable(
     assert stub.requests == []
 
 
-def test_the_keys_are_those_of_the_issuer_unless_an_endpoint_is_given() -> None:
+def test_jwks_url_is_of_issuer_or_endpoint() -> None:
     assert access_tokens.jwks_url(ISSUER, None) == f"{ISSUER}/.well-known/jwks.json"
     local = access_tokens.jwks_url(ISSUER, "http://127.0.0.1:5000/")
     assert local == "http://127.0.0.1:5000/eu-west-1_Example/.well-known/jwks.json"
 
 
 @pytest.mark.parametrize("variable", ["ISSUER", "CLIENT_ID"])
-def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler, variable: str) -> None:
+def test_import_without_variable_raises_key_error(load_handler: LoadHandler, variable: str) -> None:
     environment = {"ISSUER": ISSUER, "CLIENT_ID": CLIENT_ID}
     del environment[variable]
     with pytest.raises(KeyError, match=variable):

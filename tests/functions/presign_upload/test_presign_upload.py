@@ -35,7 +35,7 @@ def policy_of(answer: dict[str, Any]) -> dict[str, Any]:
     return json.loads(base64.b64decode(answer["fields"]["policy"]))
 
 
-def test_the_policy_allows_exactly_one_key_type_and_size_range(handler: ModuleType) -> None:
+def test_policy_allows_one_key_content_type_and_size_range(handler: ModuleType) -> None:
     status, answer = ask(handler, {"content_type": "image/png", "size": 183420})
 
     fields = answer["fields"]
@@ -56,7 +56,7 @@ def test_the_policy_allows_exactly_one_key_type_and_size_range(handler: ModuleTy
     }
 
 
-def test_every_field_but_policy_and_signature_is_an_exact_condition(handler: ModuleType) -> None:
+def test_policy_matches_every_field_exactly(handler: ModuleType) -> None:
     _, answer = ask(handler, {"content_type": "image/png"})
     exact = [condition for condition in policy_of(answer)["conditions"] if isinstance(condition, dict)]
     granted = {name: value for condition in exact for name, value in condition.items()}
@@ -66,7 +66,7 @@ def test_every_field_but_policy_and_signature_is_an_exact_condition(handler: Mod
     }
 
 
-def test_a_crop_is_an_exact_condition_of_the_policy(handler: ModuleType) -> None:
+def test_policy_matches_the_crop_exactly(handler: ModuleType) -> None:
     status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.25, "y": 0, "size": 1 / 3}})
     assert status == 200
     assert answer["fields"]["x-amz-meta-crop"] == "0.250000,0.000000,0.333333"
@@ -74,20 +74,20 @@ def test_a_crop_is_an_exact_condition_of_the_policy(handler: ModuleType) -> None
 
 
 @pytest.mark.parametrize("request_body", [{"content_type": "image/png"}, {"content_type": "image/png", "crop": None}])
-def test_without_a_crop_there_is_no_field_for_it(handler: ModuleType, request_body: object) -> None:
+def test_form_without_crop_has_no_metadata_field(handler: ModuleType, request_body: object) -> None:
     status, answer = ask(handler, request_body)
     assert status == 200
     assert not [name for name in answer["fields"] if name.startswith("x-amz-meta-")]
 
 
-def test_a_wrong_crop_is_refused_in_words(handler: ModuleType) -> None:
+def test_invalid_crop_returns_400_with_message(handler: ModuleType) -> None:
     status, answer = ask(handler, {"content_type": "image/png", "crop": {"x": 0.5, "y": 2, "size": 0.5}})
     assert (status, answer["error"]) == (
         400, {"code": "invalid_crop", "message": "crop.y 2 is not a number from 0 to 1"}
     )  # fmt: skip
 
 
-def test_the_signature_is_the_one_s3_computes_over_the_policy(handler: ModuleType) -> None:
+def test_form_has_the_signature_that_s3_computes(handler: ModuleType) -> None:
     _, answer = ask(handler, {"content_type": "image/jpeg"})
     fields = answer["fields"]
     key = b"AWS4" + PLATFORM_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"].encode()
@@ -96,14 +96,16 @@ def test_the_signature_is_the_one_s3_computes_over_the_policy(handler: ModuleTyp
     assert fields["x-amz-signature"] == hmac.new(key, fields["policy"].encode(), hashlib.sha256).hexdigest()
 
 
-def test_lasting_credentials_need_no_token_field(load_handler: LoadHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_form_without_session_token_has_no_token_field(
+    load_handler: LoadHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     handler = load_handler("presign_upload", {**ENVIRONMENT, "AWS_SESSION_TOKEN": ""})
     _, answer = ask(handler, {"content_type": "image/jpeg"})
     assert "x-amz-security-token" not in answer["fields"]
     assert not any("x-amz-security-token" in condition for condition in policy_of(answer)["conditions"])
 
 
-def test_the_form_expires_five_minutes_after_it_is_made(handler: ModuleType) -> None:
+def test_form_expires_after_five_minutes(handler: ModuleType) -> None:
     before = datetime.now(UTC)
     _, answer = ask(handler, {"content_type": "image/jpeg"})
     after = datetime.now(UTC)
@@ -113,13 +115,13 @@ def test_the_form_expires_five_minutes_after_it_is_made(handler: ModuleType) -> 
     assert answer["expires_at"].endswith("Z")
 
 
-def test_the_upload_id_is_the_subjects_own_and_new_each_time(handler: ModuleType) -> None:
+def test_upload_id_belongs_to_subject_and_is_unique(handler: ModuleType) -> None:
     ids = [ask(handler, {"content_type": "image/jpeg"})[1]["upload_id"] for _ in range(3)]
     assert len(set(ids)) == 3
     assert all(upload_id.belongs_to(made, SUBJECT) for made in ids)
 
 
-def test_the_answer_says_how_much_may_be_sent(handler: ModuleType) -> None:
+def test_response_has_max_bytes(handler: ModuleType) -> None:
     _, answer = ask(handler, {"content_type": "image/jpeg"})
     assert set(answer) == {"upload_id", "url", "fields", "max_bytes", "expires_at"}
     assert answer["max_bytes"] == 5_000_000
@@ -141,7 +143,7 @@ def test_the_answer_says_how_much_may_be_sent(handler: ModuleType) -> None:
         ),
     ],
 )
-def test_the_form_is_posted_to(load_handler: LoadHandler, environment: dict[str, str], url: str) -> None:
+def test_form_url_is_of_bucket_or_endpoint(load_handler: LoadHandler, environment: dict[str, str], url: str) -> None:
     _, answer = ask(load_handler("presign_upload", ENVIRONMENT | environment), {"content_type": "image/jpeg"})
     assert answer["url"] == url
 
@@ -169,7 +171,7 @@ def test_the_form_is_posted_to(load_handler: LoadHandler, environment: dict[str,
         ({"content_type": "image/png", "extension": "gif"}, "image/png"),
     ],
 )
-def test_the_type_is_understood(handler: ModuleType, request_body: object, content_type: str) -> None:
+def test_accepted_content_type_is_normalized(handler: ModuleType, request_body: object, content_type: str) -> None:
     status, answer = ask(handler, request_body)
     assert (status, answer["fields"]["Content-Type"]) == (200, content_type)
 
@@ -188,7 +190,7 @@ def test_the_type_is_understood(handler: ModuleType, request_body: object, conte
         {"content_type": "image/svg+xml", "extension": "jpg"},
     ],
 )
-def test_another_type_is_refused_with_the_list_of_accepted_ones(handler: ModuleType, request_body: object) -> None:
+def test_other_content_type_returns_415_with_accepted_types(handler: ModuleType, request_body: object) -> None:
     status, answer = ask(handler, request_body)
     assert (status, answer["error"]["code"]) == (415, "unsupported_type")
     assert answer["error"]["message"].endswith(
@@ -197,19 +199,19 @@ def test_another_type_is_refused_with_the_list_of_accepted_ones(handler: ModuleT
 
 
 @pytest.mark.parametrize("request_body", [{}, {"size": 5}, {"content_type": ""}, {"content_type": None}])
-def test_a_request_without_a_type_is_refused(handler: ModuleType, request_body: object) -> None:
+def test_request_without_content_type_returns_400(handler: ModuleType, request_body: object) -> None:
     status, answer = ask(handler, request_body)
     assert (status, answer["error"]["code"]) == (400, "missing_content_type")
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, 100.0, "100", None, [100]])
-def test_a_size_that_is_no_positive_integer_is_refused(handler: ModuleType, size: object) -> None:
+def test_size_that_is_not_a_positive_integer_returns_400(handler: ModuleType, size: object) -> None:
     status, answer = ask(handler, {"content_type": "image/png", "size": size})
     assert (status, answer["error"]["code"]) == (400, "invalid_size")
     assert repr(size) in answer["error"]["message"]
 
 
-def test_a_size_over_the_limit_is_refused_and_the_limit_itself_is_not(handler: ModuleType) -> None:
+def test_size_above_limit_returns_413(handler: ModuleType) -> None:
     assert ask(handler, {"content_type": "image/png", "size": 5_000_000})[0] == 200
     status, answer = ask(handler, {"content_type": "image/png", "size": 5_000_001})
     assert (status, answer["error"]["code"]) == (413, "size_too_large")
@@ -217,16 +219,16 @@ def test_a_size_over_the_limit_is_refused_and_the_limit_itself_is_not(handler: M
     assert "5000000 bytes" in answer["error"]["message"]
 
 
-def test_a_size_may_be_left_out(handler: ModuleType) -> None:
+def test_request_without_size_returns_200(handler: ModuleType) -> None:
     assert ask(handler, {"content_type": "image/png"})[0] == 200
 
 
-def test_a_body_that_is_no_json_object_is_refused(handler: ModuleType) -> None:
+def test_body_that_is_not_a_json_object_returns_400(handler: ModuleType) -> None:
     status, answer = ask(handler, ["image/png"])
     assert (status, answer["error"]["code"]) == (400, "invalid_json")
 
 
-def test_nothing_else_a_client_sends_reaches_the_form(handler: ModuleType) -> None:
+def test_other_request_fields_do_not_reach_the_form(handler: ModuleType) -> None:
     _, answer = ask(
         handler,
         {
@@ -242,6 +244,6 @@ def test_nothing_else_a_client_sends_reaches_the_form(handler: ModuleType) -> No
 
 
 @pytest.mark.parametrize("variable", ["UPLOADS_BUCKET", "MAX_UPLOAD_BYTES"])
-def test_a_missing_variable_stops_the_function_at_once(load_handler: LoadHandler, variable: str) -> None:
+def test_import_without_variable_raises_key_error(load_handler: LoadHandler, variable: str) -> None:
     with pytest.raises(KeyError, match=variable):
         load_handler("presign_upload", {k: v for k, v in ENVIRONMENT.items() if k != variable})

@@ -171,7 +171,7 @@ def jpeg_of(colour: tuple[int, int, int]) -> bytes:
 # --- The way of one upload --------------------------------------------------------------------------------------------
 
 
-def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -> None:
+def test_upload_creates_variants_stable_jpeg_and_manifest(stack: Stack) -> None:
     data = jpeg_of(RED)
     new = stack.upload(1, data)
     assert stack.deliver(new) == []
@@ -199,7 +199,7 @@ def test_an_upload_becomes_variants_a_stable_jpeg_and_a_manifest(stack: Stack) -
     assert [stack.colour(key) for key in stack.keys(stack.assets) if not key.endswith(".json")] == [RED] * 3
 
 
-def test_the_square_is_the_one_that_was_asked_for_with_the_upload(stack: Stack) -> None:
+def test_upload_with_crop_is_cut_to_the_crop(stack: Stack) -> None:
     picture = pictures.plain(200, 100, BLUE)
     picture.paste(RED, (150, 0, 200, 50))
     new = stack.upload(1, pictures.encoded(picture, "PNG"), crop="0.750000,0.000000,0.500000")
@@ -207,14 +207,14 @@ def test_the_square_is_the_one_that_was_asked_for_with_the_upload(stack: Stack) 
     assert_current(stack, new, RED)
 
 
-def test_a_crop_that_was_not_made_by_us_is_a_failure(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_crop_is_a_failure(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     new = stack.upload(1, jpeg_of(RED), crop="everything")
     assert stack.deliver(new) == [new]
     assert "'everything' is not the text of a crop" in caplog.text
     assert stack.heard() == []
 
 
-def test_caches_are_told_what_changes_and_what_never_does(stack: Stack) -> None:
+def test_objects_have_content_type_and_cache_control(stack: Stack) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     told = {
         key.rsplit(".")[-1]: (stored["ContentType"], stored["CacheControl"])
@@ -228,7 +228,7 @@ def test_caches_are_told_what_changes_and_what_never_does(stack: Stack) -> None:
     }
 
 
-def test_subscribers_hear_of_a_ready_avatar_with_its_manifest(stack: Stack) -> None:
+def test_ready_avatar_is_announced_with_its_manifest(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     (heard,) = stack.heard()
@@ -236,7 +236,7 @@ def test_subscribers_hear_of_a_ready_avatar_with_its_manifest(stack: Stack) -> N
     assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.manifest()}
 
 
-def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manifest_is_written_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     before_each_put(stack, monkeypatch, written.append)
     stack.deliver(stack.upload(1, jpeg_of(RED)))
@@ -245,22 +245,20 @@ def test_the_manifest_is_the_last_thing_written(stack: Stack, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
-def test_an_original_is_deleted_when_it_has_been_answered(stack: Stack, data: bytes) -> None:
+def test_processed_original_is_deleted(stack: Stack, data: bytes) -> None:
     new = stack.upload(1, data)
     stack.deliver(new)
     assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-def test_the_original_of_a_rejected_upload_stays_until_that_is_announced(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejected_original_is_kept_until_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, b"no picture")
     monkeypatch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
     assert stack.deliver(new) == [new]
     assert storage_keys.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
 
 
-def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> None:
+def test_superseded_or_duplicate_original_is_deleted(stack: Stack) -> None:
     """Overtaken by a newer upload, or posted again after it was done."""
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(newer)
@@ -271,7 +269,7 @@ def test_an_original_that_is_of_no_use_any_more_is_deleted_too(stack: Stack) -> 
 
 
 @pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
-def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_makes_up_for_it(
+def test_failed_delete_of_original_is_retried_by_redelivery(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
 ) -> None:
     new = stack.upload(1, data)
@@ -284,7 +282,7 @@ def test_an_original_that_cannot_be_deleted_is_a_failure_and_the_redelivery_make
 
 
 @pytest.mark.parametrize("step", ["announcement", "deletion", "both"])
-def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_up_for(
+def test_delivery_killed_after_manifest_is_completed_by_redelivery(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     class KilledError(BaseException):
@@ -308,7 +306,7 @@ def test_of_an_avatar_whose_delivery_dies_after_the_manifest_everything_is_made_
     assert_current(stack, new, RED)
 
 
-def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_avatar_reads_only_original_and_manifest(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     asked: list[str] = []
     before_each(stack, monkeypatch, ["get_object", "head_object"], asked.append)
@@ -316,7 +314,7 @@ def test_for_a_first_avatar_no_former_picture_is_looked_for(stack: Stack, monkey
     assert sorted(asked) == [f"avatars/{SUBJECT}.json", storage_keys.incoming_key(SUBJECT, new)]
 
 
-def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
+def test_missing_original_is_not_a_failure(stack: Stack) -> None:
     assert stack.deliver(upload_id.new(SUBJECT, 1)) == []
     assert (stack.keys(stack.assets), stack.heard()) == ([], [])
 
@@ -324,26 +322,30 @@ def test_an_original_that_is_gone_is_no_failure(stack: Stack) -> None:
 # --- At once ----------------------------------------------------------------------------------------------------------
 
 
-def test_photo_and_manifest_are_fetched_at_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_original_and_manifest_are_fetched_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     wait_for_each_other(monkeypatch, (stack.handler.S3, "get_object"), parties=2)
     assert stack.deliver(new) == []
 
 
-def test_pictures_are_put_and_the_removal_of_former_ones_scheduled_at_once(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variants_are_put_and_cleanup_is_scheduled_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
-    variants_and_jpeg_and_removal = [(stack.handler.S3, "put_object"), (stack.handler.S3, "head_object"), (stack.handler.PROCESSOR.cleanup_queue, "schedule")]
+    variants_and_jpeg_and_removal = [
+        (stack.handler.S3, "put_object"),
+        (stack.handler.S3, "head_object"),
+        (stack.handler.PROCESSOR.cleanup_queue, "schedule"),
+    ]
     wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
 
 
-def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_avatar_is_announced_while_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
-    wait_for_each_other(monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2)
+    wait_for_each_other(
+        monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2
+    )
     assert stack.deliver(new) == []
     assert stack.heard_events() == [("avatar.ready", new)]
     assert stack.keys(stack.uploads) == []
@@ -352,7 +354,7 @@ def test_an_avatar_is_announced_while_its_original_is_deleted(stack: Stack, monk
 # --- Twice, late, out of order ----------------------------------------------------------------------------------------
 
 
-def test_the_same_event_twice_changes_nothing_and_is_announced_once(stack: Stack) -> None:
+def test_duplicate_event_changes_nothing_and_is_not_announced(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     before = stack.get(stack.assets, f"avatars/{SUBJECT}.json")["LastModified"], stack.manifest()
@@ -361,7 +363,7 @@ def test_the_same_event_twice_changes_nothing_and_is_announced_once(stack: Stack
     assert stack.heard_events() == [("avatar.ready", new)]
 
 
-def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
+def test_redelivered_message_is_announced_again(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     before = stack.manifest()
@@ -371,9 +373,7 @@ def test_a_redelivered_message_is_announced_again(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("data", "event"), [(jpeg_of(RED), "avatar.ready"), (b"no picture", "avatar.rejected")])
-def test_a_message_back_from_the_dead_letter_queue_is_announced(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str
-) -> None:
+def test_redriven_message_is_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch, data: bytes, event: str) -> None:
     """A redriven message counts as received once, and what failed before may have been the announcement alone."""
     new = stack.upload(1, data)
     with monkeypatch.context() as patch:
@@ -383,7 +383,7 @@ def test_a_message_back_from_the_dead_letter_queue_is_announced(
     assert stack.heard_events() == [(event, new)]
 
 
-def test_a_ready_avatar_is_announced_again_only_when_the_event_is_late(stack: Stack) -> None:
+def test_ready_avatar_is_announced_again_only_for_late_event(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     (announced,) = stack.heard_events()
@@ -393,14 +393,14 @@ def test_a_ready_avatar_is_announced_again_only_when_the_event_is_late(stack: St
     assert stack.heard_events() == [announced]
 
 
-def test_a_newer_upload_takes_the_place_of_an_older_one(stack: Stack) -> None:
+def test_newer_upload_supersedes_older_one(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     assert stack.deliver(older) + stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
     assert stack.heard_events() == [("avatar.ready", older), ("avatar.ready", newer)]
 
 
-def test_an_older_upload_that_comes_later_changes_nothing(stack: Stack) -> None:
+def test_older_upload_delivered_later_changes_nothing(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(newer)
     before = stack.keys(stack.assets)
@@ -411,7 +411,7 @@ def test_an_older_upload_that_comes_later_changes_nothing(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
-def test_a_newer_upload_that_finishes_while_an_older_one_writes_stays_current(
+def test_newer_upload_stays_current_while_older_one_writes(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
@@ -422,7 +422,7 @@ def test_a_newer_upload_that_finishes_while_an_older_one_writes_stays_current(
 
 
 @pytest.mark.parametrize("moment", [".webp", ".jpg", ".json"])
-def test_a_newer_upload_wins_over_an_older_one_that_finishes_while_it_writes(
+def test_newer_upload_supersedes_older_one_published_meanwhile(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
@@ -434,9 +434,7 @@ def test_a_newer_upload_wins_over_an_older_one_that_finishes_while_it_writes(
     assert stack.heard_events()[-1] == ("avatar.ready", newer)
 
 
-def test_an_avatar_deleted_while_a_newer_upload_is_written_is_no_obstacle(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_avatar_deleted_meanwhile_does_not_stop_newer_upload(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
 
@@ -449,9 +447,7 @@ def test_an_avatar_deleted_while_a_newer_upload_is_written_is_no_obstacle(
     assert_current(stack, newer, BLUE)
 
 
-def test_a_manifest_that_never_holds_still_is_a_failure_after_bounded_attempts(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_manifest_that_always_changes_fails_after_5_attempts(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
     manifest = stack.manifest()
@@ -468,7 +464,7 @@ def test_a_manifest_that_never_holds_still_is_a_failure_after_bounded_attempts(
     assert len(attempts) == 5
 
 
-def test_a_form_posted_again_with_other_bytes_does_not_change_a_finished_avatar(stack: Stack) -> None:
+def test_form_reposted_with_other_bytes_keeps_finished_avatar(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     before = stack.manifest()
@@ -478,9 +474,7 @@ def test_a_form_posted_again_with_other_bytes_does_not_change_a_finished_avatar(
     assert_current(stack, new, RED)
 
 
-def test_a_form_posted_again_with_other_bytes_gets_addresses_of_its_own(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_form_reposted_with_other_bytes_gets_other_urls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
 
     def die(_key: str) -> None:
@@ -497,7 +491,7 @@ def test_a_form_posted_again_with_other_bytes_gets_addresses_of_its_own(
     assert stack.colour(f"avatars/{SUBJECT}/{stack.manifest()['version']}/64.webp") == GREEN
 
 
-def test_the_stable_jpeg_says_whose_it_is_and_is_not_replaced_by_an_older_upload(stack: Stack) -> None:
+def test_stable_jpeg_is_not_replaced_by_older_upload(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(newer)
     assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
@@ -549,14 +543,12 @@ def cleanup_of(manifest: dict[str, Any]) -> dict[str, Any]:
     return message(cleanup.SupersededAvatar.from_manifest(manifest).to_message())
 
 
-def test_a_first_avatar_retires_nothing(stack: Stack) -> None:
+def test_first_avatar_schedules_no_cleanup(stack: Stack) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     assert delayed(stack) == 0
 
 
-def test_the_pictures_of_a_replaced_avatar_stay_for_now_and_their_removal_is_scheduled(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_superseded_avatar_is_kept_and_its_cleanup_scheduled(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
     former = stack.manifest()
@@ -568,7 +560,7 @@ def test_the_pictures_of_a_replaced_avatar_stay_for_now_and_their_removal_is_sch
     assert arrived["Body"] == cleanup_of(former)["body"]
 
 
-def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> None:
+def test_cleanup_deletes_only_superseded_variants(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
     former = stack.manifest()
@@ -579,7 +571,7 @@ def test_a_removal_takes_the_former_pictures_and_nothing_else(stack: Stack) -> N
     assert_current(stack, newer, BLUE)
 
 
-def test_what_is_current_still_is_not_removed(stack: Stack) -> None:
+def test_cleanup_keeps_current_avatar(stack: Stack) -> None:
     """The upload that was to replace it has failed since."""
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
@@ -587,9 +579,7 @@ def test_what_is_current_still_is_not_removed(stack: Stack) -> None:
     assert_current(stack, new, RED)
 
 
-def test_an_upload_that_is_overtaken_while_it_writes_leaves_no_pictures(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upload_superseded_while_it_writes_leaves_no_variants(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     once_before_put(stack, monkeypatch, ".json", lambda: stack.deliver(newer))
     assert stack.deliver(older) == []
@@ -597,9 +587,7 @@ def test_an_upload_that_is_overtaken_while_it_writes_leaves_no_pictures(
     assert_current(stack, newer, BLUE)
 
 
-def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_avatar_is_not_replaced_when_cleanup_cannot_be_scheduled(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
 
@@ -612,7 +600,7 @@ def test_an_avatar_whose_removal_cannot_be_scheduled_is_not_replaced_yet(
 
 
 @pytest.mark.parametrize("content", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
-def test_a_broken_removal_fails_alone(stack: Stack, content: str) -> None:
+def test_malformed_cleanup_message_fails_alone(stack: Stack, content: str) -> None:
     new = stack.upload(1, jpeg_of(RED))
     broken, ours = message(f'{{"cleanup": {content}}}'), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
     assert stack.failures(broken, ours) == [broken["messageId"]]
@@ -622,7 +610,7 @@ def test_a_broken_removal_fails_alone(stack: Stack, content: str) -> None:
 # --- Rejection --------------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_picture_is_recorded_and_announced_and_not_tried_again(stack: Stack) -> None:
+def test_rejection_is_recorded_announced_and_not_retried(stack: Stack) -> None:
     new = stack.upload(1, b"this is no picture")
     assert stack.deliver(new) == []
     stored = stack.get(stack.uploads, storage_keys.rejection_key(SUBJECT, new))
@@ -637,7 +625,7 @@ def test_a_bad_picture_is_recorded_and_announced_and_not_tried_again(stack: Stac
     assert stack.keys(stack.assets) == []
 
 
-def test_a_rejection_is_recorded_and_announced_once(stack: Stack) -> None:
+def test_duplicate_event_of_rejection_is_not_announced(stack: Stack) -> None:
     new = stack.upload(1, b"this is no picture")
     stack.deliver(new)
     record = stack.get(stack.uploads, storage_keys.rejection_key(SUBJECT, new))["Body"].read()
@@ -654,18 +642,14 @@ def rejected_and_not_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) ->
     return new
 
 
-def test_a_rejection_that_was_not_announced_is_announced_by_the_redelivery_and_no_more(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unannounced_rejection_is_announced_once_by_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = rejected_and_not_announced(stack, monkeypatch)
     stack.deliver(new, receive_count=2)
     stack.deliver(new, receive_count=3)
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_a_duplicate_event_does_not_take_the_photo_from_a_rejection_that_is_still_to_be_announced(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_duplicate_event_keeps_original_of_unannounced_rejection(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = rejected_and_not_announced(stack, monkeypatch)
     assert stack.deliver(new) == []
     assert stack.heard_events() == []
@@ -674,9 +658,7 @@ def test_a_duplicate_event_does_not_take_the_photo_from_a_rejection_that_is_stil
     assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejection_being_recorded_elsewhere_is_retried(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 answers 409 while it is being written: nothing can be known of it yet."""
     new = stack.upload(1, b"this is no picture")
 
@@ -691,7 +673,7 @@ def test_a_rejection_that_another_delivery_is_recording_is_tried_again(
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_a_form_posted_again_after_its_rejection_is_announced_once(stack: Stack) -> None:
+def test_form_reposted_after_rejection_is_announced_once(stack: Stack) -> None:
     new = stack.upload(1, b"this is no picture")
     stack.deliver(new)
     stack.replace(new, b"nor is this")
@@ -700,14 +682,14 @@ def test_a_form_posted_again_after_its_rejection_is_announced_once(stack: Stack)
     assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-def test_a_rejected_upload_leaves_the_avatar_there_was(stack: Stack) -> None:
+def test_rejected_upload_keeps_existing_avatar(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE)[:400])
     stack.deliver(older, newer)
     assert_current(stack, older, RED)
     assert [heard.get("reason") for heard in stack.heard()] == [None, "truncated"]
 
 
-def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_original_above_byte_limit_is_rejected_unread(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = stack.upload(1, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES, b"\0"))
     too_large = stack.upload(2, jpeg_of(RED).ljust(MAX_UPLOAD_BYTES + 1, b"\0"))
     bodies_read = record_reads(stack, monkeypatch)
@@ -717,7 +699,7 @@ def test_a_file_over_the_byte_limit_is_refused_unread(stack: Stack, monkeypatch:
     assert [heard.get("reason") for heard in stack.heard()] == [None, "too_large"]
 
 
-def test_a_picture_over_the_pixel_limit_is_refused(stack: Stack) -> None:
+def test_picture_above_pixel_limit_is_rejected(stack: Stack) -> None:
     stack.deliver(stack.upload(1, pictures.png_claiming(1001, 1000)))
     assert [heard["reason"] for heard in stack.heard()] == ["too_many_pixels"]
 
@@ -725,7 +707,7 @@ def test_a_picture_over_the_pixel_limit_is_refused(stack: Stack) -> None:
 # --- Batches and failures ---------------------------------------------------------------------------------------------
 
 
-def test_one_failing_message_does_not_fail_the_others(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_message_does_not_fail_the_others(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = stack.upload(2, jpeg_of(RED)), stack.upload(3, jpeg_of(BLUE))
 
     def die(key: str) -> None:
@@ -737,9 +719,7 @@ def test_one_failing_message_does_not_fail_the_others(stack: Stack, monkeypatch:
     assert_current(stack, good, BLUE)
 
 
-def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_after_a_failed_record_are_processed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = {subject: stack.upload(1, jpeg_of(RED), subject) for subject in ("one", "two", "three")}
 
     def die(_key: str) -> None:
@@ -753,7 +733,7 @@ def test_every_record_of_a_message_is_handled_even_after_one_that_fails(
     assert "avatars/two.json" not in stack.keys(stack.assets)
 
 
-def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_announcement_is_retried_by_redelivery(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
 
     with monkeypatch.context() as patch:
@@ -764,32 +744,32 @@ def test_a_failed_announcement_is_made_up_for_by_the_redelivery(stack: Stack, mo
     assert stack.heard_events() == [("avatar.ready", new)]
 
 
-def test_a_topic_that_is_gone_is_a_failure(stack: Stack) -> None:
+def test_missing_topic_is_a_failure(stack: Stack) -> None:
     new = stack.upload(1, jpeg_of(RED))
     stack.sns.delete_topic(TopicArn=stack.topic_arn)
     assert stack.deliver(new) == [new]
 
 
-def test_the_test_event_of_a_new_notification_is_no_failure(stack: Stack) -> None:
+def test_s3_test_event_is_not_a_failure(stack: Stack) -> None:
     assert stack.failures(message(s3_test_event())) == []
 
 
 @pytest.mark.parametrize("body", ['{"hello": 1}', "", "not json", "null", "[]"])
-def test_a_message_that_is_no_s3_event_fails_alone(stack: Stack, body: str) -> None:
+def test_message_that_is_not_an_s3_event_fails_alone(stack: Stack, body: str) -> None:
     new = stack.upload(1, jpeg_of(RED))
     foreign, ours = message(body), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
     assert stack.failures(foreign, ours) == [foreign["messageId"]]
     assert_current(stack, new, RED)
 
 
-def test_a_key_that_is_no_uploads_is_dropped(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+def test_key_that_is_not_of_an_upload_is_dropped(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     assert stack.failures(message(s3_event("incoming/../secret/x", "elsewhere/a b"))) == []
     assert stack.keys(stack.assets) == []
     dropped = [record.__dict__["key"] for record in caplog.records if "not the key of an upload" in record.message]
     assert dropped == ["incoming/../secret/x", "elsewhere/a b"]
 
 
-def test_what_there_is_no_time_for_is_given_back(stack: Stack) -> None:
+def test_upload_without_enough_time_left_is_returned(stack: Stack) -> None:
     first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     assert stack.deliver(first, second, context=Context(25_000, 24_999)) == [second]
     assert_current(stack, first, RED)
@@ -866,9 +846,7 @@ def wait_for_each_other(monkeypatch: pytest.MonkeyPatch, *methods: tuple[Any, st
         patch(owner, name)
 
 
-def once_before_put(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]
-) -> None:
+def once_before_put(stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, act: Callable[[], object]) -> None:
     """Call `act` between an upload's reads and its first write of a key that ends with `ending`."""
     pending = [act]
     before_each_put(stack, monkeypatch, lambda _key: pending.pop()() if pending else None, ending)

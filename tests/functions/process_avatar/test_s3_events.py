@@ -13,12 +13,12 @@ def created(body: str) -> list[s3_events.Created]:
     return s3_events.created_objects(json.loads(body))
 
 
-def test_every_record_of_a_message_is_read() -> None:
+def test_every_record_is_parsed() -> None:
     objects = created(upload_events.s3_event("incoming/a/1", "incoming/b/2"))
     assert [its.key for its in objects] == ["incoming/a/1", "incoming/b/2"]
 
 
-def test_the_time_of_an_event_is_read() -> None:
+def test_event_time_is_parsed() -> None:
     body = '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k"}}}]}'
     (its,) = created(body)
     assert its == ("k", datetime(2026, 11, 20, 9, 30, 15, 412_000, tzinfo=UTC))
@@ -31,7 +31,7 @@ def test_keys_are_decoded_as_s3_encodes_them() -> None:
     assert [its.key for its in created(body)] == [key]
 
 
-def test_the_test_event_of_a_new_notification_tells_of_nothing() -> None:
+def test_s3_test_event_has_no_objects() -> None:
     assert created(upload_events.s3_test_event()) == []
 
 
@@ -49,6 +49,6 @@ def test_the_test_event_of_a_new_notification_tells_of_nothing() -> None:
         '{"Records": [{"eventSource": "aws:sns", "Sns": {"Message": "{}"}}]}',
     ],
 )
-def test_a_body_that_is_no_s3_event_is_refused(body: str) -> None:
+def test_body_that_is_not_an_s3_event_raises_value_error(body: str) -> None:
     with pytest.raises(ValueError, match=r"not an S3 event|Invalid isoformat"):
         created(body)

@@ -121,7 +121,7 @@ def refusal(fields: dict[str, str]) -> tuple[int, Any]:
 # --- GET /profile -----------------------------------------------------------------------------------------------------
 
 
-def test_a_user_seen_for_the_first_time_is_given_a_profile_by_their_name(api: Api, owner: postgres.Connection) -> None:
+def test_first_get_creates_profile_from_cognito_name(api: Api, owner: postgres.Connection) -> None:
     profile = {"subject": ADA, "handle": "ada_king", "display_name": "Ada King", "bio": "", "avatar": None}
     assert api.get(ADA, name="Ada King") == (200, profile)
     assert rows(owner) == [(ADA, "ada_king", "Ada King", "")]
@@ -129,13 +129,13 @@ def test_a_user_seen_for_the_first_time_is_given_a_profile_by_their_name(api: Ap
     assert json.loads(body) == {"AccessToken": TOKEN}
 
 
-def test_afterwards_the_profile_is_theirs_whatever_cognito_says(api: Api) -> None:
+def test_later_get_does_not_call_cognito(api: Api) -> None:
     first = api.get(ADA, name="Ada")
     assert api.get(ADA, name="Another Name") == first
     assert len(api.cognito.requests) == 1
 
 
-def test_a_user_without_a_name_is_given_a_handle_to_go_by(api: Api) -> None:
+def test_first_get_without_name_creates_random_handle(api: Api) -> None:
     status, profile = api.get(ADA)
     assert status == 200
     assert re.fullmatch("user_[a-z0-9]{6}", profile["handle"])
@@ -143,13 +143,13 @@ def test_a_user_without_a_name_is_given_a_handle_to_go_by(api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_a_user_whose_name_is_not_to_be_had_is_not_refused(api: Api, status: int) -> None:
+def test_failed_get_user_does_not_refuse_profile(api: Api, status: int) -> None:
     api.cognito.status = status
     answered, profile = api.get(ADA, name="Ada")
     assert (answered, profile["handle"][:5]) == (200, "user_")
 
 
-def test_an_address_that_a_user_signs_in_with_is_never_published(api: Api, owner: postgres.Connection) -> None:
+def test_sign_in_address_is_never_published(api: Api, owner: postgres.Connection) -> None:
     for attribute in ("email", "name", "preferred_username"):
         event = api.event("GET /profile", f"s-{attribute}")
         attributes = [{"Name": attribute, "Value": "ada@example.com"}, {"Name": "email", "Value": "ada@example.com"}]
@@ -160,7 +160,7 @@ def test_an_address_that_a_user_signs_in_with_is_never_published(api: Api, owner
     assert "ada" not in str(rows(owner))
 
 
-def test_a_handle_somebody_has_gets_something_random_behind_it(api: Api) -> None:
+def test_taken_handle_gets_random_suffix(api: Api) -> None:
     assert api.get(ADA, name="Same Name")[1]["handle"] == "same_name"
     status, profile = api.get(BOB, name="Same Name")
     assert (status, profile["subject"], profile["display_name"]) == (200, BOB, "Same Name")
@@ -178,7 +178,7 @@ def test_handles_are_tried_until_one_is_free(
     assert api.get(ADA, name="Ada")[1]["handle"] == "ada_0004"
 
 
-def test_two_first_requests_at_once_make_one_profile(
+def test_concurrent_first_requests_create_one_profile(
     load: Callable[[str], Api], migrated_url: str, owner: postgres.Connection
 ) -> None:
     sandboxes = [load(migrated_url) for _ in range(2)]
@@ -205,7 +205,7 @@ def test_two_first_requests_at_once_make_one_profile(
 # --- PUT /profile -----------------------------------------------------------------------------------------------------
 
 
-def test_a_profile_is_replaced_and_the_handle_stays_when_it_is_left_out(api: Api, owner: postgres.Connection) -> None:
+def test_put_replaces_profile_and_keeps_omitted_handle(api: Api, owner: postgres.Connection) -> None:
     api.get(ADA, name="Ada")
     changed = {"subject": ADA, "handle": "ada_l", "display_name": "Ada L.", "bio": "One.\nTwo.", "avatar": None}
     assert api.put(ADA, display_name=" Ada L. ", bio="One.\r\nTwo.\n", handle="ada_l") == (200, changed)
@@ -214,7 +214,7 @@ def test_a_profile_is_replaced_and_the_handle_stays_when_it_is_left_out(api: Api
     assert rows(owner) == [(ADA, "ada_l", "Ada", "")]
 
 
-def test_a_change_has_its_time(api: Api, owner: postgres.Connection) -> None:
+def test_put_sets_updated_at(api: Api, owner: postgres.Connection) -> None:
     api.get(ADA, name="Ada")
     owner.execute("UPDATE avatars.users SET created_at = '2020-01-01', updated_at = '2020-01-01'")
     api.put(ADA, display_name="Ada")
@@ -222,7 +222,7 @@ def test_a_change_has_its_time(api: Api, owner: postgres.Connection) -> None:
     assert owner.execute(ages).fetchone() == (True, True)
 
 
-def test_a_change_may_be_the_first_request_ever(api: Api, owner: postgres.Connection) -> None:
+def test_put_may_be_the_first_request(api: Api, owner: postgres.Connection) -> None:
     assert api.put(ADA, name="Ada King", display_name="The Countess", bio="Hi")[0] == 200
     assert api.put(BOB, name="Ada King", display_name="Bob", handle="bob")[0] == 200
     assert rows(owner) == [(BOB, "bob", "Bob", ""), (ADA, "ada_king", "The Countess", "Hi")]
@@ -231,13 +231,13 @@ def test_a_change_may_be_the_first_request_ever(api: Api, owner: postgres.Connec
 @pytest.mark.parametrize(
     "text", ["\U0001f600" * 50, "'; DROP TABLE avatars.users; --", "%s %(x)s {}", "\\x00", "é" * 50]
 )
-def test_text_of_any_script_goes_in_and_comes_out(api: Api, text: str) -> None:
+def test_text_of_any_script_is_stored_unchanged(api: Api, text: str) -> None:
     assert api.put(ADA, display_name=text, bio=text * 10)[0] == 200
     _, profile = api.get(ADA)
     assert (profile["display_name"], profile["bio"]) == (text, text * 10)
 
 
-def test_a_taken_handle_is_told_and_nothing_is_changed(api: Api, owner: postgres.Connection) -> None:
+def test_put_taken_handle_returns_422_and_changes_nothing(api: Api, owner: postgres.Connection) -> None:
     api.put(ADA, display_name="Ada", handle="ada")
     api.put(BOB, display_name="Bob", bio="mine", handle="bob")
     taken = refusal({"handle": "This handle is taken."})
@@ -248,7 +248,7 @@ def test_a_taken_handle_is_told_and_nothing_is_changed(api: Api, owner: postgres
     assert api.put(BOB, display_name="Bob", handle="ada")[0] == 200
 
 
-def test_what_is_wrong_is_told_field_by_field_and_nothing_is_changed(api: Api, owner: postgres.Connection) -> None:
+def test_put_invalid_fields_returns_422_for_each_field(api: Api, owner: postgres.Connection) -> None:
     api.put(ADA, display_name="Ada", handle="ada")
     fields = {
         "email": "A profile has no such field.",
@@ -260,7 +260,7 @@ def test_what_is_wrong_is_told_field_by_field_and_nothing_is_changed(api: Api, o
     assert rows(owner) == [(ADA, "ada", "Ada", "")]
 
 
-def test_a_request_that_is_wrong_makes_no_profile(api: Api, owner: postgres.Connection) -> None:
+def test_invalid_first_put_creates_no_profile(api: Api, owner: postgres.Connection) -> None:
     assert api.put(ADA, name="Ada", display_name="")[0] == 422
     assert rows(owner) == []
     assert api.cognito.requests == []
@@ -281,18 +281,18 @@ def test_a_request_that_is_wrong_makes_no_profile(api: Api, owner: postgres.Conn
         "{}",
     ],
 )
-def test_what_no_database_could_keep_is_the_clients_error(api: Api, body: str) -> None:
+def test_put_unstorable_text_returns_422(api: Api, body: str) -> None:
     assert api.put_body(ADA, body)[0] == 422
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '"Ada"', "null"])
-def test_a_body_that_is_no_object_is_the_clients_error(api: Api, body: str) -> None:
+def test_put_body_that_is_not_an_object_returns_400(api: Api, body: str) -> None:
     status, answer = api.put_body(ADA, body)
     assert (status, answer["error"]["code"]) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("field", ["subject", "id", "created_at", "avatar", "email"])
-def test_nobody_changes_what_is_not_theirs(api: Api, owner: postgres.Connection, field: str) -> None:
+def test_put_cannot_change_another_profile(api: Api, owner: postgres.Connection, field: str) -> None:
     api.put(ADA, display_name="Ada", bio="mine", handle="ada")
     before = rows(owner)
     body = json.dumps({"display_name": "Mallory", field: ADA})
@@ -303,7 +303,7 @@ def test_nobody_changes_what_is_not_theirs(api: Api, owner: postgres.Connection,
 
 
 @pytest.mark.parametrize("route", ["GET /profile", "PUT /profile"])
-def test_without_an_authorizer_nobody_is_anybody(api: Api, owner: postgres.Connection, route: str) -> None:
+def test_request_without_authorizer_raises_key_error(api: Api, owner: postgres.Connection, route: str) -> None:
     event = {"routeKey": route, "headers": {}, "requestContext": {}, "body": '{"display_name": "Ada"}'}
     with pytest.raises(KeyError, match="authorizer"):
         api.handler.handle(event, None)
@@ -313,7 +313,7 @@ def test_without_an_authorizer_nobody_is_anybody(api: Api, owner: postgres.Conne
 # --- GET /profiles/{handle} -------------------------------------------------------------------------------------------
 
 
-def test_everybody_sees_a_profile_by_its_handle(api: Api) -> None:
+def test_get_by_handle_returns_public_profile(api: Api) -> None:
     own = api.put(ADA, display_name="Ada", bio="Hi", handle="ada")
     assert api.public("ada") == own
     api.put(ADA, display_name="Ada", handle="countess")
@@ -322,7 +322,7 @@ def test_everybody_sees_a_profile_by_its_handle(api: Api) -> None:
 
 
 @pytest.mark.parametrize("handle", ["nobody", "ADA", "ad", "", "a" * 31, "ada\0", "ad\ud800", "' OR true --", "%", ADA])
-def test_a_handle_that_nobody_has_or_can_have_is_not_found(api: Api, handle: str) -> None:
+def test_get_unknown_handle_returns_404(api: Api, handle: str) -> None:
     api.put(ADA, display_name="Ada", handle="ada")
     assert api.public(handle) == (404, {"error": {"code": "not_found", "message": "there is no such profile"}})
 
@@ -330,7 +330,7 @@ def test_a_handle_that_nobody_has_or_can_have_is_not_found(api: Api, handle: str
 # --- Avatars ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_profile_has_the_pictures_of_the_users_manifest(api: Api) -> None:
+def test_profile_has_avatar_of_manifest(api: Api) -> None:
     images = [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}]
     avatar = {
         "url": f"https://cdn.example.com/avatars/{ADA}.jpg",
@@ -348,7 +348,7 @@ def test_a_profile_has_the_pictures_of_the_users_manifest(api: Api) -> None:
 # --- Faults -----------------------------------------------------------------------------------------------------------
 
 
-def test_while_the_database_is_away_the_client_is_asked_to_come_back_and_then_served(
+def test_unavailable_database_returns_503_with_retry_after(
     load: Callable[[str], Api], migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = urlsplit(migrated_url)
@@ -374,7 +374,7 @@ def test_while_the_database_is_away_the_client_is_asked_to_come_back_and_then_se
     assert all("Connection refused" in vars(record)["reason"] for record in said)
 
 
-def test_neither_log_nor_answer_has_the_password_or_the_token(
+def test_log_and_response_have_no_password_or_token(
     load: Callable[[str], Api], migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -393,7 +393,7 @@ def test_neither_log_nor_answer_has_the_password_or_the_token(
     assert TOKEN not in str(ours)
 
 
-def test_a_connection_the_server_ended_in_between_goes_unnoticed(
+def test_connection_ended_by_server_is_reopened(
     api: Api, opened: list[postgres.Connection], administrator: postgres.Connection
 ) -> None:
     first = api.get(ADA, name="Ada")
@@ -411,13 +411,13 @@ def test_requests_share_one_connection(api: Api, opened: list[postgres.Connectio
     assert len(opened) == before + 1
 
 
-def test_a_schema_that_is_not_there_is_a_failure_and_not_a_pause(load: Callable[[str], Api], database_url: str) -> None:
+def test_missing_schema_raises_undefined_table(load: Callable[[str], Api], database_url: str) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable):
         load(database_url).public("ada")
 
 
 @pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "ISSUER", "DATABASE_URL_PARAMETER"])
-def test_without_one_of_its_settings_the_function_does_not_start(load_handler: LoadHandler, missing: str) -> None:
+def test_import_without_variable_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
     settings = {"ASSETS_BUCKET": "assets", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
     del settings[missing]
     with pytest.raises(KeyError, match=missing):

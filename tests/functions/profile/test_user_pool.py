@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from functions.profile.user_pool import UserPool
+from tests.functions.conftest import PLATFORM_ENVIRONMENT
 from tests.functions.servers import HOST, HttpStub
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
 TOKEN = "eyJ.access.token"
 UUID = "0a1b2c3d-0000-4000-8000-00000000a11c"
 EMAIL = "ada@example.com"
+
+
+@pytest.fixture(autouse=True)
+def platform_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PLATFORM_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -30,7 +37,7 @@ def name_of(cognito: HttpStub, username: str = UUID, **attributes: str) -> str |
     return UserPool(ISSUER, cognito.url).name(TOKEN)
 
 
-def test_cognito_is_asked_with_the_users_own_token_and_nothing_else(cognito: HttpStub) -> None:
+def test_get_user_sends_only_the_access_token(cognito: HttpStub) -> None:
     assert name_of(cognito, name="Ada") == "Ada"
     ((headers, body),) = cognito.requests
     assert json.loads(body) == {"AccessToken": TOKEN}
@@ -64,24 +71,28 @@ def test_cognito_is_asked_with_the_users_own_token_and_nothing_else(cognito: Htt
         pytest.param({"name": "x" * 60}, "x" * 50, id="a long name"),
     ],
 )
-def test_the_best_name_there_is_is_given(cognito: HttpStub, user: dict[str, str], name: str | None) -> None:
+def test_name_is_the_best_attribute(cognito: HttpStub, user: dict[str, str], name: str | None) -> None:
     assert name_of(cognito, **user) == name
 
 
 @pytest.mark.parametrize(
     ("status", "answer", "reason"),
     [
-        (400, b'{"__type": "NotAuthorizedException", "message": "no scopes"}', "NotAuthorizedException"),
+        (
+            400,
+            b'{"__type": "NotAuthorizedException", "message": "eyJ.access.token lacks scopes"}',
+            "NotAuthorizedException",
+        ),
         (500, b"", "ClientError"),
         (200, b"<html>", "KeyError"),
-        (200, b"\xff", "KeyError"),
-        (200, b"[]", "KeyError"),
+        (200, b"\xff", "UnicodeDecodeError"),
+        (200, b"[]", "AttributeError"),
         (200, b"{}", "KeyError"),
         (200, b'{"UserAttributes": []}', "KeyError"),
-        (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "TypeError"),
+        (200, b'{"UserAttributes": [{"Name": "name", "Value": null}], "Username": "ada1"}', "KeyError"),
     ],
 )
-def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the_token(
+def test_failed_get_user_returns_none_and_logs_no_token(
     cognito: HttpStub, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, reason: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -92,7 +103,7 @@ def test_an_answer_without_a_name_is_no_name_and_one_line_in_the_log_without_the
     assert TOKEN not in str(vars(record))
 
 
-def test_no_way_to_cognito_is_no_name_after_a_short_wait(caplog: pytest.LogCaptureFixture) -> None:
+def test_silent_cognito_returns_none_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with socket.create_server((HOST, 0)) as silent:
         started = time.monotonic()
@@ -101,14 +112,14 @@ def test_no_way_to_cognito_is_no_name_after_a_short_wait(caplog: pytest.LogCaptu
     assert [vars(record)["reason"] for record in caplog.records] == ["TimeoutError"]
 
 
-def test_a_cognito_that_is_not_there_is_no_name(unused_endpoint: str) -> None:
+def test_unreachable_cognito_returns_none(unused_endpoint: str) -> None:
     assert UserPool(ISSUER, unused_endpoint).name(TOKEN) is None
 
 
-def test_without_an_endpoint_the_issuers_own_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_without_endpoint_go_to_the_issuers_host(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+    def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         asked.append((host, port))
         raise socket.gaierror
 

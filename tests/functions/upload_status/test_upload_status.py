@@ -56,31 +56,31 @@ def made(seconds_ago: float, subject: str = SUBJECT) -> str:
     return upload_id.new(subject, int((time.time() - seconds_ago) * 1000))
 
 
-def test_a_form_just_given_out_is_pending(service: Service) -> None:
+def test_status_of_new_form_is_pending(service: Service) -> None:
     asked = made(seconds_ago=0)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
 
 
-def test_a_form_unused_until_its_window_closed_is_unknown(service: Service) -> None:
+def test_status_of_expired_unused_form_is_404(service: Service) -> None:
     assert service.ask(made(seconds_ago=355))[0] == 200
     status, answer = service.ask(made(seconds_ago=361))
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
-def test_an_original_waiting_to_be_processed_is_pending_however_old(service: Service) -> None:
+def test_status_of_old_unprocessed_original_is_pending(service: Service) -> None:
     asked = made(seconds_ago=86_400)
     service.receive(asked)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
 
 
-def test_the_upload_that_is_the_current_avatar_is_ready_with_its_manifest(service: Service) -> None:
+def test_status_of_current_avatar_is_ready_with_manifest(service: Service) -> None:
     asked = made(seconds_ago=10)
     service.receive(asked)
     manifest = service.publish(asked)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
 
 
-def test_a_rejected_upload_says_why(service: Service) -> None:
+def test_status_of_rejected_upload_has_the_reason(service: Service) -> None:
     asked = made(seconds_ago=10)
     service.receive(asked)
     service.reject(asked, "too_many_pixels")
@@ -90,28 +90,28 @@ def test_a_rejected_upload_says_why(service: Service) -> None:
     )
 
 
-def test_a_rejected_upload_stays_rejected_after_a_newer_one_succeeds(service: Service) -> None:
+def test_status_stays_rejected_after_newer_upload(service: Service) -> None:
     asked = made(seconds_ago=20)
     service.reject(asked, "truncated")
     service.publish(made(seconds_ago=10))
     assert service.ask(asked)[1]["status"] == "rejected"
 
 
-def test_an_upload_overtaken_by_a_newer_one_is_ready_with_the_newer_avatar(service: Service) -> None:
+def test_status_of_superseded_upload_is_ready_with_newer_avatar(service: Service) -> None:
     asked = made(seconds_ago=20)
     service.receive(asked)
     manifest = service.publish(made(seconds_ago=10))
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
 
 
-def test_an_older_avatar_does_not_make_a_newer_upload_ready(service: Service) -> None:
+def test_status_with_older_avatar_is_pending(service: Service) -> None:
     service.publish(made(seconds_ago=20))
     asked = made(seconds_ago=10)
     service.receive(asked)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
 
 
-def test_another_users_upload_is_unknown_even_when_its_objects_exist(service: Service) -> None:
+def test_status_of_another_users_upload_is_404(service: Service) -> None:
     asked = made(seconds_ago=0, subject=ANOTHER)
     service.s3.put_object(Bucket=service.uploads, Key=f"incoming/{ANOTHER}/{asked}", Body=b"jpeg")
     status, answer = service.ask(asked)
@@ -122,5 +122,5 @@ def test_another_users_upload_is_unknown_even_when_its_objects_exist(service: Se
 
 
 @pytest.mark.parametrize("asked", ["", "x", "../manifest", "0" * 26, "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"])
-def test_an_id_nobody_was_given_is_unknown(service: Service, asked: str) -> None:
+def test_status_of_invalid_id_is_404(service: Service, asked: str) -> None:
     assert service.ask(asked)[0] == 404

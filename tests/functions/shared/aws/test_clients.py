@@ -166,7 +166,9 @@ TRANSIENT = [
     pytest.param(raw(429, "TooManyRequests"), ClientError, id="429"),
     pytest.param(raw(400, "RequestTimeout"), ClientError, id="RequestTimeout"),
     pytest.param(b"", BotoCoreError, id="connection closed"),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlogin", ClientError, id="another server"),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlogin", ClientError, id="another server"
+    ),
     pytest.param(b"SSH-2.0\r\n\r\n", BotoCoreError, id="another protocol"),
 ]
 

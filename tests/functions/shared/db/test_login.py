@@ -45,13 +45,13 @@ def user_of(connection: postgres.Connection) -> str:
 # --- Settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_without_any_settings_the_error_names_the_first(sign_in: Login) -> None:
+def test_missing_variables_raise_key_error(sign_in: Login) -> None:
     with pytest.raises(KeyError, match=r"DATABASE_URL_PARAMETER \(or PGHOST"):
         sign_in({})
 
 
 @pytest.mark.parametrize("missing", IAM_SETTINGS)
-def test_without_one_setting_the_error_names_it(sign_in: Login, missing: str) -> None:
+def test_missing_variable_raises_key_error_with_its_name(sign_in: Login, missing: str) -> None:
     with pytest.raises(KeyError, match=missing):
         sign_in({name: value for name, value in IAM_SETTINGS.items() if name != missing})
 
@@ -59,7 +59,7 @@ def test_without_one_setting_the_error_names_it(sign_in: Login, missing: str) ->
 # --- A URL ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_url_is_read_from_ssm_when_it_is_first_needed_and_then_kept(
+def test_url_is_read_from_ssm_at_first_connect_and_kept(
     sign_in: Login, url_parameter: Callable[[str], str], database_url: str, ssm: Any
 ) -> None:
     name = url_parameter("not yet")
@@ -72,7 +72,7 @@ def test_the_url_is_read_from_ssm_when_it_is_first_needed_and_then_kept(
         assert user_of(connection) == "avatars"
 
 
-def test_after_a_failure_the_url_is_read_again(
+def test_url_is_read_again_after_failed_connect(
     sign_in: Login,
     url_parameter: Callable[[str], str],
     new_user: Callable[[str], str],
@@ -93,7 +93,7 @@ def test_after_a_failure_the_url_is_read_again(
         assert user_of(connection) == user
 
 
-def test_a_parameter_that_is_not_there_makes_the_database_unavailable(sign_in: Login) -> None:
+def test_missing_parameter_raises_unavailable(sign_in: Login) -> None:
     connect = sign_in({"DATABASE_URL_PARAMETER": "/no/such"})
     with pytest.raises(UnavailableError, match=r"\(ParameterNotFound\) when calling the GetParameter operation"):
         connect()
@@ -156,7 +156,7 @@ def test_token_is_a_presigned_url_for_host_port_and_user(
     }
 
 
-def test_each_connection_signs_in_with_a_token_of_its_own(
+def test_each_connection_has_a_new_token(
     sign_in: Login,
     new_user: Callable[[str], str],
     administrator: postgres.Connection,
@@ -184,9 +184,7 @@ def test_each_connection_signs_in_with_a_token_of_its_own(
             assert user_of(connection) == user
 
 
-def test_settings_reach_the_driver_and_a_refused_token_is_not_told(
-    sign_in: Login, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_token_is_not_in_the_error(sign_in: Login, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = urlsplit(database_url)
     settings = {**IAM_SETTINGS, "PGHOST": str(place.hostname), "PGPORT": str(place.port)}
     with pytest.raises(UnavailableError, match="server does not support SSL, but SSL was required"):
