@@ -44,8 +44,8 @@ class Rule:
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.json")
         return None if stored is None else parse_manifest(stored.data)
 
-    def _subjects(self) -> set[str]:
-        return {upload.subject for upload in self._simulation.uploads.values()}
+    def _subjects(self) -> list[str]:
+        return list(dict.fromkeys(upload.subject for upload in self._simulation.uploads.values()))
 
     def _accepted(self, subject: str) -> list[Upload]:
         """A user's uploads that S3 accepted, oldest first."""

@@ -158,8 +158,7 @@ class Invocation:
 
     def _time_out(self) -> None:
         if self.is_running:
-            self.simulation.record(self.name, "timed out")
-            self.simulation.kill(self)
+            self.simulation.time_out(self)
 
     def _unwind(self) -> None:
         for task in self.tasks:

@@ -203,6 +203,12 @@ class Simulation:
         self.record(invocation.name, "sandbox killed")
         invocation.kill()
 
+    def time_out(self, invocation: Invocation) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
+        self.record(invocation.name, "timed out")
+        self._allow(invocation, KILLED_BEFORE, 0)
+        self.kill(invocation)
+
     def end(self) -> None:
         """Unwind the tasks that are still suspended, as after a violated rule."""
         for invocation in self.invocations:

@@ -105,6 +105,7 @@ class Users:
         simulation.is_quiet = True
         for upload in simulation.uploads.values():
             self.read_status(upload, "at rest")
+        for upload in {upload.subject: upload for upload in simulation.uploads.values()}.values():
             self.read_avatar(upload, "at rest")
         simulation.scheduler.run()
         simulation.check_rest()

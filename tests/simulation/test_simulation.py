@@ -26,7 +26,7 @@ DEMANDED_RULES = (
     "avatar_never_goes_back",
 )
 """The rules that the pipeline has to keep in every schedule."""
-COUNT = 600
+COUNT = 1_000
 TWO_UPLOADS: dict[str, Value] = {"ada: uploads": 2}
 
 
