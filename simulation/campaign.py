@@ -10,7 +10,7 @@ from functools import partial
 
 from simulation import random_users
 from simulation.choices import Choices, RandomChoices, RecordedChoices, Value
-from simulation.random_users import NAMES
+from simulation.random_users import MAX_UPLOADS, NAMES
 from simulation.rules import RULES, Rule
 from simulation.settings import Settings
 from simulation.shrinking import shrink
@@ -69,19 +69,23 @@ def shrink_failure(failure: Failure, settings: Settings) -> Failure:
     def simpler(result: tuple[Failure, RecordedChoices], label: str) -> Sequence[Value]:
         return result[1].simpler.get(label, ())
 
-    found = shrink(_for_first_user(failure.choices), attempt, simpler) or shrink(failure.choices, attempt, simpler)
+    found = next(filter(None, (shrink(each, attempt, simpler) for each in _starts(failure.choices))), None)
     if found is None:
         return failure
     smallest = found[0]
     return Failure(failure.seed, smallest.rule, smallest.details, smallest.choices, smallest.history)
 
 
-def _for_first_user(choices: Mapping[str, Value]) -> dict[str, Value]:
-    """The choices of the second user, made by the only one; the same if there is one anyway."""
-    if "users" not in choices:
-        return dict(choices)
-    first, second = NAMES
-    return {label.replace(second, first): value for label, value in choices.items() if second in label}
+def _starts(choices: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+    """What shrinking may begin with: what one upload goes through, what one user does, then everything."""
+    first = NAMES[0]
+    for user in NAMES:
+        for name in (f"{user}-{number}" for number in range(1, MAX_UPLOADS + 1)):
+            own = {label: value for label, value in choices.items() if name in label}
+            yield {label.replace(name, f"{first}-1").replace(user, first): value for label, value in own.items()}
+    for user in NAMES:
+        yield {label.replace(user, first): value for label, value in choices.items() if user in label}
+    yield dict(choices)
 
 
 def run_campaign(

@@ -8,6 +8,7 @@ from simulation.simulation import Simulation, Upload
 from simulation.users import Users
 
 NAMES = ("ada", "bob")
+MAX_UPLOADS = 3
 _GAPS_MS = (2_000, 150, 400, 5_000, 60_000, 361_000, 650_000, 1_300_000)
 _POST_DELAY_MS = 300
 _SECOND_POST_MS = (1_000, 50, 150, 400, 5_000, 100_000)
@@ -49,7 +50,7 @@ class _RandomUsers(Users):
         pick = self._simulation.choices.pick
         for user in NAMES[: pick("users", (1, 2), 0.2)]:
             at_ms = 0
-            for number in range(1, pick(f"{user}: uploads", (1, 2, 3), 0.8) + 1):
+            for number in range(1, pick(f"{user}: uploads", range(1, MAX_UPLOADS + 1), 0.8) + 1):
                 name = f"{user}-{number}"
                 if number > 1:
                     at_ms += pick(f"{name}: milliseconds after the form before", _GAPS_MS, 0.9)
