@@ -76,6 +76,12 @@ def _handler_of(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
         wbufsize = -1  # head and body leave in one piece
 
+        def handle_expect_100(self) -> bool:
+            """boto3 waits up to a second for this response before it sends a body with a checksum behind it."""
+            is_accepted = super().handle_expect_100()
+            self.wfile.flush()
+            return is_accepted
+
         def do_GET(self) -> None:
             body = objects.get(urlsplit(self.path).path)
             if body is None:

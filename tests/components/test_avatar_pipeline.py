@@ -156,6 +156,7 @@ def test_the_function(run_alone: RunAlone, packages: dict[str, Package]) -> None
         "architectures": ["arm64"],
         "handler": "functions.process_avatar.handler.handle",
         "layers": [
+            arn("lambda", "layer:pipeline-boto3-test:1"),
             arn("lambda", "layer:pipeline-heif-test:1"),
             arn("lambda", "layer:pipeline-imaging-test:1"),
         ],

@@ -85,10 +85,10 @@ def test_its_routes_are_the_apis_and_only_another_users_profile_is_open_to_every
         (
             "profile",
             29,
-            ["postgres"],
+            ["boto3", "postgres"],
             {"ASSETS_BUCKET": "their-assets", "ISSUER": upload_api.ISSUER, "PGHOST": "db", "PGUSER": "reader"},
         ),
-        ("migrate_database", 300, ["alembic", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
+        ("migrate_database", 300, ["alembic", "boto3", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
     ],
 )
 def test_each_function_has_its_size_its_layers_and_its_settings(

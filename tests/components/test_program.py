@@ -91,7 +91,7 @@ def test_with_a_region_alone_the_stack_is_this(run_stack: RunStack) -> None:
         "aws:iam/rolePolicy:RolePolicy": 5,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
         "aws:lambda/function:Function": 5,
-        "aws:lambda/layerVersion:LayerVersion": 3,
+        "aws:lambda/layerVersion:LayerVersion": 5,
         "aws:lambda/permission:Permission": 4,
         "aws:s3/bucket:Bucket": 3,
         "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": 1,
@@ -157,7 +157,7 @@ PROFILES = {
     "aws:iam/rolePolicy:RolePolicy": 2,
     "aws:lambda/function:Function": 2,
     "aws:lambda/invocation:Invocation": 1,
-    "aws:lambda/layerVersion:LayerVersion": 2,
+    "aws:lambda/layerVersion:LayerVersion": 3,
     "aws:lambda/permission:Permission": 3,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
 }
@@ -416,7 +416,7 @@ def test_the_packages_that_are_built_are_for_the_platform_that_is_registered() -
         with zipfile.ZipFile(function.inputs["code"].path) as archive:
             assert f"{module}.py" in archive.namelist()
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert len(layers) == 5
+    assert len(layers) == 8
     for layer in layers:
         with zipfile.ZipFile(layer.inputs["code"].path) as archive:
             libraries = [name for name in archive.namelist() if name.endswith(".so")]

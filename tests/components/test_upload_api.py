@@ -143,10 +143,10 @@ def test_a_cache_of_no_seconds_is_none_and_not_the_default(run_alone: RunAlone, 
             "upload_status",
             256,
             5,
-            [],
+            ["boto3"],
             {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
         ),
-        ("current_avatar", 256, 5, [], {"ASSETS_BUCKET": "their-assets"}),
+        ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets"}),
     ],
 )
 def test_each_function_has_its_size_its_layers_and_its_settings(

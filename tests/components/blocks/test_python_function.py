@@ -136,7 +136,12 @@ def test_a_layer_that_two_functions_need_is_published_once(run_alone: RunAlone, 
     ]
     graph = run_alone(lambda: publish_layers("api", both, pulumi.ResourceOptions()))
     layers = graph.of_type("aws:lambda/layerVersion:LayerVersion")
-    assert sorted(layer.name for layer in layers) == ["api-layer-alembic", "api-layer-postgres", "api-layer-two-words"]
+    assert sorted(layer.name for layer in layers) == [
+        "api-layer-alembic",
+        "api-layer-boto3",
+        "api-layer-postgres",
+        "api-layer-two-words",
+    ]
     inputs = graph.named("api-layer-two-words").inputs
     assert inputs.pop("code").path == str(shared)
     assert inputs == {

@@ -40,7 +40,7 @@ def server() -> Iterator[HttpStub]:
 
 @pytest.fixture
 def client(server: HttpStub) -> BaseClient:
-    return clients.create("s3", read_timeout_seconds=0.2, endpoint_url=server.url)
+    return clients.create("s3", read_timeout_seconds=10, endpoint_url=server.url)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_hanging_attempt_leaves_time_for_a_retry(
     hanging, answering = (socket.getaddrinfo(HOST, each, type=socket.SOCK_STREAM) for each in (port, server.port))
     addresses = [hanging, answering]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses.pop(0))
-    put(clients.create("s3", read_timeout_seconds=0.2, endpoint_url="http://aws.example.com"))
+    put(clients.create("s3", read_timeout_seconds=1, endpoint_url="http://aws.example.com"))
     assert server.methods == ["PUT"]
 
 
