@@ -1,11 +1,13 @@
 """`make simulate`: the pipeline under faults, in virtual time, with every rule checked."""
 
 import argparse
+import multiprocessing
 import sys
 import time
+from functools import partial
 
 from simulation.campaign import describe, run_campaign, shrink_failure
-from simulation.exhaustive import SCENARIOS, describe_counterexample, explore
+from simulation.exhaustive import SCENARIOS, Exploration, describe_counterexample, explore
 from simulation.rules import RULES, Rule
 from simulation.settings import Settings
 
@@ -26,7 +28,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     rules = [RULES[name] for name in options.rules]
     if options.exhaustive:
-        return _explore(options.scenarios, rules, options.kills)
+        return _explore_all(options.scenarios, rules, options.kills, options.processes)
     return _run(options.seed, options.count, rules, options.processes, stop_at_first=not options.all)
 
 
@@ -45,20 +47,26 @@ def _run(seed: int, count: int, rules: list[type[Rule]], processes: int, *, stop
     return 1 if result.failures else 0
 
 
-def _explore(scenarios: list[str], rules: list[type[Rule]], kills: int) -> int:
+def _explore_all(scenarios: list[str], rules: list[type[Rule]], kills: int, processes: int) -> int:
     is_violated = False
-    for name in scenarios:
-        started = time.perf_counter()
-        exploration = explore(SCENARIOS[name], rules, Settings(), kills=kills)
-        for counterexample in exploration.counterexamples.values():
-            is_violated = True
-            print(f"\n{describe_counterexample(counterexample)}")
-        print(
-            f"{name}: {exploration.count:,} schedules, {exploration.redundant:,} redundant ones abandoned, "
-            f"{time.perf_counter() - started:.1f} s, {len(exploration.counterexamples)} rules violated",
-            flush=True,
-        )
+    explore_one = partial(_explore, [rule.__name__ for rule in rules], kills)
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        for name, exploration, seconds in pool.imap(explore_one, scenarios):
+            for counterexample in exploration.counterexamples.values():
+                is_violated = True
+                print(f"\n{describe_counterexample(counterexample)}")
+            print(
+                f"\n{name}: {exploration.count:,} schedules, {exploration.redundant:,} redundant ones abandoned, "
+                f"{seconds:.1f} s, {len(exploration.counterexamples)} rules violated",
+                flush=True,
+            )
     return 1 if is_violated else 0
+
+
+def _explore(rules: list[str], kills: int, scenario: str) -> tuple[str, Exploration, float]:
+    started = time.perf_counter()
+    exploration = explore(SCENARIOS[scenario], [RULES[name] for name in rules], Settings(), kills=kills)
+    return scenario, exploration, time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -83,6 +83,7 @@ def load() -> Functions:
     render = modules["functions.process_avatar.imaging.renderer"].render
     replacements = {
         **REPLACEMENTS,
+        id(boto3): SimpleNamespace(Session=_SimulatedSession),  # for clients that are created later
         id(ThreadPoolExecutor): SimulatedThreadPool,
         id(render): _MemoizedRender(render),
     }
