@@ -31,4 +31,5 @@ def test_main_violated_rule_prints_seed_schedule_and_history(
 def test_main_exhaustive_prints_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--exhaustive", "--scenarios", "late_upload_and_status", "--kills", "0", "--processes", "1"]
     assert main([*arguments, "--rules", "manifest_is_complete"]) == 0
-    assert re.search(r"^late_upload_and_status: \d+ schedules, .* 0 rules violated$", capsys.readouterr().out, re.M)
+    printed = capsys.readouterr().out
+    assert re.search(r"^late_upload_and_status: \d+ schedules, .* 0 rules violated$", printed, re.MULTILINE)
