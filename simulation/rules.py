@@ -157,6 +157,20 @@ class every_upload_is_answered(Rule):  # noqa: N801
                 self._report(f"{upload.name} ends as {upload.statuses[-1]}")
 
 
+class dead_letters_have_a_cause(Rule):  # noqa: N801
+    """An upload is dead-lettered only when something failed in its deliveries, again and again."""
+
+    def check_rest(self) -> None:
+        simulation = self._simulation
+        if simulation.outage is not None:
+            return
+        for upload_id in self._dead():
+            upload = simulation.uploads[upload_id]
+            # One delivery less: a message that SQS delivers twice at once is counted twice.
+            if upload.failures < simulation.settings.max_receives - 1:
+                self._report(f"{upload.name} is dead-lettered after {upload.failures} failures")
+
+
 class every_answer_is_announced(Rule):  # noqa: N801
     """Every accepted upload is announced at least once with its outcome, unless a newer one took its place."""
 
@@ -259,6 +273,7 @@ RULES: dict[str, type[Rule]] = {
         cached_manifest_stays_complete,
         older_never_replaces_newer,
         every_upload_is_answered,
+        dead_letters_have_a_cause,
         every_answer_is_announced,
         nothing_is_left_behind,
         originals_are_deleted,

@@ -66,6 +66,8 @@ class Upload:
     answered_at_ms: int | None = None
     allowance_ms: int = 0
     """By how much the faults of the run may delay its answer."""
+    failures: int = 0
+    """Faults of services and killed sandboxes while it was processed."""
     statuses: list[str] = field(default_factory=list[str])
     """What the client was told, in order."""
     was_ready: bool = False
@@ -157,8 +159,10 @@ class Simulation:
         is_process = invocation.name.startswith("process")
         if outcome == OK and is_process:
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
-        if outcome != OK or latency_ms != TYPICAL_MS:
-            self._allow(invocation, outcome, latency_ms)
+        if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
+            self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)
+        elif latency_ms != TYPICAL_MS:
+            self._allow(invocation, latency_ms)
         if is_process:
             self.event_source.maybe_read(label, invocation)
         return outcome, latency_ms
@@ -169,21 +173,16 @@ class Simulation:
             return 0
         label = f"{invocation.name}: rendering"
         if self.choices.pick(f"{label}: sandbox", KILLS, self.rates.kill) != OK:
-            self._allow(invocation, KILLED_BEFORE, 0)
             return None
         milliseconds = self.choices.pick(f"{label}: milliseconds", _RENDER_MS, self.rates.slow)
-        self._allow(invocation, OK, milliseconds)
+        self._allow(invocation, milliseconds)
         return milliseconds
 
-    def _allow(self, invocation: Invocation, outcome: str, latency_ms: int) -> None:
-        settings = self.settings
-        allowance_ms = latency_ms
-        if outcome in (KILLED_BEFORE, KILLED_AFTER):
-            allowance_ms += settings.kill_seconds * 1000
-        elif outcome != OK:
-            allowance_ms += settings.failure_seconds * 1000
+    def _allow(self, invocation: Invocation, allowance_ms: int, failures: int = 0) -> None:
+        """Let the uploads of an invocation wait longer."""
         for upload in self.event_source.uploads_of(invocation):
             upload.allowance_ms += allowance_ms
+            upload.failures += failures
 
     # Functions
 
@@ -201,12 +200,12 @@ class Simulation:
 
     def kill(self, invocation: Invocation) -> None:
         self.record(invocation.name, "sandbox killed")
+        self._allow(invocation, self.settings.kill_seconds * 1000, failures=1)
         invocation.kill()
 
     def time_out(self, invocation: Invocation) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
         self.record(invocation.name, "timed out")
-        self._allow(invocation, KILLED_BEFORE, 0)
         self.kill(invocation)
 
     def end(self) -> None:

@@ -22,6 +22,7 @@ DEMANDED_RULES = (
     "manifest_is_complete",
     "older_never_replaces_newer",
     "every_upload_is_answered",
+    "dead_letters_have_a_cause",
     "every_answer_is_announced",
     "avatar_never_goes_back",
 )
