@@ -7,7 +7,7 @@ VENV   := .venv/bin
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz simulate contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -15,6 +15,7 @@ help:
 	@echo "make test                     run all tests, on up to four cores"
 	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
 	@echo "make fuzz COUNT= SEED=        render malformed and hostile files"
+	@echo "make simulate COUNT= SEED=    run the handlers against simulated AWS services that fail"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
 	@echo "make format                   format, and apply the linter's fixes"
@@ -38,6 +39,9 @@ test: .venv/installed
 
 fuzz: .venv/installed
 	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+simulate: .venv/installed
+	@$(VENV)/python -m simulation $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 contact-sheet: .venv/installed
 	@$(VENV)/python -m tests.fixtures.contact_sheet .build/contact-sheet.png

@@ -1,0 +1,96 @@
+"""A run in which users, S3's events and faults are chosen at random."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from simulation.simulation import Simulation, Upload
+from simulation.users import Users
+
+NAMES = ("ada", "bob")
+MAX_UPLOADS = 3
+_GAPS_MS = (2_000, 150, 400, 5_000, 60_000, 361_000, 650_000, 1_300_000)
+_POST_DELAY_MS = 300
+_SECOND_POST_MS = (1_000, 50, 150, 400, 5_000, 100_000)
+_FILES = ("picture", "broken")
+_NO, _SAME, _OTHER = "no", "same file", "other file"
+# Most events arrive within seconds, some take a minute or longer, and some come twice.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
+_EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 355_000, 370_000, 700_000, 1_300_000)
+_POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
+_REDRIVE_MS = 7_200_000
+
+
+def run(simulation: Simulation) -> None:
+    """A whole run: users, a redrive of dead letters, a last look at everything.
+
+    Raises:
+        RuleViolationError: A rule does not hold.
+    """
+    users = _RandomUsers(simulation)
+    pick = simulation.choices.pick
+    simulation.outage = pick("outage of an hour", (None, "sns", "sqs", "s3"), simulation.rates.outage)
+    users.begin()
+    simulation.scheduler.run()
+    users.look_once_more()
+    queue = simulation.main_queue
+    if queue.dead_letters and pick("dead letters", ("stay", "redriven"), 0.7) == "redriven":
+        for message in queue.dead_letters:
+            for upload_id in message.upload_ids:
+                simulation.uploads[upload_id].was_dead = True
+        simulation.record("operator", "redrives %s", ", ".join(message.name for message in queue.dead_letters))
+        simulation.scheduler.after(_REDRIVE_MS, queue.redrive)
+        simulation.scheduler.run()
+        users.look_once_more()
+
+
+class _RandomUsers(Users):
+    def begin(self) -> None:
+        """Schedule what the users do. Everything else is chosen when its time has come."""
+        pick = self._simulation.choices.pick
+        for user in NAMES[: pick("users", (1, 2), 0.2)]:
+            at_ms = 0
+            for number in range(1, pick(f"{user}: uploads", range(1, MAX_UPLOADS + 1), 0.8) + 1):
+                name = f"{user}-{number}"
+                if number > 1:
+                    at_ms += pick(f"{name}: milliseconds after the form before", _GAPS_MS, 0.9)
+                self._simulation.scheduler.after(at_ms, partial(self.get_form, name, self._use_form))
+
+    def _use_form(self, upload: Upload) -> None:
+        simulation, name = self._simulation, upload.name
+        pick, after = simulation.choices.pick, simulation.scheduler.after
+        is_good = pick(f"{name}: file", _FILES, 0.3) == "picture"
+        number = 4 * int(name.rpartition("-")[2])
+        after(_POST_DELAY_MS, partial(self._post, upload, 1, number, is_good))
+        second = pick(f"{name}: second post", (_NO, _SAME, _OTHER), 0.4)
+        if second == _NO:
+            return
+        if second == _OTHER:
+            number += 1
+            is_good = pick(f"{name}: other file", _FILES, 0.4) == "picture"
+        delay_ms = _POST_DELAY_MS + pick(f"{name}: milliseconds to the second post", _SECOND_POST_MS, 0.8)
+        after(delay_ms, partial(self._post, upload, 2, number, is_good))
+
+    def _post(self, upload: Upload, ordinal: int, number: int, is_good: bool) -> None:
+        simulation = self._simulation
+        pick, rates = simulation.choices.pick, simulation.rates
+        body = self.post(upload, number, is_good=is_good)
+        name = f"{upload.name}.{ordinal}"
+        for copy in range(1, pick(f"{name}: events", (1, 2, 3), rates.duplicate) + 1):
+            event = name if copy == 1 else f"{name}({copy})"
+            delay_ms = pick(f"{event}: milliseconds to the event", _EVENT_DELAYS_MS, rates.late)
+            simulation.scheduler.after(delay_ms, partial(self.queue_event, upload, event, body))
+        if ordinal == 1:
+            self._poll(upload, 1)
+
+    def _poll(self, upload: Upload, ordinal: int) -> None:
+        """Ask until there is an answer."""
+        is_pending = not upload.statuses or upload.statuses[-1] == "pending"
+        if not is_pending or ordinal > len(_POLL_GAPS_MS):
+            return
+
+        def ask() -> None:
+            self.read_status(upload, f"poll {ordinal}")
+            self._poll(upload, ordinal + 1)
+
+        self._simulation.scheduler.after(_POLL_GAPS_MS[ordinal - 1], ask)

@@ -1,0 +1,318 @@
+"""What must hold, each rule under a name and with a sentence.
+
+Rules see every write to a bucket, every status that a client is told, and what is there when nothing is left to happen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from simulation.lambda_functions import ASSETS_BUCKET, CDN_URL, MAX_PIXELS, SIZES, UPLOADS_BUCKET, load
+from simulation.s3 import StoredObject
+from simulation.simulation import Post, Simulation, Upload
+
+
+class Rule:
+    """Holds until it reports something to the simulation."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
+        """Called after each write and deletion."""
+
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+        """Called with what a client is told of an upload that S3 accepted, and whether it knew it as ready before."""
+
+    def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        """Called with the upload whose avatar a client is shown and the newest one shown before; empty for none."""
+
+    def check_rest(self) -> None:
+        """Called when nothing is left to happen."""
+
+    def _report(self, details: str) -> None:
+        self._simulation.report(type(self).__name__, details)
+
+    def _dead(self) -> set[str]:
+        """Ids of uploads whose message is in the dead-letter queue."""
+        return {upload_id for message in self._simulation.main_queue.dead_letters for upload_id in message.upload_ids}
+
+    def _current(self, subject: str) -> dict[str, Any] | None:
+        stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.json")
+        return None if stored is None else parse_manifest(stored.data)
+
+    def _subjects(self) -> list[str]:
+        return list(dict.fromkeys(upload.subject for upload in self._simulation.uploads.values()))
+
+    def _accepted(self, subject: str) -> list[Upload]:
+        """A user's uploads that S3 accepted, oldest first."""
+        uploads = [each for each in self._simulation.uploads.values() if each.subject == subject and each.posts]
+        return sorted(uploads, key=lambda upload: upload.upload_id)
+
+    def _find_shown(self, subject: str, jpeg: bytes) -> tuple[Upload, Post] | None:
+        for upload in self._accepted(subject):
+            for post in upload.posts:
+                if post.is_good and rendition_of(post.data).stable_jpeg == jpeg:
+                    return upload, post
+        return None
+
+
+class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are printed
+    """The newest accepted upload of a user is what manifest and stable JPEG show, of the same bytes."""
+
+    def check_rest(self) -> None:
+        for subject in self._subjects():
+            self._check(subject)
+
+    def _check(self, subject: str) -> None:
+        dead = self._dead()
+        manifest = self._current(subject)
+        certain = [u.upload_id for u in self._accepted(subject) if all(p.is_good for p in u.posts)]
+        expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
+        shown_id = manifest["upload_id"] if manifest else ""
+        if shown_id < expected:
+            self._report(f"{subject}: the manifest shows {shown_id or 'nothing'}, not {expected}")
+            return
+        stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.jpg")
+        shown = None if stored is None else self._find_shown(subject, stored.data)
+        if stored is not None and shown is None:
+            self._report(f"{subject}: the stable JPEG is of none of the uploads")
+            return
+        if shown is not None and shown[0].upload_id in dead:
+            return  # published in part; a redrive completes it
+        if manifest is None:
+            if stored is not None:
+                self._report(f"{subject}: there is a stable JPEG, but no manifest")
+        elif shown is None:
+            self._report(f"{subject}: there is a manifest, but no stable JPEG")
+        elif (post := manifest_post(self._simulation, manifest)) is None or post.data != shown[1].data:
+            self._report(
+                f"{subject}: the manifest shows {manifest['version']}, the stable JPEG another file of "
+                f"{shown[0].upload_id}"
+            )
+
+
+class manifest_is_complete(Rule):  # noqa: N801
+    """A manifest is written only when all pictures that it names are there, all of one file of its upload."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if bucket != ASSETS_BUCKET or not key.endswith(".json") or after is None:
+            return
+        manifest = parse_manifest(after.data)
+        for _, picture in picture_keys(manifest):
+            if self._simulation.s3.find(ASSETS_BUCKET, picture) is None:
+                self._report(f"manifest {manifest['version']} names {picture}, which is not there")
+                return
+        if manifest_post(self._simulation, manifest) is None:
+            self._report(f"manifest {manifest['version']} names pictures that are not of one file of its upload")
+
+
+class cached_manifest_stays_complete(Rule):  # noqa: N801
+    """A picture neither goes nor changes while a manifest that names it is current, or was within its cache time."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
+        if bucket != ASSETS_BUCKET or not key.endswith(".webp") or before is None:
+            return
+        if after is not None and after.data == before.data:
+            return
+        subject = key.split("/")[1]
+        simulation = self._simulation
+        now_ms = simulation.scheduler.now_ms
+        cache_ms = simulation.settings.manifest_cache_seconds * 1000
+        for data, replaced_at_ms in simulation.manifests.get(subject, ()):
+            is_seen = replaced_at_ms is None or now_ms - replaced_at_ms < cache_ms
+            if is_seen and any(named == key for _, named in picture_keys(parse_manifest(data))):
+                age = "current" if replaced_at_ms is None else f"replaced {now_ms - replaced_at_ms} ms ago"
+                self._report(f"{key} is gone, but the manifest that names it is {age}")
+
+
+class older_never_replaces_newer(Rule):  # noqa: N801
+    """Neither manifest nor stable JPEG of a newer upload is ever replaced by an older upload's."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
+        if bucket != ASSETS_BUCKET or before is None or after is None:
+            return
+        if key.endswith(".json"):
+            old, new = parse_manifest(before.data)["upload_id"], parse_manifest(after.data)["upload_id"]
+        elif key.endswith(".jpg"):
+            subject = key.removeprefix("avatars/").removesuffix(".jpg")
+            found = self._find_shown(subject, before.data), self._find_shown(subject, after.data)
+            old, new = (shown[0].upload_id if shown else "" for shown in found)
+        else:
+            return
+        if new < old:
+            self._report(f"{key} of {old} is replaced by that of {new}")
+
+
+class every_upload_is_answered(Rule):  # noqa: N801
+    """Every accepted upload ends as ready, as rejected, or in the dead-letter queue."""
+
+    def check_rest(self) -> None:
+        dead = self._dead()
+        for upload in self._simulation.uploads.values():
+            if upload.posts and upload.upload_id not in dead and upload.statuses[-1] not in ("ready", "rejected"):
+                self._report(f"{upload.name} ends as {upload.statuses[-1]}")
+
+
+class dead_letters_have_a_cause(Rule):  # noqa: N801
+    """An upload is dead-lettered only when something failed in its deliveries, again and again."""
+
+    def check_rest(self) -> None:
+        simulation = self._simulation
+        if simulation.outage is not None:
+            return
+        for upload_id in self._dead():
+            upload = simulation.uploads[upload_id]
+            # One delivery less: a message that SQS delivers twice at once is counted twice.
+            if upload.failures < simulation.settings.max_receives - 1:
+                self._report(f"{upload.name} is dead-lettered after {upload.failures} failures")
+
+
+class every_answer_is_announced(Rule):  # noqa: N801
+    """Every accepted upload is announced at least once with its outcome, unless a newer one took its place."""
+
+    def check_rest(self) -> None:
+        dead = self._dead()
+        announced = {(content["event"], content["upload_id"]) for content in self._messages()}
+        for subject in self._subjects():
+            manifest = self._current(subject)
+            newest = manifest["upload_id"] if manifest else ""
+            for upload in self._accepted(subject):
+                if upload.upload_id in dead or upload.upload_id < newest:
+                    continue
+                ready, rejected = ("avatar.ready", upload.upload_id), ("avatar.rejected", upload.upload_id)
+                if upload.upload_id == newest and ready not in announced:
+                    self._report(f"{upload.name} is ready, and never announced")
+                elif ready not in announced and rejected not in announced:
+                    self._report(f"{upload.name} is never announced")
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        for message, attributes in self._simulation.sns.published:
+            content = json.loads(message)
+            if attributes["event"]["StringValue"] != content["event"]:
+                self._report(f"the attribute of a message is {attributes}, its event {content['event']}")
+            if content["event"] == "avatar.ready" and content["avatar"]["upload_id"] != content["upload_id"]:
+                self._report(f"avatar.ready of {content['upload_id']} carries another avatar")
+            yield content
+
+
+class nothing_is_left_behind(Rule):  # noqa: N801
+    """No picture stays that no manifest names, but for what a dead-lettered message still needs."""
+
+    def check_rest(self) -> None:
+        dead = self._dead()
+        if any(not message.upload_ids for message in self._simulation.main_queue.dead_letters):
+            return  # a cleanup message, which names what it is to remove
+        named = {key for subject in self._subjects() for _, key in picture_keys(self._current(subject))}
+        for key in self._simulation.s3.buckets.get(ASSETS_BUCKET, {}):
+            if not key.endswith(".webp") or key in named or any(upload_id in key for upload_id in dead):
+                continue
+            self._report(f"{key} stays, and no manifest names it")
+
+
+class originals_are_deleted(Rule):  # noqa: N801
+    """An original is gone once its upload has been answered, but for what a dead-lettered message still needs."""
+
+    def check_rest(self) -> None:
+        dead = self._dead()
+        for key in self._simulation.s3.buckets.get(UPLOADS_BUCKET, {}):
+            if key.startswith("incoming/") and key.rpartition("/")[2] not in dead:
+                self._report(f"{key} stays")
+
+
+class accepted_upload_is_never_unknown(Rule):  # noqa: N801
+    """GET uploads/{id} never says 404 for an accepted upload within its life."""
+
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:  # noqa: ARG002
+        if status == "404":
+            self._report(f"{upload.name} was accepted, and its status is 404")
+
+
+class ready_is_final(Rule):  # noqa: N801
+    """GET uploads/{id} never goes back from ready."""
+
+    def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
+        if was_ready and status != "ready":
+            self._report(f"{upload.name} was ready, and is {status}")
+
+
+class avatar_never_goes_back(Rule):  # noqa: N801
+    """GET /avatars/me never shows an older avatar than it has shown before, nor none again."""
+
+    def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        if upload_id < shown_before:
+            self._report(f"{subject} was shown {shown_before}, and then {upload_id or 'nothing'}")
+
+
+class wait_is_bounded(Rule):  # noqa: N801
+    """A user waits seconds for an answer, some more for each failure of a service, 90 s for a killed sandbox."""
+
+    def check_rest(self) -> None:
+        simulation = self._simulation
+        if simulation.outage is not None:
+            return
+        dead = self._dead()
+        for upload in simulation.uploads.values():
+            if upload.queued_at_ms is None or upload.upload_id in dead or upload.was_dead:
+                continue
+            until_ms = upload.answered_at_ms or simulation.scheduler.now_ms
+            waited_ms = until_ms - upload.queued_at_ms
+            allowed_ms = simulation.settings.answer_seconds * 1000 + upload.allowance_ms
+            if waited_ms > allowed_ms:
+                self._report(f"{upload.name} waited {waited_ms / 1000:.1f} s, allowed are {allowed_ms / 1000:.1f} s")
+
+
+RULES: dict[str, type[Rule]] = {
+    rule.__name__: rule
+    for rule in (
+        newest_upload_is_shown,
+        manifest_is_complete,
+        cached_manifest_stays_complete,
+        older_never_replaces_newer,
+        every_upload_is_answered,
+        dead_letters_have_a_cause,
+        every_answer_is_announced,
+        nothing_is_left_behind,
+        originals_are_deleted,
+        accepted_upload_is_never_unknown,
+        ready_is_final,
+        avatar_never_goes_back,
+        wait_is_bounded,
+    )
+}
+
+
+@lru_cache(maxsize=64)
+def parse_manifest(data: bytes) -> dict[str, Any]:
+    return json.loads(data)
+
+
+def picture_keys(manifest: dict[str, Any] | None) -> list[tuple[int, str]]:
+    """Sizes and keys of the pictures that a manifest names."""
+    if manifest is None:
+        return []
+    return [(image["size"], image["url"].removeprefix(f"{CDN_URL}/")) for image in manifest["images"]]
+
+
+def manifest_post(simulation: Simulation, manifest: dict[str, Any]) -> Post | None:
+    """The file of the manifest's upload that all the pictures it names were made of."""
+    upload = simulation.uploads.get(manifest["upload_id"])
+    if upload is None:
+        return None
+    stored = [simulation.s3.find(ASSETS_BUCKET, key) for _, key in picture_keys(manifest)]
+    pictures = tuple(each.data if each else None for each in stored)
+    return next((post for post in upload.posts if post.is_good and _variants(post.data) == pictures), None)
+
+
+@lru_cache(maxsize=64)
+def rendition_of(data: bytes) -> Any:
+    """The pictures that the real renderer makes of a file."""
+    return load().render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
+
+
+@lru_cache(maxsize=64)
+def _variants(data: bytes) -> tuple[bytes, ...]:
+    return tuple(variant.data for variant in rendition_of(data).variants)

@@ -1,0 +1,242 @@
+"""Simulated S3: objects with ETags, conditional writes, strong consistency, notifications.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.response import StreamingBody
+
+from simulation.clock import sleep
+from simulation.network import Request, SimulatedClient
+
+_EMPTY: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    data: bytes
+    etag: str
+    """In quotes, as S3 writes it."""
+    metadata: Mapping[str, str]
+    content_type: str
+    cache_control: str
+    modified_ms: int
+
+
+Observer = Callable[[str, str, StoredObject | None, StoredObject | None], None]
+
+
+class SimulatedS3:
+    """Buckets, each a mapping of keys to objects."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, dict[str, StoredObject]] = {}
+        self.observers: list[Observer] = []
+        """Called after every write or deletion with bucket, key, the object before and the one after."""
+
+    def put(self, bucket: str, key: str, stored: StoredObject) -> None:
+        objects = self.buckets.setdefault(bucket, {})
+        before = objects.get(key)
+        objects[key] = stored
+        for observe in self.observers:
+            observe(bucket, key, before, stored)
+
+    def delete(self, bucket: str, key: str) -> None:
+        before = self.buckets.setdefault(bucket, {}).pop(key, None)
+        if before is not None:
+            for observe in self.observers:
+                observe(bucket, key, before, None)
+
+    def find(self, bucket: str, key: str) -> StoredObject | None:
+        return self.buckets.setdefault(bucket, {}).get(key)
+
+
+@lru_cache(maxsize=4096)
+def etag_of(data: bytes) -> str:
+    """The MD5 of an object that was put whole, unencrypted or with SSE-S3.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+    """
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+
+
+def new_object(
+    data: bytes,
+    now_ms: int,
+    metadata: Mapping[str, str] = _EMPTY,
+    content_type: str = "binary/octet-stream",
+    cache_control: str = "",
+) -> StoredObject:
+    lower = {name.lower(): value for name, value in metadata.items()} if metadata else _EMPTY
+    return StoredObject(data, etag_of(data), lower, content_type, cache_control, now_ms)
+
+
+class NoSuchKeyError(ClientError):
+    """`client.exceptions.NoSuchKey`"""
+
+
+class _Exceptions:
+    """`client.exceptions`
+
+    https://docs.aws.amazon.com/boto3/latest/guide/error-handling.html
+    """
+
+    ClientError = ClientError
+    NoSuchKey = NoSuchKeyError
+
+
+def s3_error(operation: str, status: int, code: str, message: str) -> ClientError:
+    """An error as botocore raises it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+    """
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return (NoSuchKeyError if code == "NoSuchKey" else ClientError)(response, operation)
+
+
+def check_write_conditions(existing: StoredObject | None, if_match: str | None, if_none_match: str | None) -> None:
+    """Refuse a conditional PutObject whose condition does not hold.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+
+    Raises:
+        ClientError: 412 PreconditionFailed, or 404 NoSuchKey for If-Match without an object.
+    """
+    if if_none_match is not None and existing is not None:
+        raise _precondition_failed("If-None-Match")
+    if if_match is not None:
+        if existing is None:
+            raise s3_error("PutObject", 404, "NoSuchKey", "The specified key does not exist.")
+        if if_match.strip('"') != existing.etag.strip('"'):
+            raise _precondition_failed("If-Match")
+
+
+def _precondition_failed(condition: str) -> ClientError:
+    message = "At least one of the pre-conditions you specified did not hold"
+    error = s3_error("PutObject", 412, "PreconditionFailed", message)
+    error.response["Error"]["Condition"] = condition  # type: ignore[typeddict-unknown-key]
+    return error
+
+
+class _BrokenBody(io.RawIOBase):
+    """A response body that ends in a read timeout."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        super().__init__()
+        self._timeout_seconds = timeout_seconds
+
+    def read(self, _size: int | None = -1) -> bytes:  # type: ignore[override]
+        sleep(self._timeout_seconds)
+        raise ReadTimeoutError(endpoint_url="s3")
+
+
+class SimulatedS3Client(SimulatedClient):
+    """`boto3.client("s3")`, as far as the functions use it."""
+
+    service = "s3"
+    exceptions = _Exceptions
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            stored = request.simulation.s3.find(Bucket, Key)
+            if stored is None:
+                raise s3_error("GetObject", 404, "NoSuchKey", "The specified key does not exist.")
+            raw = _BrokenBody(self.read_timeout_seconds) if request.is_body_lost else io.BytesIO(stored.data)
+            return {**_head(stored), "Body": StreamingBody(raw, len(stored.data))}
+
+        return self.call("GetObject", Key, effect, bucket=Bucket, is_read=True)
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            stored = request.simulation.s3.find(Bucket, Key)
+            if stored is None:  # the response has no body, hence no code
+                raise s3_error("HeadObject", 404, "404", "Not Found")
+            return _head(stored)
+
+        return self.call("HeadObject", Key, effect, bucket=Bucket, is_read=True)
+
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ContentType: str = "binary/octet-stream",  # noqa: N803
+        CacheControl: str = "",  # noqa: N803
+        Metadata: Mapping[str, str] = _EMPTY,  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            simulation = request.simulation
+            check_write_conditions(simulation.s3.find(Bucket, Key), IfMatch, IfNoneMatch)
+            stored = new_object(Body, simulation.scheduler.now_ms, Metadata, ContentType, CacheControl)
+            simulation.s3.put(Bucket, Key, stored)
+            return {"ETag": stored.etag}
+
+        is_conditional = IfMatch is not None or IfNoneMatch is not None
+        return self.call("PutObject", Key, effect, bucket=Bucket, is_conditional=is_conditional)
+
+    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            request.simulation.s3.delete(Bucket, Key)
+            return {}
+
+        return self.call("DeleteObject", Key, effect, bucket=Bucket)
+
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+        keys = [entry["Key"] for entry in Delete["Objects"]]
+
+        def effect(request: Request) -> dict[str, Any]:
+            for key in keys:
+                request.simulation.s3.delete(Bucket, key)
+            return {} if Delete.get("Quiet") else {"Deleted": [{"Key": key} for key in keys]}
+
+        return self.call("DeleteObjects", keys[0], effect, bucket=Bucket, keys=tuple(keys))
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", StartAfter: str = "") -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (one page holds everything)"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            contents = [
+                {"Key": key, "Size": len(stored.data), **_listed(stored)}
+                for key, stored in sorted(request.simulation.s3.buckets.get(Bucket, {}).items())
+                if key.startswith(Prefix) and key > StartAfter
+            ]
+            page = {"KeyCount": len(contents), "IsTruncated": False}
+            return {**page, "Contents": contents} if contents else page
+
+        return self.call("ListObjectsV2", Prefix, effect, bucket=Bucket, is_read=True, is_list=True)
+
+
+def _head(stored: StoredObject) -> dict[str, Any]:
+    return {
+        "ContentLength": len(stored.data),
+        "ContentType": stored.content_type,
+        "CacheControl": stored.cache_control,
+        "Metadata": dict(stored.metadata),
+        **_listed(stored),
+    }
+
+
+def _listed(stored: StoredObject) -> dict[str, Any]:
+    return {"ETag": stored.etag, "LastModified": datetime.fromtimestamp(stored.modified_ms // 1000, UTC)}

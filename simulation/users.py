@@ -1,0 +1,136 @@
+"""What users can do: get a form, post a file, ask what became of it; and the events that S3 makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote_plus
+
+from simulation.lambda_functions import UPLOADS_BUCKET
+from simulation.pictures import broken_picture, picture
+from simulation.s3 import new_object
+from simulation.scheduler import Invocation
+from simulation.simulation import Post, Simulation, Upload
+from simulation.sqs import Message
+
+
+class Users:
+    """All users of a run."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        simulation.event_source.readers = {"status": self.read_status, "avatar": self.read_avatar}
+
+    def get_form(self, name: str, on_form: Callable[[Upload], None]) -> None:
+        """POST /avatars/key_upload: `name` is what the history calls the upload, <user>-<number>."""
+        user = name.rpartition("-")[0]
+        event = {**_request(user), "body": '{"content_type": "image/jpeg"}'}
+
+        def see_form(invocation: Invocation) -> None:
+            if invocation.error is not None:
+                raise invocation.error
+            form: dict[str, Any] = json.loads(invocation.result["body"])
+            upload = Upload(name, user, form["upload_id"], form["fields"]["key"])
+            self._simulation.uploads[upload.upload_id] = upload
+            on_form(upload)
+
+        self._simulation.invoke(f"form {name}", self._simulation.functions.presign_upload, event, see_form)
+
+    def post(self, upload: Upload, number: int, *, is_good: bool = True) -> str:
+        """Post file `number` with the form; the body of the event that S3 makes of it."""
+        simulation = self._simulation
+        now_ms = simulation.scheduler.now_ms
+        data = picture(number) if is_good else broken_picture(number)
+        stored = new_object(data, now_ms)
+        upload.posts.append(Post(data, is_good, now_ms))
+        simulation.record(upload.name, "posts %s file %s", "good" if is_good else "broken", number)
+        simulation.s3.put(UPLOADS_BUCKET, upload.key, stored)
+        return _object_created(upload.key, len(data), stored.etag, now_ms)
+
+    def queue_event(self, upload: Upload, name: str, body: str) -> None:
+        """Let an event of S3 reach the queue."""
+        simulation = self._simulation
+        if upload.queued_at_ms is None:
+            upload.queued_at_ms = simulation.scheduler.now_ms
+        simulation.record(name, "event reaches the queue")
+        simulation.main_queue.send(Message(name, body), 0)
+
+    def read_status(self, upload: Upload, when: str) -> None:
+        """GET /avatars/uploads/{upload_id}"""
+        simulation = self._simulation
+        event = {**_request(upload.subject), "pathParameters": {"upload_id": upload.upload_id}}
+        was_ready = upload.was_ready
+        name = f"status {upload.name} {when}"
+        simulation.invoke(name, simulation.functions.upload_status, event, partial(self._see_status, upload, was_ready))
+
+    def _see_status(self, upload: Upload, was_ready: bool, invocation: Invocation) -> None:
+        """`was_ready`: the client had been told so when it asked."""
+        simulation = self._simulation
+        if invocation.error is not None or invocation.was_killed:
+            simulation.record(invocation.name, "500")
+            return
+        response = invocation.result
+        status = json.loads(response["body"]).get("status", str(response["statusCode"]))
+        simulation.record(invocation.name, status)
+        upload.statuses.append(status)
+        if upload.posts:
+            simulation.check_status(upload, status, was_ready)
+
+    def read_avatar(self, upload: Upload, when: str) -> None:
+        """GET /avatars/me by the user of an upload."""
+        simulation = self._simulation
+        shown_before = simulation.shown.get(upload.subject, "")
+
+        def see_avatar(invocation: Invocation) -> None:
+            if invocation.error is not None or invocation.was_killed:
+                simulation.record(invocation.name, "500")
+                return
+            shown: str = json.loads(invocation.result["body"]).get("upload_id", "")
+            simulation.record(invocation.name, simulation.symbolic(shown) or "404")
+            simulation.check_avatar(upload.subject, shown, shown_before)
+
+        name = f"avatar of {upload.name} {when}"
+        simulation.invoke(name, simulation.functions.current_avatar, _request(upload.subject), see_avatar)
+
+    def look_once_more(self) -> None:
+        """Ask for every status with nothing failing any more, and check what must hold at rest.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        simulation = self._simulation
+        simulation.is_quiet = True
+        for upload in simulation.uploads.values():
+            self.read_status(upload, "at rest")
+        for upload in {upload.subject: upload for upload in simulation.uploads.values()}.values():
+            self.read_avatar(upload, "at rest")
+        simulation.scheduler.run()
+        simulation.check_rest()
+        simulation.is_quiet = False
+
+
+def _request(subject: str) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html"""
+    return {"requestContext": {"authorizer": {"lambda": {"sub": subject}}}}
+
+
+def _object_created(key: str, size: int, etag: str, now_ms: int) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
+    seconds, milliseconds = divmod(now_ms, 1000)
+    record = {
+        "eventName": "ObjectCreated:Post",
+        "eventTime": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z",
+        "s3": {
+            "bucket": {"name": UPLOADS_BUCKET},
+            "object": {
+                "key": quote_plus(key, safe="/"),
+                "size": size,
+                "eTag": etag.strip('"'),
+                "sequencer": f"{now_ms:016X}",
+            },
+        },
+    }
+    return json.dumps({"Records": [record]})

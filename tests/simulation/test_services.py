@@ -1,0 +1,177 @@
+"""The simulated services beside moto's, and the client's retries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from moto import mock_aws
+
+from simulation.choices import RecordedChoices, Value
+from simulation.network import ERROR, HANG, RESPONSE_LOST
+from simulation.s3 import SimulatedS3Client
+from simulation.settings import Settings
+from simulation.simulation import Simulation
+from simulation.sqs import Message, SimulatedQueue, SimulatedSqsClient
+
+BUCKET = "assets"
+WRONG_ETAG = '"00000000000000000000000000000000"'
+
+
+def run(work: Callable[[], Any], choices: dict[str, Value] | None = None) -> tuple[Any, Simulation]:
+    """What `work` returns or raises in a simulated invocation, and the simulation."""
+    simulation = Simulation(RecordedChoices(choices or {}), Settings(), [])
+    ended: list[Any] = []
+    simulation.invoke("test", lambda *_: work(), None, lambda it: ended.append(it.error or it.result), 100_000)
+    simulation.scheduler.run()
+    return ended[0], simulation
+
+
+def respond(call: Callable[[], dict[str, Any]]) -> tuple[int, str]:
+    """Status and error code, or ETag, of a request."""
+    try:
+        return 200, call().get("ETag", "")
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+
+
+@pytest.fixture(scope="module")
+def moto_s3() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+def put(client: Any, body: bytes, **condition: str) -> tuple[int, str]:
+    return respond(lambda: client.put_object(Bucket=BUCKET, Key="key", Body=body, **condition))
+
+
+def get(client: Any, _: str) -> tuple[int, str]:
+    return respond(lambda: client.get_object(Bucket=BUCKET, Key="key"))
+
+
+def head(client: Any, _: str) -> tuple[int, str]:
+    return respond(lambda: client.head_object(Bucket=BUCKET, Key="key"))
+
+
+def delete(client: Any, _: str) -> tuple[int, str]:
+    return respond(lambda: client.delete_object(Bucket=BUCKET, Key="key"))
+
+
+Case = Callable[[Any, str], tuple[int, str]]
+"""A request, given a client and the ETag of the object before it."""
+
+CASES: dict[str, list[Case]] = {
+    "get missing": [get],
+    "head missing": [head],
+    "delete missing": [delete],
+    "if-none-match missing": [lambda c, _: put(c, b"1", IfNoneMatch="*"), get],
+    "if-none-match existing": [lambda c, _: put(c, b"1"), lambda c, _: put(c, b"2", IfNoneMatch="*"), get],
+    "if-match same": [lambda c, _: put(c, b"1"), lambda c, etag: put(c, b"2", IfMatch=etag), get, head],
+    "if-match other": [lambda c, _: put(c, b"1"), lambda c, _: put(c, b"2", IfMatch=WRONG_ETAG), get],
+    "if-match missing": [lambda c, _: put(c, b"1", IfMatch=WRONG_ETAG), get],
+    "if-match deleted": [lambda c, _: put(c, b"1"), delete, lambda c, etag: put(c, b"2", IfMatch=etag), get],
+    "if-none-match deleted": [lambda c, _: put(c, b"1"), delete, lambda c, _: put(c, b"2", IfNoneMatch="*"), get],
+}
+
+
+def respond_to_all(client: Any, requests: list[Case]) -> list[tuple[int, str]]:
+    responses: list[tuple[int, str]] = []
+    for request in requests:
+        etag = next((it[1] for it in reversed(responses) if it[0] == 200 and it[1]), "")
+        responses.append(request(client, etag))
+    return responses
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conditional_writes_respond_as_moto_does(name: str, moto_s3: Any) -> None:
+    moto_s3.delete_object(Bucket=BUCKET, Key="key")
+    expected = respond_to_all(moto_s3, CASES[name])
+    simulated, _ = run(lambda: respond_to_all(SimulatedS3Client(None), CASES[name]))
+    assert simulated == expected
+
+
+def client(read_timeout: float = 2) -> SimulatedS3Client:
+    retries: Any = {"mode": "standard", "total_max_attempts": 3}
+    return SimulatedS3Client(Config(read_timeout=read_timeout, retries=retries))
+
+
+def fail(attempts: int, outcome: str) -> dict[str, Value]:
+    labels = ["test: PutObject key", *(f"test: PutObject key ({number})" for number in range(2, attempts + 1))]
+    return dict.fromkeys(labels, outcome)
+
+
+def test_client_two_server_errors_then_success_returns() -> None:
+    assert run(lambda: put(client(), b"1"), fail(2, ERROR))[0][0] == 200
+
+
+def test_client_three_server_errors_raises_the_last() -> None:
+    assert run(lambda: put(client(), b"1"), fail(3, ERROR))[0] == (500, "InternalError")
+
+
+@pytest.mark.parametrize(("outcome", "error"), [(RESPONSE_LOST, ConnectionClosedError), (HANG, ReadTimeoutError)])
+def test_client_three_attempts_without_response_raises(outcome: str, error: type[Exception]) -> None:
+    assert isinstance(run(lambda: put(client(), b"1"), fail(3, outcome))[0], error)
+
+
+def test_client_hanging_attempts_take_the_read_timeout_each() -> None:
+    _, simulation = run(lambda: put(client(read_timeout=4), b"1"), fail(2, HANG))
+    succeeded = next(event for event in simulation.history if event.details[0] == "200")
+    assert 8_000 < succeeded.at_ms < 8_300
+
+
+def test_client_lost_response_of_conditional_write_gives_412() -> None:
+    assert run(lambda: put(client(), b"1", IfNoneMatch="*"), fail(1, RESPONSE_LOST))[0] == (412, "PreconditionFailed")
+
+
+def test_list_objects_prefix_returns_keys_in_order() -> None:
+    def work() -> list[str]:
+        for key in ("b/2", "a/1", "b/1"):
+            client().put_object(Bucket=BUCKET, Key=key, Body=b"")
+        client().delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "b/2"}]})
+        return [entry["Key"] for entry in client().list_objects_v2(Bucket=BUCKET, Prefix="b/")["Contents"]]
+
+    assert run(work)[0] == ["b/1"]
+
+
+def queue() -> tuple[SimulatedQueue, Simulation]:
+    simulation = Simulation(RecordedChoices({}), Settings(max_receives=2), [])
+    return SimulatedQueue(simulation.scheduler, 30_000, 2, lambda: None), simulation
+
+
+def test_queue_received_message_is_hidden_until_its_timeout() -> None:
+    messages, simulation = queue()
+    message = Message("m", "{}")
+    messages.send(message, 0)
+    messages.receive(message)
+    assert messages.visible() == []
+    simulation.scheduler.after(30_000, lambda: None)
+    simulation.scheduler.run()
+    assert messages.visible() == [message]
+
+
+def test_queue_message_received_too_often_becomes_a_dead_letter() -> None:
+    messages, _ = queue()
+    message = Message("m", "{}")
+    messages.send(message, 0)
+    for _ in range(2):
+        messages.receive(message)
+        messages.change_visibility(message.receipt_handle, 0)
+    assert messages.visible() == []
+    assert messages.dead_letters == [message]
+    messages.redrive()
+    assert messages.visible() == [message]
+
+
+def test_change_visibility_of_message_not_in_flight_is_refused() -> None:
+    def work() -> tuple[int, str]:
+        sqs = SimulatedSqsClient(None)
+        change = {"QueueUrl": "https://sqs.example/queue", "ReceiptHandle": "none", "VisibilityTimeout": 1}
+        return respond(lambda: sqs.change_message_visibility(**change))  # type: ignore[arg-type]
+
+    assert run(work)[0] == (400, "MessageNotInflight")

@@ -1,0 +1,154 @@
+"""The pipeline under simulation, and the simulator itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from simulation.campaign import Failure, describe, run_campaign, run_choices, run_seed, shrink_failure
+from simulation.choices import RandomChoices, RecordedChoices, Value
+from simulation.lambda_functions import SIZES, load
+from simulation.pictures import picture
+from simulation.rules import RULES, rendition_of
+from simulation.settings import Settings
+from simulation.simulation import Simulation
+
+SETTINGS = Settings()
+DEMANDED_RULES = (
+    "manifest_is_complete",
+    "older_never_replaces_newer",
+    "every_upload_is_answered",
+    "dead_letters_have_a_cause",
+    "every_answer_is_announced",
+    "avatar_never_goes_back",
+)
+"""The rules that the pipeline has to keep in every schedule."""
+COUNT = 1_000
+TWO_UPLOADS: dict[str, Value] = {"ada: uploads": 2}
+
+
+def first_failure(seed: int, count: int, *names: str) -> Failure | None:
+    result = run_campaign(seed, count, rules=[RULES[name] for name in names], settings=SETTINGS)
+    return result.failures[0] if result.failures else None
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(time.time_ns() % 1_000_000, id="fresh")])
+def test_pipeline_any_schedule_keeps_the_demanded_rules(seed: int) -> None:
+    failure = first_failure(seed, COUNT, *DEMANDED_RULES)
+    assert failure is None, describe(shrink_failure(failure, SETTINGS))
+
+
+def test_pipeline_undisturbed_run_keeps_every_rule() -> None:
+    outcome = run_choices(RecordedChoices(TWO_UPLOADS), SETTINGS, RULES.values())
+    assert isinstance(outcome, Simulation)
+    assert [upload.statuses[-1] for upload in outcome.uploads.values()] == ["ready", "ready"]
+    assert len(outcome.sns.published) == 2
+
+
+def module(name: str) -> ModuleType:
+    return load().modules[f"functions.{name}"]
+
+
+def write_without_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace_object(client: Any, _etag: str | None, **request: Any) -> None:
+        client.put_object(**request)
+
+    monkeypatch.setattr(module("shared.aws.s3"), "replace_object", replace_object)
+
+
+def write_manifest_before_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    publishing = module("process_avatar.publishing")
+    real_publish, real_put_variant = publishing.publish, vars(publishing)["_put_variant"]
+
+    def publish(client: Any, bucket: str, avatar: Any, *arguments: Any) -> Any:
+        manifest = real_publish(client, bucket, avatar, *arguments)
+        for variant in avatar.rendition.variants:
+            real_put_variant(client, bucket, avatar, variant)
+        return manifest
+
+    monkeypatch.setattr(publishing, "publish", publish)
+    monkeypatch.setattr(publishing, "_put_variant", lambda *_: None)
+
+
+def delete_superseded_version_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    publishing, storage_keys = module("process_avatar.publishing"), module("shared.storage_keys")
+    real_publish = publishing.publish
+
+    def publish(client: Any, bucket: str, avatar: Any, existing: Any, *arguments: Any) -> Any:
+        manifest = real_publish(client, bucket, avatar, existing, *arguments)
+        if existing and existing.manifest["version"] != manifest["version"]:
+            for size in SIZES:
+                key = storage_keys.variant_key(avatar.subject, existing.manifest["version"], size)
+                client.delete_object(Bucket=bucket, Key=key)
+        return manifest
+
+    monkeypatch.setattr(publishing, "publish", publish)
+
+
+@pytest.mark.parametrize(
+    ("plant", "rule"),
+    [
+        (write_without_condition, "older_never_replaces_newer"),
+        (write_manifest_before_pictures, "manifest_is_complete"),
+        (delete_superseded_version_at_once, "cached_manifest_stays_complete"),
+    ],
+)
+def test_planted_mistake_is_found_and_shrunk(
+    plant: Callable[[pytest.MonkeyPatch], None], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        plant(patch)
+        failure = first_failure(3, 1_000, rule)
+        assert failure is not None
+        shrunk = shrink_failure(failure, SETTINGS)
+    assert shrunk.rule == rule
+    assert len(shrunk.choices) <= 6
+    assert describe(shrunk).startswith(f"seed {failure.seed}\nrule {rule}\n")
+
+
+def test_deletion_at_once_fails_without_any_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    delete_superseded_version_at_once(monkeypatch)
+    outcome = run_choices(RecordedChoices(TWO_UPLOADS), SETTINGS, [RULES["cached_manifest_stays_complete"]])
+    assert isinstance(outcome, Failure)
+
+
+def test_same_seed_gives_the_same_history() -> None:
+    histories = [run_choices(RandomChoices("5:17"), SETTINGS, []).history for _ in range(2)]
+    assert histories[0] == histories[1]
+    assert histories[0] != run_choices(RandomChoices("5:18"), SETTINGS, []).history
+
+
+def test_recorded_choices_repeat_a_random_run() -> None:
+    random_run = run_choices(RandomChoices("5:17"), SETTINGS, [])
+    assert isinstance(random_run, Simulation)
+    repeated = run_choices(RecordedChoices(random_run.choices.made), SETTINGS, [])
+    assert repeated.history == random_run.history
+
+
+def test_campaign_result_does_not_depend_on_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    delete_superseded_version_at_once(monkeypatch)
+    rules = [RULES["cached_manifest_stays_complete"]]
+    results = [
+        run_campaign(9, 100, rules=rules, settings=SETTINGS, processes=processes, stop_at_first=False)
+        for processes in (1, 2)
+    ]
+    assert results[0] == results[1]
+    assert results[0].count == 100
+
+
+def test_seed_of_a_failure_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    delete_superseded_version_at_once(monkeypatch)
+    failure = first_failure(9, 100, "cached_manifest_stays_complete")
+    assert failure is not None
+    again = run_seed(failure.seed, SETTINGS, [RULES[failure.rule]])
+    assert again == failure
+
+
+def test_pictures_are_told_apart_by_every_rendition() -> None:
+    renditions = [rendition_of(picture(number)) for number in range(4, 14)]
+    assert len({rendition.stable_jpeg for rendition in renditions}) == len(renditions)
+    assert len({rendition.variants[-1].data for rendition in renditions}) == len(renditions)
