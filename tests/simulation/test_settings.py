@@ -15,7 +15,7 @@ __all__ = ["packages", "run_alone"]
 def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone, packages: dict[str, object]) -> None:
     graph: Graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages)))  # type: ignore[arg-type]
     queue = graph.one(QUEUE, "pipeline-queue").inputs
-    source = graph.named("pipeline-source").inputs
+    source = graph.named("pipeline-event-source").inputs
     function = graph.one(FUNCTION, "pipeline-process-avatar").inputs
     settings = Settings()
     assert queue["visibilityTimeoutSeconds"] == settings.visibility_timeout_seconds
