@@ -23,7 +23,6 @@ DEMANDED_RULES = (
     "older_never_replaces_newer",
     "every_upload_is_answered",
     "dead_letters_have_a_cause",
-    "every_answer_is_announced",
     "avatar_never_goes_back",
 )
 """The rules that the pipeline has to keep in every schedule."""
