@@ -34,8 +34,9 @@ local: .venv/installed
 
 # Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
 # everything in one process, for example for a debugger.
+# Files in order: tests that share a local stack or a browser follow each other in a worker.
 test: .venv/installed
-	$(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: .venv/installed
 	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

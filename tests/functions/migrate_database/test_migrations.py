@@ -528,5 +528,7 @@ def test_make_migration_invalid_name_is_rejected(project: Project, name: str | N
     before = sorted(project.versions.iterdir())
     result = project.run_make("migration", *([] if name is None else [f"NAME={name}"]))
     assert result.returncode == 2
-    assert result.stderr.startswith("make migration needs a name of a-z, 0-9 and _: make migration NAME=add_x\n")
+    assert result.stderr.startswith(
+        "make migration needs NAME, of a-z, 0-9 and _, for example: make migration NAME=add_x\n"
+    )
     assert sorted(project.versions.iterdir()) == before
