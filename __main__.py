@@ -14,10 +14,8 @@ from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from components.web_assets import WebAssets, WebAssetsArgs
-from lambda_packages import build
 
 config = StackConfig.load()
-packages = build.build_packages()
 
 provider = aws.Provider(
     "aws",
@@ -45,7 +43,6 @@ origins = [*config.allowed_origins, cdn.base_url]
 pipeline = AvatarPipeline(
     "avatars-pipeline",
     AvatarPipelineArgs(
-        packages=packages,
         assets_bucket_name=cdn.bucket_name,
         assets_bucket_arn=cdn.bucket_arn,
         cdn_url=cdn.base_url,
@@ -76,7 +73,6 @@ identity = Identity(
 api = UploadApi(
     "avatars-api",
     UploadApiArgs(
-        packages=packages,
         uploads_bucket_name=pipeline.uploads_bucket_name,
         uploads_bucket_arn=pipeline.uploads_bucket_arn,
         assets_bucket_name=cdn.bucket_name,
@@ -119,7 +115,6 @@ if database is not None:
     profiles = ProfileApi(
         "avatars-profiles",
         ProfileApiArgs(
-            packages=packages,
             api=api,
             assets_bucket_name=cdn.bucket_name,
             assets_bucket_arn=cdn.bucket_arn,

@@ -1,7 +1,7 @@
 """The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,7 +11,10 @@ from pulumi_aws import cloudwatch, lambda_, s3, sns, sqs
 from components.blocks import iam, validation
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
-from lambda_packages.build import Package
+from lambda_packages import build
+
+FUNCTIONS = ("process_avatar",)
+"""The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
 _TIMEOUT_SECONDS = 60
@@ -36,8 +39,6 @@ _WEBHOOK_RETRIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class AvatarPipelineArgs:
-    packages: Mapping[str, Package]
-    """As `lambda_packages.build` builds them, by function name."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
@@ -69,7 +70,6 @@ class AvatarPipelineArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.has_keys("process_avatar"),
             cdn_url=validation.HTTPS_URL,
             allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
@@ -106,6 +106,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         args: AvatarPipelineArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
         self._child_options = pulumi.ResourceOptions(parent=self)
@@ -264,7 +265,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         queue: sqs.Queue,
         topic: sns.Topic,
     ) -> PythonFunction:
-        package = args.packages["process_avatar"]
+        package = self._packages["process_avatar"]
         return PythonFunction(
             f"{self._name}-process-avatar",
             PythonFunctionArgs(

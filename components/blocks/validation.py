@@ -6,7 +6,7 @@ are validated: an Output is not known before resources are created.
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -55,14 +55,6 @@ def list_of(rule: Rule) -> Rule:
     return Rule(
         f"a list, each item {rule.allowed}",
         lambda values: _is_list(values) and all(_is_output(v) or rule.accepts(v) for v in values),
-    )
-
-
-def has_keys(*keys: str) -> Rule:
-    """Accepts a mapping with at least `keys`."""
-    return Rule(
-        f"a mapping with the keys {', '.join(keys)}",
-        lambda value: isinstance(value, Mapping) and all(key in value for key in keys),
     )
 
 

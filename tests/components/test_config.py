@@ -214,10 +214,10 @@ def test_load_many_errors_raises_once_and_creates_nothing(monkeypatch: pytest.Mo
         created.append(resource.name)
         return resource.name, {}
 
-    def fail() -> None:
+    def fail(_functions: object) -> None:
         raise AssertionError("built packages for an invalid configuration")
 
-    monkeypatch.setattr(build, "build_packages", fail)
+    monkeypatch.setattr(build, "build_packages_once", fail)
     wrong = {"aws:region": None, "maxPixels": "many", "webhookUrl": "ftp://x", "sizes": [512, 512], "typo": "1"}
     with pytest.raises(ConfigurationError) as caught:
         run_main(stack_config(wrong), create=create)

@@ -392,14 +392,14 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
 def test_failed_build_registers_no_resources(monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[str] = []
 
-    def fail() -> None:
+    def fail(_functions: object) -> None:
         raise build.PackagingError("layer imaging: pip failed")
 
     def register(resource: Resource) -> tuple[str, dict[str, Any]]:
         registered.append(resource.name)
         return resource.name, {}
 
-    monkeypatch.setattr(build, "build_packages", fail)
+    monkeypatch.setattr(build, "build_packages_once", fail)
     with pytest.raises(build.PackagingError, match="layer imaging"):
         run_main(stack_config({}), create=register)
     assert registered == []

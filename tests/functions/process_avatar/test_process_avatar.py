@@ -700,7 +700,7 @@ def test_original_above_byte_limit_is_rejected_unread(stack: Stack, monkeypatch:
 
 
 def test_picture_above_pixel_limit_is_rejected(stack: Stack) -> None:
-    stack.deliver(stack.upload(1, pictures.png_claiming(1001, 1000)))
+    stack.deliver(stack.upload(1, pictures.png_declaring(1001, 1000)))
     assert [heard["reason"] for heard in stack.heard()] == ["too_many_pixels"]
 
 
