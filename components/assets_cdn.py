@@ -95,8 +95,11 @@ class AssetsCdn(pulumi.ComponentResource):
     """
 
     bucket_name: pulumi.Output[str]
+    """The name of the assets bucket."""
     bucket_arn: pulumi.Output[str]
+    """The ARN of the assets bucket."""
     distribution_id: pulumi.Output[str]
+    """The ID of the CloudFront distribution."""
     base_url: pulumi.Output[str]
     """https://<host>, without a trailing slash."""
 

@@ -42,6 +42,7 @@ class AvatarPipelineArgs:
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
+    """Its ARN."""
     cdn_url: pulumi.Input[str]
     """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
@@ -93,12 +94,17 @@ class AvatarPipeline(pulumi.ComponentResource):
     """
 
     uploads_bucket_name: pulumi.Output[str]
+    """The name of the uploads bucket."""
     uploads_bucket_arn: pulumi.Output[str]
+    """The ARN of the uploads bucket."""
     uploads_url: pulumi.Output[str]
     """The URL for form uploads, https://<host>, without a trailing slash."""
     topic_arn: pulumi.Output[str]
+    """The ARN of the SNS topic of avatar.ready and avatar.rejected events."""
     queue_url: pulumi.Output[str]
+    """The URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
+    """The URL of the queue of uploads that failed."""
 
     def __init__(
         self,

@@ -47,9 +47,11 @@ class UploadApiArgs:
     uploads_bucket_name: pulumi.Input[str]
     """The bucket that uploads go to."""
     uploads_bucket_arn: pulumi.Input[str]
+    """Its ARN."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
+    """Its ARN."""
     issuer: pulumi.Input[str]
     """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     client_id: pulumi.Input[str]

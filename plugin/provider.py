@@ -22,6 +22,7 @@ from typing import Any
 
 import pulumi
 from pulumi.errors import InputPropertiesError, InputPropertyErrorDetails
+from pulumi.output import Unknown
 from pulumi.provider import ConstructResult
 from pulumi.provider.experimental.analyzer import PropertyDefinition, PropertyType
 from pulumi.provider.experimental.component import ComponentProvider
@@ -69,6 +70,8 @@ class AvatarsProvider(ComponentProvider):
         """
         self.validate_resource_type(NAME, resource_type)
         component_name = resource_type.rpartition(":")[2]
+        if component_name not in self._components:
+            raise ValueError(f"{NAME} has no component {component_name}")
         component: Any = self._components[component_name]
         args = build_dataclass(_arguments_class(component), inputs)
         instance = component(name, args, options)
@@ -84,7 +87,7 @@ def build_dataclass(class_: type[Any], inputs: Mapping[str, Any], path: str = ""
         InputPropertiesError: With one entry for each wrong property.
     """
     fields = {camel_case(field.name): field for field in dataclasses.fields(class_)}
-    given = {key: value for key, value in inputs.items() if value is not None}
+    given = {key: _wrap_unknown(value) for key, value in inputs.items() if value is not None}
     mistakes = [(key, f"{class_.__name__} has no such property") for key in given.keys() - fields.keys()]
     mistakes += [
         (key, f"{class_.__name__}.{field.name} is required")
@@ -110,7 +113,13 @@ def build_dataclass(class_: type[Any], inputs: Mapping[str, Any], path: str = ""
         raise _input_error([(_find_property(line), line) for line in lines], path) from error
 
 
+def _wrap_unknown(value: Any) -> Any:
+    """A value that a preview does not know arrives as a marker of the SDK."""
+    return pulumi.Output.from_input(value) if isinstance(value, Unknown) else value
+
+
 def _build_value(type_: Any, value: Any, path: str) -> Any:
+    value = _wrap_unknown(value)
     if isinstance(value, pulumi.Output):
         return value
     type_ = _plain_type(type_)
