@@ -18,7 +18,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi.errors import InputPropertiesError, InputPropertyErrorDetails
@@ -48,7 +48,7 @@ class AvatarsProvider(ComponentProvider):
                 _complete(definition.properties, definition.python_type)
         self._type_defs.pop(Path.__name__, None)
         schema = generate_schema(NAME, version, None, self._component_defs, self._type_defs, self._dependencies)
-        document = schema.to_json()
+        document = _clean_descriptions(schema.to_json())
         for name, component in self._components.items():
             _add_defaults(document["resources"][f"{NAME}:index:{name}"]["inputProperties"], _arguments_class(component))
         for name, definition in self._type_defs.items():
@@ -124,10 +124,10 @@ def _build_value(type_: Any, value: Any, path: str) -> Any:
         return value
     type_ = _plain_type(type_)
     if dataclasses.is_dataclass(type_) and isinstance(value, Mapping):
-        return build_dataclass(typing.cast("type[Any]", type_), typing.cast("Mapping[str, Any]", value), f"{path}.")
+        return build_dataclass(cast("type[Any]", type_), cast("Mapping[str, Any]", value), f"{path}.")
     if isinstance(value, list):
         items = typing.get_args(type_) or (Any,)
-        return [_build_value(items[0], item, f"{path}[{i}]") for i, item in enumerate(typing.cast("list[Any]", value))]
+        return [_build_value(items[0], item, f"{path}[{i}]") for i, item in enumerate(cast("list[Any]", value))]
     if type_ is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return Path(value) if type_ is Path and isinstance(value, str) else value
@@ -181,6 +181,18 @@ def _complete(properties: dict[str, PropertyDefinition], class_: type[Any]) -> N
         property_.optional = property_.optional or _has_default(field)
         if _plain_type(field.type) is Path:
             property_.ref, property_.type = None, PropertyType.STRING
+
+
+def _clean_descriptions(document: Any) -> Any:
+    """Removes the indentation of docstrings."""
+    if isinstance(document, list):
+        return [_clean_descriptions(item) for item in cast("list[Any]", document)]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _clean_descriptions(value)
+        for key, value in cast("dict[str, Any]", document).items()
+    }
 
 
 def _add_defaults(properties: dict[str, dict[str, Any]], class_: type[Any]) -> None:

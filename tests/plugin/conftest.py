@@ -39,26 +39,26 @@ class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def SupportsFeature(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.SupportsFeature(request)
 
-    def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def GetDeploymentInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.GetDeploymentInfo(empty_pb2.Empty())
 
-    def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def RegisterResource(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.RegisterResource(request)
 
-    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def RegisterResourceOutputs(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.RegisterResourceOutputs(request)
 
-    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def Invoke(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.Invoke(request)
 
 
 class EngineServicer(engine_pb2_grpc.EngineServicer):
     """The part of the engine that a provider uses: it takes the SDK's log records."""
 
-    def Log(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def Log(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return empty_pb2.Empty()
 
 
