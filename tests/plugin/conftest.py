@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,8 +30,11 @@ class NamedRecorder(Recorder):
     """A recorder outside of a program, where the SDK has no settings of a stack."""
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        settings.configure(settings.Settings(project=PROJECT, stack=STACK))
-        return super().make_urn(parent, type_, name)
+        def make() -> str:
+            settings.configure(settings.Settings(project=PROJECT, stack=STACK))
+            return super(NamedRecorder, self).make_urn(parent, type_, name)
+
+        return contextvars.copy_context().run(make)
 
 
 class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
