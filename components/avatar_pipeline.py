@@ -42,7 +42,7 @@ class AvatarPipelineArgs:
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
-    """Its ARN."""
+    """The ARN of that bucket."""
     cdn_url: pulumi.Input[str]
     """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
@@ -90,21 +90,22 @@ class AvatarPipeline(pulumi.ComponentResource):
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
     events, and `process_avatar` with its layers and event source mapping; with a webhook also its subscription, a
-    dead-letter queue of undelivered events, and an alarm.
+    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
+    `dead_letter_queue` and `topic` are the resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
-    """The name of the uploads bucket."""
+    """Name of the uploads bucket."""
     uploads_bucket_arn: pulumi.Output[str]
-    """The ARN of the uploads bucket."""
+    """ARN of the uploads bucket."""
     uploads_url: pulumi.Output[str]
     """The URL for form uploads, https://<host>, without a trailing slash."""
     topic_arn: pulumi.Output[str]
-    """The ARN of the SNS topic of avatar.ready and avatar.rejected events."""
+    """ARN of the SNS topic of avatar.ready and avatar.rejected events."""
     queue_url: pulumi.Output[str]
-    """The URL of the queue of uploads to process."""
+    """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
-    """The URL of the queue of uploads that failed."""
+    """URL of the queue of uploads that failed."""
 
     def __init__(
         self,
@@ -135,6 +136,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
         self._create_alarms(args, queue, dead_letters, undelivered)
 
+        self.uploads_bucket = uploads.bucket
+        self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
         self.uploads_bucket_name = uploads.bucket_name
         self.uploads_bucket_arn = uploads.bucket_arn
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)

@@ -47,11 +47,11 @@ class UploadApiArgs:
     uploads_bucket_name: pulumi.Input[str]
     """The bucket that uploads go to."""
     uploads_bucket_arn: pulumi.Input[str]
-    """Its ARN."""
+    """The ARN of that bucket."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
-    """Its ARN."""
+    """The ARN of that bucket."""
     issuer: pulumi.Input[str]
     """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     client_id: pulumi.Input[str]
@@ -90,7 +90,8 @@ class UploadApi(pulumi.ComponentResource):
 
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status` and `current_avatar` with their layers and routes; with a domain also a
-    certificate, the custom domain name, its API mapping, and the A and AAAA records.
+    certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the API
+    resource.
     """
 
     url: pulumi.Output[str]

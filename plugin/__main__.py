@@ -14,9 +14,11 @@ import pulumi.provider
 
 from components.assets_cdn import AssetsCdn
 from components.avatar_pipeline import AvatarPipeline
+from components.avatar_service import AvatarService
 from components.upload_api import UploadApi
 from plugin.provider import AvatarsProvider
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    pulumi.provider.main(AvatarsProvider([AssetsCdn, AvatarPipeline, UploadApi]), sys.argv[1:])
+    components = (AvatarService, AssetsCdn, AvatarPipeline, UploadApi)
+    pulumi.provider.main(AvatarsProvider(components), sys.argv[1:])

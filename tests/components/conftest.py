@@ -257,8 +257,11 @@ def _outputs_in_strings_are_errors() -> Iterator[None]:  # pyright: ignore[repor
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
-    """Placeholder packages; the content of packages has its own tests."""
-    folder = tmp_path_factory.mktemp("packages")
+    return stand_in_packages(tmp_path_factory.mktemp("packages"))
+
+
+def stand_in_packages(folder: Path) -> dict[str, Package]:
+    """Returns placeholders for all packages; the content of packages has its own tests."""
 
     def archive(name: str) -> Path:
         path = folder / f"{name}.zip"

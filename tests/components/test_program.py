@@ -66,6 +66,7 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
     assert count_types(run_stack()) == {
         "pulumi:providers:aws": 1,
         "avatars:index:AssetsCdn": 1,
+        "avatars:index:AvatarService": 1,
         "avatars:index:AvatarPipeline": 1,
         "avatars:index:Identity": 1,
         "avatars:index:PrivateBucket": 3,
@@ -375,6 +376,7 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",
+        "avatars:index:AvatarService",
         "avatars:index:ExternalDatabase",
         "avatars:index:Identity",
         "avatars:index:PrivateBucket",

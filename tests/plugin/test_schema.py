@@ -40,7 +40,7 @@ def test_schema_equals_snapshot(schema: dict[str, Any]) -> None:
 
 
 def test_schema_has_the_public_components(schema: dict[str, Any]) -> None:
-    components = ("AssetsCdn", "AvatarPipeline", "UploadApi")
+    components = ("AvatarService", "AssetsCdn", "AvatarPipeline", "UploadApi")
     assert schema["resources"].keys() == {f"avatars:index:{component}" for component in components}
     assert schema["types"].keys() == {"avatars:index:CustomDomain"}
     assert all(resource["isComponent"] for resource in schema["resources"].values())
