@@ -1,12 +1,10 @@
 """A component provider for components whose arguments are dataclasses.
 
 `pulumi.provider.experimental` derives a schema from the annotations of components. It has no defaults, requires every
-argument whose type does not include None, passes arguments as dictionaries, and has no type for paths. This provider
-adds what is missing:
+argument whose type does not include None, and passes arguments as dictionaries. This provider adds what is missing:
 
 - An argument with a default is optional; the schema has the default.
 - Components get instances of their argument classes. Mistakes in arguments are reported by property.
-- A `Path` is a string in the schema.
 """
 
 import dataclasses
@@ -24,15 +22,15 @@ import pulumi
 from pulumi.errors import InputPropertiesError, InputPropertyErrorDetails
 from pulumi.output import Unknown
 from pulumi.provider import ConstructResult
-from pulumi.provider.experimental.analyzer import PropertyDefinition, PropertyType
+from pulumi.provider.experimental.analyzer import PropertyDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.experimental.schema import generate_schema
 from pulumi.provider.experimental.util import camel_case
 
 NAME = "avatars"
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-# The start of a line of validation.require's message: <class>.<field>.
-_FIELD = re.compile(r"\w+\.(\w+) ")
+# The start of a line of the messages of argument classes: <class>.<field>, and a space or a colon.
+_FIELD = re.compile(r"\w+\.(\w+)[ :]")
 
 
 class AvatarsProvider(ComponentProvider):
@@ -46,7 +44,6 @@ class AvatarsProvider(ComponentProvider):
         for definition in self._type_defs.values():
             if dataclasses.is_dataclass(definition.python_type):
                 _complete(definition.properties, definition.python_type)
-        self._type_defs.pop(Path.__name__, None)
         schema = generate_schema(NAME, version, None, self._component_defs, self._type_defs, self._dependencies)
         document = _clean_descriptions(schema.to_json())
         for name, component in self._components.items():
@@ -128,9 +125,7 @@ def _build_value(type_: Any, value: Any, path: str) -> Any:
     if isinstance(value, list):
         items = typing.get_args(type_) or (Any,)
         return [_build_value(items[0], item, f"{path}[{i}]") for i, item in enumerate(cast("list[Any]", value))]
-    if type_ is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return Path(value) if type_ is Path and isinstance(value, str) else value
+    return int(value) if type_ is int and isinstance(value, float) and value.is_integer() else value
 
 
 def _input_error(mistakes: list[tuple[str, str]], path: str) -> InputPropertiesError:
@@ -179,8 +174,6 @@ def _complete(properties: dict[str, PropertyDefinition], class_: type[Any]) -> N
     for field in dataclasses.fields(class_):
         property_ = properties[camel_case(field.name)]
         property_.optional = property_.optional or _has_default(field)
-        if _plain_type(field.type) is Path:
-            property_.ref, property_.type = None, PropertyType.STRING
 
 
 def _clean_descriptions(document: Any) -> Any:
@@ -201,6 +194,8 @@ def _add_defaults(properties: dict[str, dict[str, Any]], class_: type[Any]) -> N
         if not _has_default(field):
             continue
         default, property_ = _default_of(field), properties[camel_case(field.name)]
+        if isinstance(default, str) and Path(default).is_absolute():
+            continue  # a file of this machine
         if isinstance(default, str | int | float):
             property_["default"] = default
         elif default and isinstance(default, Sequence):

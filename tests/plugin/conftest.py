@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import settings
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, resource_pb2_grpc
 
@@ -42,6 +42,8 @@ class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.properties: list[dict[str, Any]] = []
+        """The properties of all registrations as they arrive, with the wrappers of secrets."""
 
     def SupportsFeature(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         return self._recorder.SupportsFeature(request)
@@ -50,6 +52,7 @@ class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
         return self._recorder.GetDeploymentInfo(empty_pb2.Empty())
 
     def RegisterResource(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+        self.properties.append(json_format.MessageToDict(request.object))
         return self._recorder.RegisterResource(request)
 
     def RegisterResourceOutputs(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
@@ -73,6 +76,8 @@ class Provider:
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
         )
+        self.registered: list[dict[str, Any]] = []
+        """The properties of all registrations of the last construction, with the wrappers of secrets."""
         self.stub: Any = provider_pb2_grpc.ResourceProviderStub(self._channel)
 
     def close(self) -> None:
@@ -89,7 +94,9 @@ class Provider:
         recorder = NamedRecorder(create, invoke, preview=preview)
         # One worker: the recorder imports modules of pulumi_aws, which are loaded lazily and not by several threads.
         server = grpc.server(ThreadPoolExecutor(max_workers=1))
-        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(MonitorServicer(recorder), server)
+        monitor = MonitorServicer(recorder)
+        self.registered = monitor.properties
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         properties = struct_pb2.Struct()

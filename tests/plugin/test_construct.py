@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pulumi
@@ -14,6 +15,7 @@ from pulumi.runtime.proto import errors_pb2, status_pb2
 
 from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from components.avatar_service import AvatarService, AvatarServiceArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from local.recording.graph import Graph, Resource
 from tests.components.conftest import RunAlone
@@ -64,7 +66,7 @@ def summary(graph: Graph) -> dict[str, tuple[Any, ...]]:
         return {
             key: value.path if isinstance(value, pulumi.FileAsset) else value
             for key, value in resource.inputs.items()
-            if key not in ("code", "sourceCodeHash")
+            if key not in ("code", "sourceCodeHash", "triggers")
         }
 
     return {r.urn: (r.parent, r.protect, r.retain_on_delete, r.aliases, inputs(r)) for r in graph}
@@ -75,7 +77,9 @@ def test_assets_cdn_registers_same_resources_as_in_python(provider: Provider, ru
     args = AssetsCdnArgs(allowed_origins=["https://app.example.com"])
     assert summary(graph) == summary(run_alone(lambda: AssetsCdn("it", args)))
     assert response.urn == "urn:pulumi:test::avatars::avatars:index:AssetsCdn::it"
-    assert json_format.MessageToDict(response.state) == {
+    state = json_format.MessageToDict(response.state)
+    assert json.loads(state.pop("bucketPolicy"))["Statement"]
+    assert state == {
         "bucketName": "it-assets-abc1234",
         "bucketArn": "arn:aws:s3:::it-assets-abc1234",
         "distributionId": "it-distribution-id",
@@ -130,12 +134,45 @@ def test_path_argument_is_read(provider: Provider, tmp_path: Path) -> None:
     assert "own.jpg" in repr(graph.named("it-default-avatar").inputs["source"].path)
 
 
-def test_secret_argument_stays_secret(provider: Provider) -> None:
-    url = "https://hooks.example.com/0123456789"
-    graph, _ = provider.construct("AvatarPipeline", {**PIPELINE, "webhookUrl": secret(url)})
-    assert graph.one("aws:sns/topicSubscription:TopicSubscription").inputs["endpoint"] == url
-    _, response = provider.construct("AvatarPipeline", {**PIPELINE, "cdnUrl": secret("https://cdn.example.com")})
-    assert "hooks.example.com" not in str(response)
+def contains_plain(properties: object, text: str) -> bool:
+    """Whether a text is in properties, outside of secrets."""
+    if isinstance(properties, dict):
+        items = cast("dict[str, object]", properties)
+        return items.get(SIGNATURE) != SECRET and any(contains_plain(value, text) for value in items.values())
+    if isinstance(properties, list):
+        return any(contains_plain(item, text) for item in cast("list[object]", properties))
+    return text in str(properties)
+
+
+def test_avatar_service_registers_same_resources_as_in_python(provider: Provider, run_alone: RunAlone) -> None:
+    graph, response = provider.construct("AvatarService", {"sizes": [64], "database": "aurora", "tags": {"a": "b"}})
+    args = AvatarServiceArgs(sizes=[64], database="aurora", tags={"a": "b"})
+    assert summary(graph) == summary(run_alone(lambda: AvatarService("it", args)))
+    state = json_format.MessageToDict(response.state)
+    assert state["avatarUrl"] == "https://d111111abcdef8.cloudfront.net/avatars/{subject}.jpg"
+    assert state.keys() >= {"apiUrl", "cdnUrl", "avatarUploadUrl", "profileUrl", "migrateFunction"}
+
+
+def test_avatar_service_conflict_is_reported_by_property(provider: Provider) -> None:
+    url = "postgresql://app:hunter2@db.example.com/app"
+    reasons = reject(provider, "AvatarService", {"database": "aurora", "databaseUrl": url})
+    assert list(reasons) == ["database"]
+    assert reasons["database"].endswith("it cannot be combined with database_url")
+
+
+@pytest.mark.parametrize(
+    ("component", "inputs", "text"),
+    [
+        ("AvatarService", {"databaseUrl": secret("postgresql://app:hunter2@db.example.com/app")}, "hunter2"),
+        ("AvatarPipeline", {**PIPELINE, "webhookUrl": secret("https://hooks.example.com/hunter2")}, "hunter2"),
+    ],
+    ids=["AvatarService", "AvatarPipeline"],
+)
+def test_secret_argument_stays_secret(provider: Provider, component: str, inputs: dict[str, Any], text: str) -> None:
+    _, response = provider.construct(component, inputs)
+    assert any(text in str(properties) for properties in provider.registered)
+    assert not any(contains_plain(properties, text) for properties in provider.registered)
+    assert text not in str(response)
 
 
 def test_unknown_argument_in_preview_stays_unknown(provider: Provider) -> None:

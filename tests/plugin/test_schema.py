@@ -42,7 +42,7 @@ def test_schema_equals_snapshot(schema: dict[str, Any]) -> None:
 def test_schema_has_the_public_components(schema: dict[str, Any]) -> None:
     components = ("AvatarService", "AssetsCdn", "AvatarPipeline", "UploadApi")
     assert schema["resources"].keys() == {f"avatars:index:{component}" for component in components}
-    assert schema["types"].keys() == {"avatars:index:CustomDomain"}
+    assert schema["types"].keys() == {"avatars:index:CustomDomain", "avatars:index:ExistingBucket"}
     assert all(resource["isComponent"] for resource in schema["resources"].values())
 
 
@@ -64,6 +64,6 @@ def test_argument_with_default_is_optional(schema: dict[str, Any]) -> None:
     assert "default" not in pipeline["inputProperties"]["bucketName"]
 
 
-def test_path_argument_is_a_string(schema: dict[str, Any]) -> None:
+def test_path_has_no_default_of_this_machine(schema: dict[str, Any]) -> None:
     avatar = schema["resources"]["avatars:index:AssetsCdn"]["inputProperties"]["defaultAvatar"]
     assert (avatar["type"], avatar["plain"], "default" in avatar) == ("string", True, False)
