@@ -1,5 +1,6 @@
 """The assets bucket and the CDN in front of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ PAGE_KEY = "profile"
 WEB_PREFIX = "web/"
 """Scripts and styles of the profile page, and the upload widget for other sites."""
 _PAGE_PATHS = (PAGE_KEY, f"{WEB_PREFIX}*")
-SERVED_PATHS = ("avatars/*", "defaults/*", "banners/*", *_PAGE_PATHS)
-"""The keys that CloudFront can read."""
+_ERROR_PATHS = "defaults/*"
+_BANNER_PATHS = "banners/*"
+SERVED_PATHS = ("avatars/*", _ERROR_PATHS, _BANNER_PATHS, *_PAGE_PATHS)
+"""The keys that CloudFront can read by default."""
 DEFAULT_ASSETS_DIR = Path(__file__).parents[1] / "assets"
 
 # TTL of a 404: a user's first avatar must show soon after the upload.
@@ -52,6 +55,18 @@ _PAGE_CSP = "; ".join(
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExistingBucket:
+    """An S3 bucket that the component does not create, in any region."""
+
+    bucket_name: pulumi.Input[str]
+    """The bucket's physical name."""
+    bucket_arn: pulumi.Input[str]
+    """The bucket's ARN."""
+    regional_domain_name: pulumi.Input[str]
+    """<bucket>.s3.<region>.amazonaws.com"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AssetsCdnArgs:
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose scripts may read responses (CORS). `<img>` elements need no permission."""
@@ -59,44 +74,65 @@ class AssetsCdnArgs:
     """None: the distribution's domain name under cloudfront.net."""
     bucket_name: str | None = None
     """The assets bucket's physical name. None: auto-named by Pulumi."""
+    existing_bucket: ExistingBucket | None = None
+    """A bucket to serve instead of a new one. Attach the output `bucket_policy` to it: a bucket has one policy, which
+    the component must not replace."""
+    served_paths: Sequence[str] = SERVED_PATHS
+    """The keys that CloudFront can read: a key, or a prefix followed by `*`. The keys of the default avatar are always
+    served. Without the paths of the banner, the profile page or the web assets, nothing is created for these."""
     web_acl_arn: pulumi.Input[str] | None = None
     """A WAF web ACL of scope CLOUDFRONT. Blocked requests get the same response as a missing image."""
     protect: bool = True
     """Sets `protect` and `retain_on_delete` on both buckets."""
     access_log_days: int = 30
     """Days after which access logs expire, 1 to 3,653."""
-    default_avatar: Path = DEFAULT_ASSETS_DIR / "defaults" / "avatar.jpg"
-    """The JPEG for users without an avatar, and the body of a 404."""
-    banner: Path = DEFAULT_ASSETS_DIR / "banners" / "banner.jpg"
-    """The JPEG at `BANNER_KEY`."""
+    default_avatar: str = str(DEFAULT_ASSETS_DIR / "defaults" / "avatar.jpg")
+    """The path of the JPEG for users without an avatar, and the body of a 404."""
+    banner: str = str(DEFAULT_ASSETS_DIR / "banners" / "banner.jpg")
+    """The path of the JPEG at banners/banner.jpg."""
 
     def __post_init__(self) -> None:
         validation.require(
             self,
             allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
+            served_paths=validation.list_of(_SERVED_PATH),
             web_acl_arn=validation.optional(validation.WEB_ACL_ARN),
             access_log_days=validation.integer_range(1, 3653),
             default_avatar=_JPEG_FILE,
             banner=_JPEG_FILE,
         )
+        if self.existing_bucket is not None and self.bucket_name is not None:
+            raise ValueError("AssetsCdnArgs.bucket_name is the name of a new bucket; existing_bucket has its own")
 
 
-_JPEG_FILE = validation.Rule("the path of a JPEG file", lambda path: path.suffix == ".jpg" and path.is_file())
+_JPEG_FILE = validation.Rule(
+    "the path of a JPEG file", lambda path: Path(path).suffix == ".jpg" and Path(path).is_file()
+)
+_SERVED_PATH = validation.Rule(
+    "a key such as profile, or a prefix such as avatars/*",
+    lambda path: isinstance(path, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)*(/\*)?", path) is not None,
+)
 
 
 class AssetsCdn(pulumi.ComponentResource):
     """`avatars:index:AssetsCdn`
 
-    Creates the assets bucket with a default avatar and a banner, a CloudFront distribution with origin access control,
-    cache policy and response headers policies (images under a CSP that allows nothing, pages at `PAGE_KEY` and
-    `WEB_PREFIX` under their own), and a bucket for access logs with their delivery; with a domain also a certificate
-    and the A and AAAA records.
+    Creates the assets bucket, unless there is one, with a default avatar and a banner; a CloudFront distribution with
+    origin access control, cache policy and response headers policies (images under a CSP that allows nothing, pages at
+    `PAGE_KEY` and `WEB_PREFIX` under their own); and a bucket for access logs with their delivery; with a domain also a
+    certificate and the A and AAAA records. The attributes `bucket` (None for an existing one) and `distribution` are
+    the resources.
     """
 
     bucket_name: pulumi.Output[str]
+    """Name of the assets bucket."""
     bucket_arn: pulumi.Output[str]
+    """ARN of the assets bucket."""
+    bucket_policy: pulumi.Output[str]
+    """The bucket policy that allows the distribution to read, as JSON. An existing bucket needs its statements."""
     distribution_id: pulumi.Output[str]
+    """ID of the CloudFront distribution."""
     base_url: pulumi.Output[str]
     """https://<host>, without a trailing slash."""
 
@@ -110,7 +146,7 @@ class AssetsCdn(pulumi.ComponentResource):
         self._name = name
         self._child_options = pulumi.ResourceOptions(parent=self)
 
-        bucket = PrivateBucket(
+        bucket = args.existing_bucket or PrivateBucket(
             f"{name}-assets",
             PrivateBucketArgs(
                 protect=args.protect,
@@ -121,41 +157,50 @@ class AssetsCdn(pulumi.ComponentResource):
         )
         # As the body of a 404 it keeps its Cache-Control, which must not be longer than the 404's TTL.
         self._put_image("default-avatar", bucket, DEFAULT_AVATAR_KEY, args.default_avatar, _MISSING_SECONDS)
-        self._put_image("banner", bucket, BANNER_KEY, args.banner, 24 * 60 * 60)
+        if _BANNER_PATHS in args.served_paths:
+            self._put_image("banner", bucket, BANNER_KEY, args.banner, 24 * 60 * 60)
 
-        distribution = self._create_distribution(args, bucket)
-        bucket.attach_policy(iam.allow_cloudfront_read(bucket.bucket_arn, distribution.arn, *SERVED_PATHS))
-        self._deliver_access_logs(args, distribution)
+        self.distribution = self._create_distribution(args, bucket)
+        served_paths = dict.fromkeys([*args.served_paths, _ERROR_PATHS])
+        read = iam.allow_cloudfront_read(bucket.bucket_arn, self.distribution.arn, *served_paths)
+        if isinstance(bucket, PrivateBucket):
+            bucket.attach_policy(read)
+        self._deliver_access_logs(args, self.distribution)
         if args.domain:
             create_alias_records(
                 f"{name}-alias",
                 args.domain,
-                distribution.domain_name,
-                distribution.hosted_zone_id,
+                self.distribution.domain_name,
+                self.distribution.hosted_zone_id,
                 self._child_options,
             )
 
-        host = args.domain.host if args.domain else distribution.domain_name
-        self.bucket_name = bucket.bucket_name
-        self.bucket_arn = bucket.bucket_arn
-        self.distribution_id = distribution.id
+        host = args.domain.host if args.domain else self.distribution.domain_name
+        self.bucket = bucket.bucket if isinstance(bucket, PrivateBucket) else None
+        self.bucket_name = pulumi.Output.from_input(bucket.bucket_name)
+        self.bucket_arn = pulumi.Output.from_input(bucket.bucket_arn)
+        self.bucket_policy = iam.policy_document(read)
+        self.distribution_id = self.distribution.id
         self.base_url = pulumi.Output.concat("https://", host)
         self.register_outputs(
             {
                 "bucket_name": self.bucket_name,
                 "bucket_arn": self.bucket_arn,
+                "bucket_policy": self.bucket_policy,
                 "distribution_id": self.distribution_id,
                 "base_url": self.base_url,
             }
         )
 
-    def _put_image(self, role: str, bucket: PrivateBucket, key: str, image: Path, max_age: int) -> None:
+    def _put_image(self, role: str, bucket: PrivateBucket | ExistingBucket, key: str, image: str, max_age: int) -> None:
         object_ = BucketObject(
-            key=key, content_type="image/jpeg", cache_control=f"public, max-age={max_age}", body=image
+            key=key, content_type="image/jpeg", cache_control=f"public, max-age={max_age}", body=Path(image)
         )
         put_object(f"{self._name}-{role}", bucket.bucket_name, object_, self._child_options)
 
-    def _create_distribution(self, args: AssetsCdnArgs, bucket: PrivateBucket) -> cloudfront.Distribution:
+    def _create_distribution(
+        self, args: AssetsCdnArgs, bucket: PrivateBucket | ExistingBucket
+    ) -> cloudfront.Distribution:
         access = cloudfront.OriginAccessControl(
             f"{self._name}-access",
             origin_access_control_origin_type="s3",
@@ -190,7 +235,7 @@ class AssetsCdn(pulumi.ComponentResource):
                 cache_policy_id=cache_policy.id,
                 response_headers_policy_id=self._create_image_headers(args).id,
             ),
-            ordered_cache_behaviors=self._create_page_behaviors(args, cache_policy),
+            ordered_cache_behaviors=self._create_page_behaviors(args, cache_policy) or None,
             # S3 returns 403 for a missing key, because CloudFront has no s3:ListBucket. Status 404 with the default
             # avatar as body shows in an `<img>`, and programs can still tell that a manifest does not exist.
             custom_error_responses=[
@@ -212,7 +257,8 @@ class AssetsCdn(pulumi.ComponentResource):
     def _create_page_behaviors(
         self, args: AssetsCdnArgs, cache_policy: cloudfront.CachePolicy
     ) -> list[cloudfront.DistributionOrderedCacheBehaviorArgs]:
-        headers = self._create_page_headers(args)
+        patterns = [pattern for pattern in _PAGE_PATHS if pattern in args.served_paths]
+        headers = self._create_page_headers(args) if patterns else None
         return [
             cloudfront.DistributionOrderedCacheBehaviorArgs(
                 path_pattern=pattern,
@@ -222,9 +268,9 @@ class AssetsCdn(pulumi.ComponentResource):
                 cached_methods=["GET", "HEAD"],
                 compress=True,
                 cache_policy_id=cache_policy.id,
-                response_headers_policy_id=headers.id,
+                response_headers_policy_id=headers and headers.id,
             )
-            for pattern in _PAGE_PATHS
+            for pattern in patterns
         ]
 
     def _create_viewer_certificate(self, domain: CustomDomain | None) -> cloudfront.DistributionViewerCertificateArgs:

@@ -1,7 +1,7 @@
 """The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,7 +11,10 @@ from pulumi_aws import cloudwatch, lambda_, s3, sns, sqs
 from components.blocks import iam, validation
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
-from lambda_packages.build import Package
+from lambda_packages import build
+
+FUNCTIONS = ("process_avatar",)
+"""The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
 _TIMEOUT_SECONDS = 60
@@ -36,11 +39,10 @@ _WEBHOOK_RETRIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class AvatarPipelineArgs:
-    packages: Mapping[str, Package]
-    """As `lambda_packages.build` builds them, by function name."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
+    """The ARN of that bucket."""
     cdn_url: pulumi.Input[str]
     """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
@@ -69,7 +71,6 @@ class AvatarPipelineArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.has_keys("process_avatar"),
             cdn_url=validation.HTTPS_URL,
             allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
@@ -89,16 +90,22 @@ class AvatarPipeline(pulumi.ComponentResource):
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
     events, and `process_avatar` with its layers and event source mapping; with a webhook also its subscription, a
-    dead-letter queue of undelivered events, and an alarm.
+    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
+    `dead_letter_queue` and `topic` are the resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
+    """Name of the uploads bucket."""
     uploads_bucket_arn: pulumi.Output[str]
+    """ARN of the uploads bucket."""
     uploads_url: pulumi.Output[str]
     """The URL for form uploads, https://<host>, without a trailing slash."""
     topic_arn: pulumi.Output[str]
+    """ARN of the SNS topic of avatar.ready and avatar.rejected events."""
     queue_url: pulumi.Output[str]
+    """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
+    """URL of the queue of uploads that failed."""
 
     def __init__(
         self,
@@ -106,6 +113,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         args: AvatarPipelineArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
         self._child_options = pulumi.ResourceOptions(parent=self)
@@ -128,6 +136,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
         self._create_alarms(args, queue, dead_letters, undelivered)
 
+        self.uploads_bucket = uploads.bucket
+        self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
         self.uploads_bucket_name = uploads.bucket_name
         self.uploads_bucket_arn = uploads.bucket_arn
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
@@ -264,7 +274,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         queue: sqs.Queue,
         topic: sns.Topic,
     ) -> PythonFunction:
-        package = args.packages["process_avatar"]
+        package = self._packages["process_avatar"]
         return PythonFunction(
             f"{self._name}-process-avatar",
             PythonFunctionArgs(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -12,15 +11,14 @@ from components.blocks import iam, validation
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from components.database.external import DatabaseAccess
 from components.upload_api import UploadApi
-from lambda_packages.build import Package
+from lambda_packages import build
 
-_FUNCTIONS = ("profile", "migrate_database")
+FUNCTIONS = ("profile", "migrate_database")
+"""The functions that a ProfileApi creates."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
-    packages: Mapping[str, Package]
-    """As `lambda_packages.build` builds them, by function name."""
     api: UploadApi
     """The API to add the routes to."""
     assets_bucket_name: pulumi.Input[str]
@@ -40,7 +38,6 @@ class ProfileApiArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.has_keys(*_FUNCTIONS),
             issuer=validation.HTTPS_URL,
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
@@ -61,11 +58,12 @@ class ProfileApi(pulumi.ComponentResource):
         args: ProfileApiArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:ProfileApi", name, None, opts)
         self._name = name
         self._args = args
         self._child_options = pulumi.ResourceOptions(parent=self)
-        self._layers = publish_layers(name, [args.packages[function] for function in _FUNCTIONS], self._child_options)
+        self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
         migrate = self._create_migrate_function()
         profile = self._create_profile_function(self._invoke_migration(migrate))
@@ -82,7 +80,7 @@ class ProfileApi(pulumi.ComponentResource):
         return PythonFunction(
             f"{self._name}-migrate-database",
             PythonFunctionArgs(
-                package=args.packages["migrate_database"],
+                package=self._packages["migrate_database"],
                 description="Migrates the database schema",
                 memory=512,
                 # A statement may rewrite a large table.
@@ -98,7 +96,7 @@ class ProfileApi(pulumi.ComponentResource):
 
     def _invoke_migration(self, migrate: PythonFunction) -> lambda_.Invocation:
         """Invokes the function again when its package, which contains the migrations, or the database changes."""
-        archive = self._args.packages["migrate_database"].archive
+        archive = self._packages["migrate_database"].archive
         return lambda_.Invocation(
             f"{self._name}-migration",
             function_name=migrate.function_name,
@@ -117,7 +115,7 @@ class ProfileApi(pulumi.ComponentResource):
         return PythonFunction(
             f"{self._name}-profile",
             PythonFunctionArgs(
-                package=args.packages["profile"],
+                package=self._packages["profile"],
                 description="Returns and updates profiles",
                 # Importing the database driver and the S3 client takes most of a cold start.
                 memory=512,

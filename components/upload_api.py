@@ -11,13 +11,15 @@ from pulumi_aws import apigatewayv2, cloudwatch, lambda_
 from components.blocks import iam, validation
 from components.blocks.custom_domain import CustomDomain, ValidatedCertificate, create_alias_records
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
-from lambda_packages.build import Package
+from lambda_packages import build
 
 METHODS = ("DELETE", "GET", "POST", "PUT")
 """The methods of the CORS configuration, and therefore of routes."""
 
+FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar")
+"""The functions that an UploadApi creates."""
+
 _ROUTE_KEY = re.compile(rf"({'|'.join(METHODS)}) ((?:/(?:[a-z0-9_-]+|\{{[a-z_]+\}}))+)")
-_FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar")
 
 # One line per request. Without headers and authorizer context except the subject, so that no token is logged.
 _ACCESS_LOG = json.dumps(
@@ -42,14 +44,14 @@ _ACCESS_LOG = json.dumps(
 
 @dataclass(frozen=True, kw_only=True)
 class UploadApiArgs:
-    packages: Mapping[str, Package]
-    """As `lambda_packages.build` builds them, by function name."""
     uploads_bucket_name: pulumi.Input[str]
     """The bucket that uploads go to."""
     uploads_bucket_arn: pulumi.Input[str]
+    """The ARN of that bucket."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
+    """The ARN of that bucket."""
     issuer: pulumi.Input[str]
     """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     client_id: pulumi.Input[str]
@@ -72,7 +74,6 @@ class UploadApiArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
-            packages=validation.has_keys(*_FUNCTIONS),
             issuer=validation.HTTPS_URL,
             client_id=validation.USER_POOL_CLIENT_ID,
             allowed_origins=validation.list_of(validation.ORIGIN),
@@ -89,7 +90,8 @@ class UploadApi(pulumi.ComponentResource):
 
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status` and `current_avatar` with their layers and routes; with a domain also a
-    certificate, the custom domain name, its API mapping, and the A and AAAA records.
+    certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the API
+    resource.
     """
 
     url: pulumi.Output[str]
@@ -101,13 +103,14 @@ class UploadApi(pulumi.ComponentResource):
         args: UploadApiArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:UploadApi", name, None, opts)
         self._name = name
         self._args = args
         self._child_options = pulumi.ResourceOptions(parent=self)
-        self._layers = publish_layers(name, [args.packages[f] for f in _FUNCTIONS], self._child_options)
+        self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
-        self._api = apigatewayv2.Api(
+        self.api = apigatewayv2.Api(
             name,
             protocol_type="HTTP",
             description="Avatar uploads",
@@ -123,7 +126,7 @@ class UploadApi(pulumi.ComponentResource):
         if args.domain:
             self._create_custom_domain(args.domain, stage)
 
-        self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self._api.api_endpoint
+        self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self.api.api_endpoint
         self.register_outputs({"url": self.url})
 
     def add_route(self, route_key: str, function: PythonFunction, *, public: bool = False) -> apigatewayv2.Route:
@@ -145,7 +148,7 @@ class UploadApi(pulumi.ComponentResource):
         role = "-".join(re.findall(r"[a-z0-9]+", route_key.lower()))
         integration = apigatewayv2.Integration(
             f"{self._name}-{role}-integration",
-            api_id=self._api.id,
+            api_id=self.api.id,
             integration_type="AWS_PROXY",
             integration_uri=function.invoke_arn,
             payload_format_version="2.0",
@@ -157,12 +160,12 @@ class UploadApi(pulumi.ComponentResource):
             function=function.function_name,
             principal="apigateway.amazonaws.com",
             # The source ARN of a request has the value of a path parameter, so it must be matched by a wildcard.
-            source_arn=pulumi.Output.concat(self._api.execution_arn, f"/*/{method}", re.sub(r"{[a-z_]+}", "*", path)),
+            source_arn=pulumi.Output.concat(self.api.execution_arn, f"/*/{method}", re.sub(r"{[a-z_]+}", "*", path)),
             opts=self._child_options,
         )
         return apigatewayv2.Route(
             f"{self._name}-{role}-route",
-            api_id=self._api.id,
+            api_id=self.api.id,
             route_key=route_key,
             target=pulumi.Output.concat("integrations/", integration.id),
             authorization_type="NONE" if public else "CUSTOM",
@@ -184,7 +187,7 @@ class UploadApi(pulumi.ComponentResource):
         )
         authorizer = apigatewayv2.Authorizer(
             f"{self._name}-authorizer",
-            api_id=self._api.id,
+            api_id=self.api.id,
             authorizer_type="REQUEST",
             authorizer_uri=function.invoke_arn,
             authorizer_payload_format_version="2.0",
@@ -199,7 +202,7 @@ class UploadApi(pulumi.ComponentResource):
             action="lambda:InvokeFunction",
             function=function.function_name,
             principal="apigateway.amazonaws.com",
-            source_arn=pulumi.Output.concat(self._api.execution_arn, "/authorizers/", authorizer.id),
+            source_arn=pulumi.Output.concat(self.api.execution_arn, "/authorizers/", authorizer.id),
             opts=self._child_options,
         )
         return authorizer
@@ -259,7 +262,7 @@ class UploadApi(pulumi.ComponentResource):
         return PythonFunction(
             f"{self._name}-{function.replace('_', '-')}",
             PythonFunctionArgs(
-                package=self._args.packages[function],
+                package=self._packages[function],
                 description=description,
                 memory=memory,
                 timeout=timeout,
@@ -276,13 +279,13 @@ class UploadApi(pulumi.ComponentResource):
             f"{self._name}-access-logs",
             # Without this prefix, each log group is added to a resource policy that is limited to 5,120 characters:
             # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
-            name=pulumi.Output.concat("/aws/vendedlogs/", self._name, "-", self._api.id),
+            name=pulumi.Output.concat("/aws/vendedlogs/", self._name, "-", self.api.id),
             retention_in_days=self._args.log_retention_days,
             opts=self._child_options,
         )
         return apigatewayv2.Stage(
             f"{self._name}-stage",
-            api_id=self._api.id,
+            api_id=self.api.id,
             name="$default",
             auto_deploy=True,
             access_log_settings=apigatewayv2.StageAccessLogSettingsArgs(
@@ -310,7 +313,7 @@ class UploadApi(pulumi.ComponentResource):
         )
         apigatewayv2.ApiMapping(
             f"{self._name}-mapping",
-            api_id=self._api.id,
+            api_id=self.api.id,
             domain_name=domain_name.id,
             stage=stage.id,
             opts=self._child_options,

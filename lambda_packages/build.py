@@ -8,7 +8,7 @@ import glob
 import logging
 import os
 import tomllib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from lambda_packages.imports import find_imported_modules
 from lambda_packages.layers import install_layer
 from lambda_packages.platforms import LAMBDA, Platform
 
-__all__ = ["LAMBDA", "REPOSITORY", "Package", "PackagingError", "Platform", "build_packages"]
+__all__ = ["LAMBDA", "REPOSITORY", "Package", "PackagingError", "Platform", "build_packages", "build_packages_once"]
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,12 @@ class Package:
 
 
 def build_packages(
-    platform: Platform = LAMBDA, root: Path = REPOSITORY / ".build", sources: Path = REPOSITORY
+    platform: Platform = LAMBDA,
+    root: Path = REPOSITORY / ".build",
+    sources: Path = REPOSITORY,
+    functions: Sequence[str] | None = None,
 ) -> dict[str, Package]:
-    """Build the archives that are missing, damaged or out of date, and return all packages by function name.
+    """Build the archives that are missing, damaged or out of date, and return the packages by function name.
 
     Processes that build at the same time wait for each other.
 
@@ -59,13 +62,17 @@ def build_packages(
         platform: What to build for.
         root: The archives are `root`/<platform>/<function>.zip and `root`/<platform>/layers/<layer>.zip.
         sources: The folder that contains `functions/` and `lambda_packages/functions.toml`.
+        functions: Only these functions and the layers that they need. None: all.
 
     Raises:
+        KeyError: A function has no entry in functions.toml.
         PackagingError: A handler imports a module of `functions` that does not exist, no file matches a pattern in
             functions.toml, pip fails, a package exceeds Lambda's limits, or there is no interpreter of the platform's
             version to compile with and the environment variable ALLOW_UNCOMPILED_PACKAGES is not set.
     """
     contents_by_function = _read_contents(sources)
+    if functions is not None:
+        contents_by_function = {function: contents_by_function[function] for function in functions}
     folder = root / platform.name
     layers = {
         layer: folder / "layers" / f"{layer}.zip"
@@ -92,6 +99,20 @@ def build_packages(
     for package in packages.values():
         _check_limits(package)
     return packages
+
+
+_packages_of_this_process: dict[str, Package] = {}
+
+
+def build_packages_once(functions: Sequence[str]) -> dict[str, Package]:
+    """Return the packages for Lambda, and build those that this process has not built yet.
+
+    Raises:
+        PackagingError: As build_packages.
+    """
+    if missing := [function for function in functions if function not in _packages_of_this_process]:
+        _packages_of_this_process.update(build_packages(functions=missing))
+    return {function: _packages_of_this_process[function] for function in functions}
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from bench import cost
-from components.config import ConfigurationError, StackConfig
+from components.configuration import ConfigurationError, StackConfig
 from functions.process_avatar.imaging import renderer
-from local.recording.graph import Resource
+from functions.shared import storage_keys
+from functions.shared.square_crop import SquareCrop
+from local.recording.graph import Graph, Resource
 from local.recording.recorder import run_program
+from tests.components.conftest import create, invoke, stand_in_packages, use_packages
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 API = ROOT / "docs" / "api.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+COMPONENTS = ROOT / "docs" / "components.md"
 COST = ROOT / "docs" / "cost.md"
 SECURITY = ROOT / "docs" / "security.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.svg"
@@ -113,7 +117,7 @@ def test_configuration_table_matches_pulumi_yaml_and_rules() -> None:
     ]
     heading = ["| key | default | what it does | allowed |", "|---|---|---|---|"]
     expected = "\n".join([*heading, *("| " + " | ".join(row).replace("<", "&lt;") + " |" for row in rows)])
-    assert expected in section(CONFIGURATION, "## Configuration"), f"the table must be:\n{expected}"
+    assert expected in section(CONFIGURATION, "## Configuration"), "run python -m components.configuration_reference"
 
 
 def test_outputs_table_matches_program_exports_in_order() -> None:
@@ -199,31 +203,45 @@ def test_bill_links_are_price_sources_on_aws() -> None:
 # --- Programs in the documents ----------------------------------------------------------------------------------------
 
 
-def test_readme_component_example_runs_as_program(tmp_path: Path) -> None:
-    (program,) = code_blocks(section(README, "## Use one component"), "python")
-    main = tmp_path / "__main__.py"
+def run_example(heading: str, folder: Path) -> Graph:
+    (program,) = code_blocks(section(COMPONENTS, heading), "python")
+    main = folder / "__main__.py"
     main.write_text(program)
-    graph = run_program(main, config={}, create=create_any_resource, invoke=get_account)
-    assert graph.exports == {"bucket": "pictures-assets-id", "url": "https://d111111abcdef8.cloudfront.net"}
-    assert graph.named("pictures").type == "avatars:index:AssetsCdn"
-    assert len(graph.of_type("aws:cloudfront/distribution:Distribution")) == 1
+    with use_packages(stand_in_packages(folder)):
+        return run_program(main, config={}, create=create, invoke=invoke)
 
 
-def create_any_resource(resource: Resource) -> tuple[str, Mapping[str, Any]]:
-    id_ = f"{resource.name}-id"
-    return id_, {
-        "arn": f"arn:aws:any:::{id_}",
-        "bucket": id_,
-        "bucketRegionalDomainName": f"{id_}.s3.eu-west-1.amazonaws.com",
-        "domainName": "d111111abcdef8.cloudfront.net",
-        "hostedZoneId": "ZCLOUDFRONT",
-        "name": id_,
+def test_component_example_runs_whole_service(tmp_path: Path) -> None:
+    graph = run_example("## The whole service", tmp_path)
+    assert graph.named("avatars").type == "avatars:index:AvatarService"
+    assert set(graph.exports) == {"apiUrl", "queueArn"}
+    retentions = {group.inputs["retentionInDays"] for group in graph.of_type("aws:cloudwatch/logGroup:LogGroup")}
+    assert retentions == {90}
+
+
+def test_component_example_runs_cdn_and_pipeline_alone(tmp_path: Path) -> None:
+    graph = run_example("## CDN and pipeline alone", tmp_path)
+    assert graph.exports == {"avatar": "https://d111111abcdef8.cloudfront.net/avatars/u1.jpg"}
+    assert {resource.type for resource in graph if not resource.custom} == {
+        "avatars:index:AssetsCdn",
+        "avatars:index:AvatarPipeline",
+        "avatars:index:PrivateBucket",
+        "avatars:index:PythonFunction",
     }
+    (function,) = graph.of_type("aws:lambda/function:Function")
+    assert function.inputs["handler"] == "functions.process_avatar.handler.handle"
+    storage_keys.parse_incoming_key(graph.named("photo").inputs["key"])
 
 
-def get_account(token: str, _args: Mapping[str, Any]) -> Mapping[str, Any]:
-    assert token == "aws:index/getCallerIdentity:getCallerIdentity"
-    return {"accountId": "123456789012", "arn": "", "userId": "", "id": ""}
+def test_components_document_shows_a_valid_crop_and_id_length() -> None:
+    text = section(COMPONENTS, "## Objects in the uploads bucket")
+    (crop,) = re.findall(r"x-amz-meta-crop: ([\d.,]+)", text)
+    assert SquareCrop.parse(crop).text == crop
+    (length,) = re.findall(r"at most (\d+)\.", text)
+    etag_digits = 8
+    assert storage_keys.variant_key("u1", "0" * int(length) + "-" + "0" * etag_digits, 256)
+    with pytest.raises(ValueError, match="cannot be part of a key"):
+        storage_keys.variant_key("u1", "0" * (int(length) + 1) + "-" + "0" * etag_digits, 256)
 
 
 class Sns:

@@ -55,7 +55,7 @@ class PrivateBucket(pulumi.ComponentResource):
         self._name = name
         child_options = pulumi.ResourceOptions(parent=self)
 
-        self._bucket = s3.Bucket(
+        self.bucket = s3.Bucket(
             name,
             bucket=args.bucket_name,
             force_destroy=not args.protect,
@@ -64,7 +64,7 @@ class PrivateBucket(pulumi.ComponentResource):
         )
         self._access_block = s3.BucketPublicAccessBlock(
             f"{name}-public-access",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
@@ -73,13 +73,13 @@ class PrivateBucket(pulumi.ComponentResource):
         )
         s3.BucketOwnershipControls(
             f"{name}-ownership",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             rule=s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
             opts=child_options,
         )
         s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             rules=[
                 s3.BucketServerSideEncryptionConfigurationRuleArgs(
                     apply_server_side_encryption_by_default=_ENCRYPTION_DEFAULT
@@ -90,7 +90,7 @@ class PrivateBucket(pulumi.ComponentResource):
         versioning = self._enable_versioning(child_options) if args.old_versions_days else None
         s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             rules=_build_lifecycle_rules(args),
             # S3 rejects rules for noncurrent versions until versioning is enabled.
             opts=pulumi.ResourceOptions(parent=self, depends_on=versioning),
@@ -98,14 +98,14 @@ class PrivateBucket(pulumi.ComponentResource):
         if args.post_origins:
             s3.BucketCorsConfiguration(
                 f"{name}-cors",
-                bucket=self._bucket.bucket,
+                bucket=self.bucket.bucket,
                 cors_rules=[_build_cors_rule(args.post_origins)],
                 opts=child_options,
             )
 
-        self.bucket_name = self._bucket.bucket
-        self.bucket_arn = self._bucket.arn
-        self.regional_domain_name = self._bucket.bucket_regional_domain_name
+        self.bucket_name = self.bucket.bucket
+        self.bucket_arn = self.bucket.arn
+        self.regional_domain_name = self.bucket.bucket_regional_domain_name
         self.register_outputs(
             {
                 "bucket_name": self.bucket_name,
@@ -118,7 +118,7 @@ class PrivateBucket(pulumi.ComponentResource):
         """Creates the bucket policy: TLS only, and `statements`."""
         return s3.BucketPolicy(
             f"{self._name}-policy",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             policy=iam.policy_document(
                 iam.deny_insecure_transport("s3:*", self.bucket_arn, pulumi.Output.concat(self.bucket_arn, "/*")),
                 *statements,
@@ -130,7 +130,7 @@ class PrivateBucket(pulumi.ComponentResource):
     def _enable_versioning(self, child_options: pulumi.ResourceOptions) -> s3.BucketVersioning:
         return s3.BucketVersioning(
             f"{self._name}-versioning",
-            bucket=self._bucket.bucket,
+            bucket=self.bucket.bucket,
             versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
             opts=child_options,
         )

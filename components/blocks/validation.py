@@ -4,9 +4,10 @@ Both use the same rules, so a component in another program rejects the values th
 are validated: an Output is not known before resources are created.
 """
 
+import dataclasses
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +28,11 @@ class Rule:
     """Whether a plain value is valid."""
     is_confidential: bool = False
     """Whether a value, valid or not, may contain a secret, which error messages must not show."""
+
+
+def get_rules(args_type: type[Any]) -> dict[str, Rule]:
+    """Returns the rules in the metadata of a dataclass's fields, by field name."""
+    return {field.name: field.metadata["rule"] for field in dataclasses.fields(args_type) if "rule" in field.metadata}
 
 
 def require(args: object, **settings: Rule) -> None:
@@ -55,14 +61,6 @@ def list_of(rule: Rule) -> Rule:
     return Rule(
         f"a list, each item {rule.allowed}",
         lambda values: _is_list(values) and all(_is_output(v) or rule.accepts(v) for v in values),
-    )
-
-
-def has_keys(*keys: str) -> Rule:
-    """Accepts a mapping with at least `keys`."""
-    return Rule(
-        f"a mapping with the keys {', '.join(keys)}",
-        lambda value: isinstance(value, Mapping) and all(key in value for key in keys),
     )
 
 
@@ -193,6 +191,7 @@ def _are_sizes(value: object) -> bool:
 
 _SIZE = integer_range(16, 1024)
 
+BOOLEAN = Rule("true or false", lambda value: isinstance(value, bool))
 ORIGIN = Rule(
     "an origin such as https://app.example.com: https (http for localhost only), no wildcard, no path",
     _is_origin,

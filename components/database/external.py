@@ -61,7 +61,7 @@ class ExternalDatabase(pulumi.ComponentResource):
         super().__init__("avatars:index:ExternalDatabase", name, None, opts)
         self._args = args
         # Not an environment variable: lambda:GetFunctionConfiguration would show the password.
-        self._parameter = ssm.Parameter(
+        self.parameter = ssm.Parameter(
             f"{name}-url",
             description="URL of the profiles database",
             type="SecureString",
@@ -69,7 +69,7 @@ class ExternalDatabase(pulumi.ComponentResource):
             value=args.url,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.parameter_name = self._parameter.name
+        self.parameter_name = self.parameter.name
         self.register_outputs({"parameter_name": self.parameter_name})
 
     @property
@@ -77,10 +77,10 @@ class ExternalDatabase(pulumi.ComponentResource):
         """Access to migrate the schema, as the URL's user."""
         return DatabaseAccess(
             environment={"DATABASE_URL_PARAMETER": self.parameter_name},
-            statements=[iam.read_parameter(self._parameter.arn)],
+            statements=[iam.read_parameter(self.parameter.arn)],
             vpc_config=self._vpc_config(),
             # The version instead of the URL, which is secret: it changes whenever the URL does.
-            database_id=pulumi.Output.concat(self._parameter.arn, ":", self._parameter.version.apply(str)),
+            database_id=pulumi.Output.concat(self.parameter.arn, ":", self.parameter.version.apply(str)),
         )
 
     @property

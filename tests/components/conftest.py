@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -256,8 +257,11 @@ def _outputs_in_strings_are_errors() -> Iterator[None]:  # pyright: ignore[repor
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
-    """Placeholder packages; the content of packages has its own tests."""
-    folder = tmp_path_factory.mktemp("packages")
+    return stand_in_packages(tmp_path_factory.mktemp("packages"))
+
+
+def stand_in_packages(folder: Path) -> dict[str, Package]:
+    """Returns placeholders for all packages; the content of packages has its own tests."""
 
     def archive(name: str) -> Path:
         path = folder / f"{name}.zip"
@@ -276,6 +280,20 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
     }
 
 
+@contextmanager
+def use_packages(packages: Mapping[str, Package]) -> Generator[list[str]]:
+    """Replaces the build of packages, and yields the names of the functions that are asked for."""
+    requested: list[str] = []
+
+    def get(functions: Sequence[str]) -> dict[str, Package]:
+        requested.extend(functions)
+        return {function: packages[function] for function in functions}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_packages_once", get)
+        yield requested
+
+
 @pytest.fixture(scope="session")
 def graphs() -> dict[str, Graph]:
     """Recorded graphs by configuration: a run takes seconds, and many tests use the same graph."""
@@ -283,9 +301,8 @@ def graphs() -> dict[str, Graph]:
 
 
 @pytest.fixture
-def run_stack(packages: dict[str, Package], graphs: dict[str, Graph], monkeypatch: pytest.MonkeyPatch) -> RunStack:
+def run_stack(packages: dict[str, Package], graphs: dict[str, Graph]) -> RunStack:
     """Runs __main__.py with the project's defaults and the given settings, once per configuration."""
-    monkeypatch.setattr(build, "build_packages", lambda: packages)
 
     def run(
         settings: Mapping[str, object] | None = None,
@@ -296,18 +313,20 @@ def run_stack(packages: dict[str, Package], graphs: dict[str, Graph], monkeypatc
         config = stack_config(settings or {})
         key = repr((sorted(config.items()), preview, secret_keys))
         if key not in graphs:
-            graphs[key] = run_main(config, preview=preview, secret_keys=secret_keys)
+            with use_packages(packages):
+                graphs[key] = run_main(config, preview=preview, secret_keys=secret_keys)
         return graphs[key]
 
     return run
 
 
 @pytest.fixture(scope="session")
-def run_alone() -> RunAlone:
+def run_alone(packages: dict[str, Package]) -> RunAlone:
     """Runs a function as a program without configuration."""
 
     def run(program: Callable[[], object]) -> Graph:
-        return run_program(program, config={}, create=create, invoke=invoke)
+        with use_packages(packages):
+            return run_program(program, config={}, create=create, invoke=invoke)
 
     return run
 

@@ -10,7 +10,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 
@@ -445,9 +445,10 @@ def components_register_declared_outputs(graph: Graph) -> list[str]:
     for resource in graph:
         if resource.custom:
             continue
-        declared = sorted(classes[resource.type.rsplit(":", 1)[-1]].__annotations__)
-        registered = sorted(resource.component_outputs or {})
-        if declared != registered:
+        annotations = classes[resource.type.rsplit(":", 1)[-1]].__annotations__
+        declared, registered = sorted(annotations), sorted(resource.component_outputs or {})
+        required = sorted(name for name, hint in annotations.items() if type(None) not in get_args(hint))
+        if registered not in (declared, required):
             violations.append(f"{resource.name} declares {declared}, registers {registered}")
     return violations
 

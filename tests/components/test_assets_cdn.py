@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from components.assets_cdn import AssetsCdn, AssetsCdnArgs
+from components.assets_cdn import AssetsCdn, AssetsCdnArgs, ExistingBucket
 from components.blocks.custom_domain import CustomDomain
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, get_statements
@@ -17,6 +18,7 @@ BUCKET = "cdn-assets-abc1234"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 DISTRIBUTION_ARN = f"arn:aws:cloudfront::{ACCOUNT}:distribution/cdn-distribution"
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+HEADERS_POLICY = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
 
 
 @pytest.fixture(scope="module")
@@ -306,12 +308,57 @@ def test_outputs_with_and_without_domain(run_alone: RunAlone, cdn: Graph, cdn_wi
     outputs = {
         "bucket_name": BUCKET,
         "bucket_arn": BUCKET_ARN,
+        "bucket_policy": read_policy(BUCKET_ARN, "avatars/*", "defaults/*", "banners/*", "profile", "web/*"),
         "distribution_id": "cdn-distribution-id",
         "base_url": "https://d111111abcdef8.cloudfront.net",
     }
     assert cdn.one("avatars:index:AssetsCdn").component_outputs == outputs
     with_domain = cdn_with_domain.one("avatars:index:AssetsCdn").component_outputs
     assert with_domain == {**outputs, "base_url": "https://assets.example.com"}
+
+
+def read_policy(bucket_arn: str, *paths: str) -> str:
+    statement = {
+        "Sid": "Cdn",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudfront.amazonaws.com"},
+        "Action": "s3:GetObject",
+        "Resource": [f"{bucket_arn}/{path}" for path in paths],
+        "Condition": {"StringEquals": {"aws:SourceArn": DISTRIBUTION_ARN}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+
+
+EXISTING = ExistingBucket(
+    bucket_name="theirs", bucket_arn="arn:aws:s3:::theirs", regional_domain_name="theirs.s3.us-east-2.amazonaws.com"
+)
+
+
+def test_existing_bucket_is_served_and_keeps_its_policy(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(existing_bucket=EXISTING)))
+    assert [bucket.name for bucket in graph.of_type("aws:s3/bucket:Bucket")] == ["cdn-logs"]
+    assert [policy.name for policy in graph.of_type("aws:s3/bucketPolicy:BucketPolicy")] == ["cdn-logs-policy"]
+    (origin,) = graph.one(DISTRIBUTION).inputs["origins"]
+    assert origin["domainName"] == "theirs.s3.us-east-2.amazonaws.com"
+    assert {image.inputs["bucket"] for image in graph.of_type("aws:s3/bucketObjectv2:BucketObjectv2")} == {"theirs"}
+    outputs = graph.one("avatars:index:AssetsCdn").component_outputs or {}
+    assert (outputs["bucket_name"], outputs["bucket_arn"]) == ("theirs", "arn:aws:s3:::theirs")
+    paths = ("avatars/*", "defaults/*", "banners/*", "profile", "web/*")
+    assert outputs["bucket_policy"] == read_policy("arn:aws:s3:::theirs", *paths)
+
+
+def test_served_paths_limit_policy_behaviors_and_objects(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AssetsCdn("cdn", AssetsCdnArgs(served_paths=["faces/*", "logo.svg"])))
+    _tls_only, statement = get_statements(graph.named("cdn-assets-policy").inputs["policy"])
+    assert statement["Resource"] == [f"{BUCKET_ARN}/{path}" for path in ("faces/*", "logo.svg", "defaults/*")]
+    assert "orderedCacheBehaviors" not in graph.one(DISTRIBUTION).inputs
+    assert [policy.name for policy in graph.of_type(HEADERS_POLICY)] == ["cdn-headers"]
+    assert graph.one("aws:s3/bucketObjectv2:BucketObjectv2").name == "cdn-default-avatar"
+
+
+def test_existing_bucket_with_bucket_name_raises_value_error() -> None:
+    with pytest.raises(ValueError, match=r"bucket_name is the name of a new bucket; existing_bucket has its own"):
+        AssetsCdnArgs(existing_bucket=EXISTING, bucket_name="ours")
 
 
 def test_web_acl_is_attached_when_given(run_alone: RunAlone) -> None:
@@ -325,6 +372,11 @@ def test_web_acl_is_attached_when_given(run_alone: RunAlone) -> None:
     [
         ({"allowed_origins": ["*"]}, r"AssetsCdnArgs\.allowed_origins is \['\*'\]"),
         ({"bucket_name": "No"}, r"AssetsCdnArgs\.bucket_name is 'No'"),
+        (
+            {"served_paths": ["*"]},
+            r"AssetsCdnArgs\.served_paths is \['\*'\]; allowed is a list, each item a key such as",
+        ),
+        ({"served_paths": ["avatars/*/x"]}, r"AssetsCdnArgs\.served_paths is"),
         ({"access_log_days": 0}, r"AssetsCdnArgs\.access_log_days is 0"),
         ({"banner": Path("nowhere.jpg")}, r"AssetsCdnArgs\.banner is .*nowhere\.jpg.*; allowed is the path of a JPEG"),
     ],

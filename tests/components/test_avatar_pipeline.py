@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -25,9 +24,8 @@ FUNCTION = "aws:lambda/function:Function"
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 
 
-def args(built: Mapping[str, Package], **settings: Any) -> AvatarPipelineArgs:
+def args(**settings: Any) -> AvatarPipelineArgs:
     given: dict[str, Any] = {
-        "packages": built,
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
         "cdn_url": "https://cdn.example.com",
@@ -36,14 +34,12 @@ def args(built: Mapping[str, Package], **settings: Any) -> AvatarPipelineArgs:
 
 
 @pytest.fixture(scope="module")
-def pipeline(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
-    return run_alone(lambda: AvatarPipeline("pipeline", args(packages)))
+def pipeline(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: AvatarPipeline("pipeline", args()))
 
 
-def test_uploads_bucket_expires_originals_and_incomplete_uploads(
-    run_alone: RunAlone, packages: dict[str, Package]
-) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, originals_days=3)))
+def test_uploads_bucket_expires_originals_and_incomplete_uploads(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(originals_days=3)))
     rules = graph.named("pipeline-uploads-lifecycle").inputs["rules"]
     assert {rule["filter"]["prefix"]: rule.get("expiration") for rule in rules} == {
         "": None,
@@ -53,8 +49,8 @@ def test_uploads_bucket_expires_originals_and_incomplete_uploads(
     assert rules[0]["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
 
 
-def test_uploads_bucket_cors_allows_post_from_origins(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, allowed_origins=["https://app.example.com"])))
+def test_uploads_bucket_cors_allows_post_from_origins(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(allowed_origins=["https://app.example.com"])))
     assert graph.named("pipeline-uploads-cors").inputs["corsRules"] == [
         {
             "allowedMethods": ["POST"],
@@ -116,10 +112,8 @@ def test_queue_redrives_to_dead_letter_queue_after_five_receives(pipeline: Graph
 
 
 @pytest.mark.parametrize(("originals_days", "kept_days"), [(1, 1), (14, 14), (365, 14)])
-def test_dead_letters_expire_with_their_originals(
-    run_alone: RunAlone, packages: dict[str, Package], originals_days: int, kept_days: int
-) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, originals_days=originals_days)))
+def test_dead_letters_expire_with_their_originals(run_alone: RunAlone, originals_days: int, kept_days: int) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(originals_days=originals_days)))
     assert graph.one(QUEUE, "pipeline-dead-letters").inputs == {
         "sqsManagedSseEnabled": True,
         "messageRetentionSeconds": kept_days * 86_400,
@@ -131,8 +125,8 @@ def test_visibility_timeout_is_six_function_timeouts(pipeline: Graph) -> None:
     assert hidden == 6 * pipeline.one(FUNCTION).inputs["timeout"]
 
 
-def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, max_concurrency=7)))
+def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(max_concurrency=7)))
     assert graph.one("aws:lambda/eventSourceMapping:EventSourceMapping").inputs == {
         "eventSourceArn": QUEUE_ARN,
         "functionName": "pipeline-process-avatar-abc1234",
@@ -143,7 +137,7 @@ def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone,
 
 
 def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, sizes=[64, 256])))
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(sizes=[64, 256])))
     inputs = graph.one(FUNCTION).inputs
     assert inputs.pop("code").path == str(packages["process_avatar"].archive)
     assert inputs == {
@@ -223,9 +217,9 @@ def test_topic_is_encrypted_signed_and_tls_only(pipeline: Graph) -> None:
     ]
 
 
-def test_webhook_gets_signed_envelope(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_webhook_gets_signed_envelope(run_alone: RunAlone) -> None:
     url = "https://hooks.example.com/avatars"
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, webhook_url=url)))
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(webhook_url=url)))
     assert graph.one("aws:sns/topicSubscription:TopicSubscription").inputs == {
         "topic": TOPIC_ARN,
         "protocol": "https",
@@ -237,10 +231,8 @@ def test_webhook_gets_signed_envelope(run_alone: RunAlone, packages: dict[str, P
     }
 
 
-def test_webhook_undelivered_events_are_kept_with_alarm(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(
-        lambda: AvatarPipeline("pipeline", args(packages, webhook_url="https://h.example.com", originals_days=3))
-    )
+def test_webhook_undelivered_events_are_kept_with_alarm(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(webhook_url="https://h.example.com", originals_days=3)))
     assert graph.named("pipeline-undelivered").inputs == {
         "sqsManagedSseEnabled": True,
         "messageRetentionSeconds": 14 * 86_400,
@@ -266,9 +258,9 @@ def test_webhook_not_given_has_no_subscription(pipeline: Graph) -> None:
     assert pipeline.of_type("aws:sns/topicSubscription:TopicSubscription") == []
 
 
-def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone) -> None:
     on_call = arn("sns", "on-call")
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages, alarm_topic_arn=on_call)))
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(alarm_topic_arn=on_call)))
     common = {
         "namespace": "AWS/SQS",
         "statistic": "Maximum",
@@ -315,7 +307,6 @@ def test_outputs(pipeline: Graph) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with the keys process_avatar"),
         ({"cdn_url": "cdn.example.com"}, "cdn_url is 'cdn.example.com'; allowed is an https:// URL"),
         ({"sizes": []}, r"sizes is \[\]"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
@@ -323,11 +314,9 @@ def test_outputs(pipeline: Graph) -> None:
         ({"originals_days": 0, "max_pixels": 1}, r"max_pixels is 1;[^\n]*\n.*originals_days is 0"),
     ],
 )
-def test_args_invalid_raises_value_error(
-    packages: dict[str, Package], settings: dict[str, Any], complaint: str
-) -> None:
+def test_args_invalid_raises_value_error(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        args(packages, **settings)
+        args(**settings)
 
 
 def deny_insecure_transport(actions: str, resource: str) -> dict[str, Any]:

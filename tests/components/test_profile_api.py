@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +18,7 @@ from components.upload_api import UploadApi
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components import test_upload_api as upload_api
-from tests.components.conftest import RunAlone, arn, get_statements
+from tests.components.conftest import RunAlone, arn, get_statements, use_packages
 
 ASSETS_ARN = "arn:aws:s3:::their-assets"
 FUNCTION = "aws:lambda/function:Function"
@@ -36,10 +35,9 @@ def access(user: str, vpc_config: VpcConfig | None = None) -> DatabaseAccess:
     )
 
 
-def make(built: Mapping[str, Package], **settings: Any) -> ProfileApi:
+def make(**settings: Any) -> ProfileApi:
     given: dict[str, Any] = {
-        "packages": built,
-        "api": UploadApi("api", upload_api.args(built)),
+        "api": UploadApi("api", upload_api.args()),
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
         "issuer": upload_api.ISSUER,
@@ -50,8 +48,8 @@ def make(built: Mapping[str, Package], **settings: Any) -> ProfileApi:
 
 
 @pytest.fixture(scope="module")
-def profiles(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
-    return run_alone(lambda: make(packages))
+def profiles(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: make())
 
 
 def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> None:
@@ -131,10 +129,8 @@ def test_function_policy_has_exactly_these_statements(
     assert rest == statements
 
 
-def test_function_has_vpc_config_of_its_database_access(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(
-        lambda: make(packages, database=access("reader", VPC_CONFIG), migrations=access("owner", VPC_CONFIG))
-    )
+def test_function_has_vpc_config_of_its_database_access(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: make(database=access("reader", VPC_CONFIG), migrations=access("owner", VPC_CONFIG)))
     for function in ("profiles-profile", "profiles-migrate-database"):
         assert graph.one(FUNCTION, function).inputs["vpcConfig"] == {
             "subnetIds": ["subnet-1", "subnet-2"],
@@ -142,8 +138,8 @@ def test_function_has_vpc_config_of_its_database_access(run_alone: RunAlone, pac
         }
 
 
-def test_app_user_is_set_for_migrations_only(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: make(packages, app_user="reader"))
+def test_app_user_is_set_for_migrations_only(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: make(app_user="reader"))
     variables = {f.name: f.inputs.get("environment", {}).get("variables", {}) for f in graph.of_type(FUNCTION)}
     assert {name: v["APP_USER"] for name, v in variables.items() if "APP_USER" in v} == {
         "profiles-migrate-database": "reader"
@@ -177,9 +173,10 @@ def test_migration_runs_again_for(
         archive = tmp_path / "migrate_database.zip"
         archive.write_bytes(packages["migrate_database"].archive.read_bytes() + b"another")
         others = {**packages, "migrate_database": replace(packages["migrate_database"], archive=archive)}
-        graph = run_alone(lambda: make(others))
+        with_others = use_packages(others)(make)
+        graph = run_alone(with_others)
     else:
-        graph = run_alone(lambda: make(packages, migrations=replace(access("owner"), database_id="cluster-2")))
+        graph = run_alone(lambda: make(migrations=replace(access("owner"), database_id="cluster-2")))
     before, after = profiles.one(INVOCATION).inputs["triggers"], graph.one(INVOCATION).inputs["triggers"]
     assert len({name for name in before if before[name] != after[name]}) == 1
 
@@ -197,13 +194,10 @@ def test_outputs(profiles: Graph) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"packages": {}}, r"packages is \{\}; allowed is a mapping with the keys profile, migrate_database"),
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
         ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )
-def test_args_invalid_raises_value_error(
-    run_alone: RunAlone, packages: dict[str, Package], settings: dict[str, Any], complaint: str
-) -> None:
+def test_args_invalid_raises_value_error(run_alone: RunAlone, settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        run_alone(lambda: make(packages, **settings))
+        run_alone(lambda: make(**settings))

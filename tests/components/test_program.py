@@ -66,6 +66,7 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
     assert count_types(run_stack()) == {
         "pulumi:providers:aws": 1,
         "avatars:index:AssetsCdn": 1,
+        "avatars:index:AvatarService": 1,
         "avatars:index:AvatarPipeline": 1,
         "avatars:index:Identity": 1,
         "avatars:index:PrivateBucket": 3,
@@ -375,6 +376,7 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",
+        "avatars:index:AvatarService",
         "avatars:index:ExternalDatabase",
         "avatars:index:Identity",
         "avatars:index:PrivateBucket",
@@ -392,14 +394,14 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
 def test_failed_build_registers_no_resources(monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[str] = []
 
-    def fail() -> None:
+    def fail(_functions: object) -> None:
         raise build.PackagingError("layer imaging: pip failed")
 
     def register(resource: Resource) -> tuple[str, dict[str, Any]]:
         registered.append(resource.name)
         return resource.name, {}
 
-    monkeypatch.setattr(build, "build_packages", fail)
+    monkeypatch.setattr(build, "build_packages_once", fail)
     with pytest.raises(build.PackagingError, match="layer imaging"):
         run_main(stack_config({}), create=register)
     assert registered == []

@@ -26,9 +26,8 @@ ROUTE = "aws:apigatewayv2/route:Route"
 STAGE = "aws:apigatewayv2/stage:Stage"
 
 
-def args(built: Mapping[str, Package], **settings: Any) -> UploadApiArgs:
+def args(**settings: Any) -> UploadApiArgs:
     given: dict[str, Any] = {
-        "packages": built,
         "uploads_bucket_name": "their-uploads",
         "uploads_bucket_arn": UPLOADS_ARN,
         "assets_bucket_name": "their-assets",
@@ -54,14 +53,14 @@ def create_foreign_function(packages: Mapping[str, Package]) -> PythonFunction:
 
 
 @pytest.fixture(scope="module")
-def api(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
-    return run_alone(lambda: UploadApi("api", args(packages)))
+def api(run_alone: RunAlone) -> Graph:
+    return run_alone(lambda: UploadApi("api", args()))
 
 
 @pytest.fixture(scope="module")
-def api_with_domain(run_alone: RunAlone, packages: dict[str, Package]) -> Graph:
+def api_with_domain(run_alone: RunAlone) -> Graph:
     domain = CustomDomain(host="api.example.com", zone_id="Z1")
-    return run_alone(lambda: UploadApi("api", args(packages, domain=domain)))
+    return run_alone(lambda: UploadApi("api", args(domain=domain)))
 
 
 def test_routes_are_exactly_these_with_authorizer(api: Graph) -> None:
@@ -106,8 +105,8 @@ def test_route_permission_allows_its_function_only(api: Graph, role: str, functi
     }
 
 
-def test_authorizer_uses_authorization_header_and_cache(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=5)))
+def test_authorizer_uses_authorization_header_and_cache(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(authorizer_cache_seconds=5)))
     assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs == {
         "apiId": "a1b2c3d4e5",
         "authorizerType": "REQUEST",
@@ -125,8 +124,8 @@ def test_authorizer_uses_authorization_header_and_cache(run_alone: RunAlone, pac
     }
 
 
-def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: UploadApi("api", args(packages, authorizer_cache_seconds=0)))
+def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(authorizer_cache_seconds=0)))
     assert graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs["authorizerResultTtlInSeconds"] == 0
 
 
@@ -197,8 +196,8 @@ def test_function_policy_has_exactly_these_statements(
     assert rest == statements
 
 
-def test_stage_throttles_and_auto_deploys(run_alone: RunAlone, packages: dict[str, Package]) -> None:
-    graph = run_alone(lambda: UploadApi("api", args(packages, throttle_rate=5, throttle_burst=9)))
+def test_stage_throttles_and_auto_deploys(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(throttle_rate=5, throttle_burst=9)))
     inputs = graph.one(STAGE).inputs
     assert inputs["name"] == "$default"
     assert inputs["autoDeploy"] is True
@@ -215,9 +214,9 @@ def test_access_log_is_json_without_tokens(api: Graph) -> None:
     assert not [value for value in line.values() if "header" in value.lower() or "identitySource" in value]
 
 
-def test_cors_configuration_allows_given_origins(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+def test_cors_configuration_allows_given_origins(run_alone: RunAlone) -> None:
     origins = ["https://app.example.com"]
-    graph = run_alone(lambda: UploadApi("api", args(packages, allowed_origins=origins)))
+    graph = run_alone(lambda: UploadApi("api", args(allowed_origins=origins)))
     assert graph.one(API).inputs == {
         "protocolType": "HTTP",
         "description": "Avatar uploads",
@@ -278,7 +277,7 @@ def test_outputs_with_and_without_domain(api: Graph, api_with_domain: Graph) -> 
 
 def test_add_route_from_outside_uses_the_authorizer(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
-        api = UploadApi("api", args(packages))
+        api = UploadApi("api", args())
         api.add_route("DELETE /avatars/me", create_foreign_function(packages))
 
     graph = run_alone(program)
@@ -290,7 +289,7 @@ def test_add_route_from_outside_uses_the_authorizer(run_alone: RunAlone, package
 
 def test_add_route_public_has_no_authorizer(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
-        api = UploadApi("api", args(packages))
+        api = UploadApi("api", args())
         api.add_route("GET /avatars/{name}", create_foreign_function(packages), public=True)
 
     assert run_alone(program).named("api-get-avatars-name-route").inputs == {
@@ -311,7 +310,7 @@ def route_key_errors(run_alone: RunAlone, packages: dict[str, Package]) -> dict[
     errors: dict[str, ValueError] = {}
 
     def program() -> None:
-        api = UploadApi("api", args(packages))
+        api = UploadApi("api", args())
         function = create_foreign_function(packages)
         for route_key in (*CATCH_ALL, *INVALID):
             with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is checked by the test
@@ -332,18 +331,12 @@ def test_add_route_catch_all_raises_value_error(route_key_errors: dict[str, Valu
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (
-            {"packages": {}},
-            r"packages is \{\}; allowed is a mapping with the keys authorize, presign_upload, upload_status",
-        ),
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
         ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
         ({"throttle_rate": 0}, "throttle_rate is 0; allowed is an integer from 1 to 10,000"),
         ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )
-def test_args_invalid_raises_value_error(
-    packages: dict[str, Package], settings: dict[str, Any], complaint: str
-) -> None:
+def test_args_invalid_raises_value_error(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        args(packages, **settings)
+        args(**settings)

@@ -12,7 +12,7 @@ import pytest
 from lambda_packages import build
 from lambda_packages.archive import count_unzipped_bytes
 from lambda_packages.build import Package, PackagingError
-from tests.lambda_packages.project import REPOSITORY, Project, list_names, read_entry
+from tests.lambda_packages.project import NO_SUCH_PYTHON, REPOSITORY, Project, list_names, read_entry
 
 
 def test_package_has_paths_of_its_archives(project: Project) -> None:
@@ -112,3 +112,26 @@ def test_function_with_layers_over_unzipped_limit_raises(project: Project, monke
 def test_limits_are_those_of_lambda() -> None:
     assert build.MAX_ZIPPED_BYTES == 52_428_800
     assert build.MAX_UNZIPPED_BYTES == 262_144_000
+
+
+def test_build_named_functions_builds_only_their_layers(project: Project) -> None:
+    project.write("lambda_packages/functions.toml", '[greet]\nlayers = ["sample"]\n[other]\nlayers = ["missing"]\n')
+    packages = build.build_packages(NO_SUCH_PYTHON, project.root(), project.folder, functions=["greet"])
+    assert list(packages) == ["greet"]
+    with pytest.raises(KeyError, match="unknown"):
+        build.build_packages(NO_SUCH_PYTHON, project.root(), project.folder, functions=["unknown"])
+
+
+def test_build_once_builds_each_function_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+
+    def build_packages(*, functions: list[str]) -> dict[str, Package]:
+        calls.append(functions)
+        return {name: Package(name, REPOSITORY / name, "", {}) for name in functions}
+
+    monkeypatch.setattr(build, "build_packages", build_packages)
+    monkeypatch.setattr(build, "_packages_of_this_process", {})
+    assert list(build.build_packages_once(["a", "b"])) == ["a", "b"]
+    assert list(build.build_packages_once(["c", "a"])) == ["c", "a"]
+    build.build_packages_once(["b", "c"])
+    assert calls == [["a", "b"], ["c"]]

@@ -12,8 +12,8 @@ from tests.components.test_avatar_pipeline import FUNCTION, QUEUE, args
 __all__ = ["packages", "run_alone"]
 
 
-def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone, packages: dict[str, object]) -> None:
-    graph: Graph = run_alone(lambda: AvatarPipeline("pipeline", args(packages)))  # type: ignore[arg-type]
+def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone) -> None:
+    graph: Graph = run_alone(lambda: AvatarPipeline("pipeline", args()))
     queue = graph.one(QUEUE, "pipeline-queue").inputs
     source = graph.named("pipeline-event-source").inputs
     function = graph.one(FUNCTION, "pipeline-process-avatar").inputs

@@ -13,15 +13,14 @@ import yaml
 
 from components.assets_cdn import AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipelineArgs
-from components.config import ConfigurationError, StackConfig
+from components.avatar_service import AvatarServiceArgs
+from components.configuration import SETTINGS, ConfigurationError, StackConfig
 from components.profile_api import ProfileApiArgs
 from components.upload_api import UploadApiArgs
 from lambda_packages import build
 from local.recording.graph import Resource
 from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
-
-AWS_FIELDS = {"region", "profile", "allowed_account_ids", "tags"}
 
 
 def load(settings: dict[str, Any] | None = None, secret_keys: tuple[str, ...] = ()) -> StackConfig:
@@ -55,37 +54,40 @@ def test_load_region_only_returns_defaults() -> None:
         region="eu-west-1",
         profile=None,
         allowed_account_ids=(),
-        tags={"Project": "avatars", "Stack": "test"},
-        allowed_origins=(),
-        domain=None,
-        hosted_zone_id=None,
-        user_pool_id=None,
-        user_pool_client_id=None,
-        uploads_bucket_name=None,
-        assets_bucket_name=None,
-        sizes=(256,),
-        max_upload_bytes=10_485_760,
-        max_pixels=50_000_000,
-        originals_days=14,
-        webhook_url=None,
-        self_sign_up=False,
-        protect_data=True,
-        log_retention_days=30,
-        authorizer_cache_seconds=60,
-        throttle_rate=50,
-        throttle_burst=100,
-        max_concurrency=20,
-        web_acl_arn=None,
-        alarm_topic_arn=None,
-        database_url=None,
-        database=None,
-        database_subnet_ids=(),
-        database_security_group_ids=(),
+        service=AvatarServiceArgs(
+            tags={"Project": "avatars", "Stack": "test"},
+            allowed_origins=(),
+            domain=None,
+            hosted_zone_id=None,
+            user_pool_id=None,
+            user_pool_client_id=None,
+            uploads_bucket_name=None,
+            assets_bucket_name=None,
+            sizes=(256,),
+            max_upload_bytes=10_485_760,
+            max_pixels=50_000_000,
+            originals_days=14,
+            webhook_url=None,
+            self_sign_up=False,
+            protect_data=True,
+            log_retention_days=30,
+            authorizer_cache_seconds=60,
+            throttle_rate=50,
+            throttle_burst=100,
+            max_concurrency=20,
+            web_acl_arn=None,
+            alarm_topic_arn=None,
+            database_url=None,
+            database=None,
+            database_subnet_ids=(),
+            database_security_group_ids=(),
+        ),
     )
 
 
-def test_project_keys_equal_config_fields() -> None:
-    assert set(project_config()) == {camel(field.name) for field in fields(StackConfig) if field.name not in AWS_FIELDS}
+def test_project_keys_equal_service_arguments_in_order() -> None:
+    declared = [camel(field.name) for field in fields(AvatarServiceArgs) if field.name != "tags"]
+    assert list(project_config()) == declared == list(SETTINGS)
 
 
 @pytest.mark.parametrize("key", project_config())
@@ -102,7 +104,7 @@ def test_project_key_has_type_default_and_description(key: str, schema: dict[str
     assert ("items" in schema) == (schema["type"] == "array")
 
 
-@pytest.mark.parametrize("args", [AssetsCdnArgs, AvatarPipelineArgs, UploadApiArgs, ProfileApiArgs])
+@pytest.mark.parametrize("args", [AvatarServiceArgs, AssetsCdnArgs, AvatarPipelineArgs, UploadApiArgs, ProfileApiArgs])
 def test_component_defaults_equal_project_defaults(args: Any) -> None:
     defaults = {
         field.name: list(field.default) if isinstance(field.default, tuple) else field.default
@@ -117,8 +119,8 @@ def test_component_defaults_equal_project_defaults(args: Any) -> None:
 
 def test_load_dev_stack_is_valid() -> None:
     config = load(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"])
-    assert config.protect_data is False
-    assert config.allowed_origins == ("http://localhost:3000", "http://localhost:5173")
+    assert config.service.protect_data is False
+    assert config.service.allowed_origins == ("http://localhost:3000", "http://localhost:5173")
 
 
 @pytest.mark.parametrize(
@@ -214,10 +216,10 @@ def test_load_many_errors_raises_once_and_creates_nothing(monkeypatch: pytest.Mo
         created.append(resource.name)
         return resource.name, {}
 
-    def fail() -> None:
+    def fail(_functions: object) -> None:
         raise AssertionError("built packages for an invalid configuration")
 
-    monkeypatch.setattr(build, "build_packages", fail)
+    monkeypatch.setattr(build, "build_packages_once", fail)
     wrong = {"aws:region": None, "maxPixels": "many", "webhookUrl": "ftp://x", "sizes": [512, 512], "typo": "1"}
     with pytest.raises(ConfigurationError) as caught:
         run_main(stack_config(wrong), create=create)
@@ -239,7 +241,7 @@ def test_configuration_error_is_a_run_error() -> None:
 
 def test_webhook_secret_is_loaded_and_not_shown() -> None:
     url = "https://hooks.example.com/t0ken"
-    assert isinstance(load({"webhookUrl": url}, ("avatars:webhookUrl",)).webhook_url, pulumi.Output)
+    assert isinstance(load({"webhookUrl": url}, ("avatars:webhookUrl",)).service.webhook_url, pulumi.Output)
     (line,) = load_errors({"webhookUrl": "http://hooks.example.com/t0ken"}, ("avatars:webhookUrl",))
     assert line == "avatars:webhookUrl is set (and secret); allowed is an https:// URL"
 
@@ -253,9 +255,9 @@ SECRET_KEYS = ("avatars:databaseUrl",)
 def test_load_database_url_with_vpc() -> None:
     network = {"databaseSubnetIds": SUBNETS, "databaseSecurityGroupIds": GROUPS}
     config = load({"databaseUrl": DATABASE_URL, **network}, SECRET_KEYS)
-    assert isinstance(config.database_url, pulumi.Output)
-    assert config.database_subnet_ids == tuple(SUBNETS)
-    assert config.database_security_group_ids == tuple(GROUPS)
+    assert isinstance(config.service.database_url, pulumi.Output)
+    assert config.service.database_subnet_ids == tuple(SUBNETS)
+    assert config.service.database_security_group_ids == tuple(GROUPS)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_load_conflicting_keys_is_an_error(settings: dict[str, Any], expected: l
 @pytest.mark.parametrize("secret_keys", [(), SECRET_KEYS])
 def test_error_never_shows_a_password(key: str, value: str, secret_keys: tuple[str, ...]) -> None:
     if key == "databaseUrl" and value == DATABASE_URL and secret_keys:
-        assert load({key: value}, secret_keys).database_url is not None
+        assert load({key: value}, secret_keys).service.database_url is not None
     else:
         assert "s3cret" not in "\n".join(load_errors({key: value}, secret_keys))
 

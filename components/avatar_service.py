@@ -1,0 +1,354 @@
+"""The whole service: CDN, image pipeline, identity, upload API, web assets, and with a database profiles."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pulumi
+
+from components import avatar_pipeline, profile_api, upload_api
+from components.assets_cdn import AssetsCdn, AssetsCdnArgs
+from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from components.blocks import validation
+from components.blocks.custom_domain import find_zone
+from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
+from components.database.external import ExternalDatabase, ExternalDatabaseArgs
+from components.identity import Identity, IdentityArgs
+from components.profile_api import ProfileApi, ProfileApiArgs
+from components.profile_page import ProfilePage, ProfilePageArgs
+from components.upload_api import UploadApi, UploadApiArgs
+from components.web_assets import WebAssets, WebAssetsArgs
+from lambda_packages import build
+
+
+class Conflict(NamedTuple):
+    """A field whose value is valid, but not together with that of another field."""
+
+    field: str
+    reason: str
+    """Completed by the name of the other field."""
+    other: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarServiceArgs:
+    """The settings of the service.
+
+    Each field with a rule is also a key of the stack's configuration, in camel case: `max_pixels` is `maxPixels`. Its
+    docstring is the key's description in Pulumi.yaml and docs/configuration.md, which
+    `python -m components.configuration_reference` updates.
+    """
+
+    allowed_origins: Sequence[pulumi.Input[str]] = field(
+        default=(), metadata={"rule": validation.list_of(validation.ORIGIN)}
+    )
+    """Origins such as https://app.example.com whose pages can upload, call the API and read the CDN from scripts. The
+    CDN's own origin is always allowed."""
+    domain: str | None = field(default=None, metadata={"rule": validation.DOMAIN})
+    """A domain for custom host names: assets.<domain> and api.<domain>, with certificates and DNS records. Default: the
+    host names of AWS."""
+    hosted_zone_id: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.HOSTED_ZONE_ID})
+    """The ID of the domain's Route 53 hosted zone. Default: the account's public hosted zone with the domain's name."""
+    user_pool_id: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.USER_POOL_ID})
+    """The ID of the Cognito user pool whose users can upload; requires `user_pool_client_id`. Default: the stack
+    creates one."""
+    user_pool_client_id: pulumi.Input[str] | None = field(
+        default=None, metadata={"rule": validation.USER_POOL_CLIENT_ID}
+    )
+    """The ID of the user pool's app client that your app uses. Tokens of other clients are rejected."""
+    self_sign_up: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
+    """Whether users can sign themselves up in the user pool that the stack creates. If not, administrators create
+    users."""
+    uploads_bucket_name: str | None = field(default=None, metadata={"rule": validation.BUCKET_NAME})
+    """The name of the bucket for uploaded originals. Default: Pulumi generates a unique name."""
+    assets_bucket_name: str | None = field(default=None, metadata={"rule": validation.BUCKET_NAME})
+    """The name of the bucket that the CDN serves. Default: Pulumi generates a unique name."""
+    sizes: Sequence[int] = field(default=(256,), metadata={"rule": validation.SIZES})
+    """Edge lengths of the square WebP variants in pixels, one to six values from 16 to 1024. The JPEG at the stable URL
+    always has 512."""
+    max_upload_bytes: int = field(default=10_485_760, metadata={"rule": validation.MAX_UPLOAD_BYTES})
+    """Maximum size of an upload in bytes, 1 KiB to 50 MiB."""
+    max_pixels: int = field(default=50_000_000, metadata={"rule": validation.MAX_PIXELS})
+    """Maximum size of an image in pixels (width times height), 1 to 100 million."""
+    originals_days: int = field(default=14, metadata={"rule": validation.ORIGINALS_DAYS})
+    """Days after which unprocessed originals and the records of rejected ones expire, 1 to 365."""
+    webhook_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.HTTPS_URL})
+    """An https:// endpoint for avatar.ready and avatar.rejected events from SNS. Can be a secret. Default: none."""
+    protect_data: bool = field(default=True, metadata={"rule": validation.BOOLEAN})
+    """Whether buckets, user pool and Aurora cluster are protected against deletion. Set it to false only for stacks
+    without valuable data."""
+    log_retention_days: int = field(default=30, metadata={"rule": validation.LOG_RETENTION_DAYS})
+    """Days of log retention, one of the values that CloudWatch Logs supports (1, 3, 5, 7, 14, 30, 60, 90, ...)."""
+    authorizer_cache_seconds: int = field(default=60, metadata={"rule": validation.AUTHORIZER_CACHE_SECONDS})
+    """Seconds that API Gateway caches the authorizer's response for a token, 0 to 3600. A token that expires meanwhile
+    is accepted until then."""
+    throttle_rate: int = field(default=50, metadata={"rule": validation.THROTTLE_RATE})
+    """Rate limit of the API in requests per second, for all users together, 1 to 10000."""
+    throttle_burst: int = field(default=100, metadata={"rule": validation.THROTTLE_BURST})
+    """Burst limit of the API in requests, 1 to 5000."""
+    max_concurrency: int = field(default=20, metadata={"rule": validation.MAX_CONCURRENCY})
+    """Maximum number of uploads processed concurrently, 2 to 1000. More uploads wait in the queue."""
+    web_acl_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.WEB_ACL_ARN})
+    """The ARN of a WAF web ACL for the CDN (scope CLOUDFRONT, us-east-1). Default: none."""
+    alarm_topic_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.TOPIC_ARN})
+    """The ARN of an SNS topic for alarms about failed and delayed uploads. Default: alarms without notifications."""
+    database_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.DATABASE_URL})
+    """The URL of an existing PostgreSQL 14 or newer for users' profiles, postgresql://user:password@host/database. Set
+    it with --secret. Default: see `database`."""
+    database: str | None = field(default=None, metadata={"rule": validation.DATABASE})
+    """Set it to aurora to create an Aurora PostgreSQL Serverless v2 cluster for users' profiles, which pauses while it
+    is not used. Default: `database_url`, or without it no profiles."""
+    database_subnet_ids: Sequence[pulumi.Input[str]] = field(default=(), metadata={"rule": validation.SUBNET_IDS})
+    """Subnets for functions that connect to `database_url` in a VPC, with routes to S3 and SSM; requires
+    `database_security_group_ids`. Default: over the internet."""
+    database_security_group_ids: Sequence[pulumi.Input[str]] = field(
+        default=(), metadata={"rule": validation.SECURITY_GROUP_IDS}
+    )
+    """Security groups that allow functions to connect to the host of `database_url`, S3 and SSM; requires
+    `database_subnet_ids`."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tags of the Aurora cluster, to which the provider's default tags do not apply. Not a configuration key: a stack
+    has aws:defaultTags."""
+
+    def __post_init__(self) -> None:
+        rules = validation.get_rules(AvatarServiceArgs)
+        optional = {f.name for f in dataclasses.fields(self) if f.default is None}
+        validation.require(
+            self, **{name: validation.optional(rule) if name in optional else rule for name, rule in rules.items()}
+        )
+        values = {name: getattr(self, name) for name in rules}
+        if conflicts := list(find_conflicts(values, {name for name in values if _is_given(values[name])})):
+            raise ValueError(
+                "\n".join(f"AvatarServiceArgs.{field}: {reason} {other}" for field, reason, other in conflicts)
+            )
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions that the service creates."""
+        has_profiles = self.database is not None or self.database_url is not None
+        return (*avatar_pipeline.FUNCTIONS, *upload_api.FUNCTIONS, *(profile_api.FUNCTIONS if has_profiles else ()))
+
+
+def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
+    """Yields the conflicts between the fields of AvatarServiceArgs.
+
+    Args:
+        values: The value of each field with a rule.
+        given: The fields that have a value other than None, False and an empty list, even if it is invalid.
+    """
+
+    def require(key: str, other: str) -> Iterator[Conflict]:
+        if key in given and other not in given:
+            yield Conflict(key, "it requires", other)
+
+    yield from require("user_pool_id", "user_pool_client_id")
+    yield from require("user_pool_client_id", "user_pool_id")
+    if "self_sign_up" in given and "user_pool_id" in given:
+        yield Conflict("self_sign_up", "it applies to a pool that the stack creates, not to", "user_pool_id")
+    yield from require("hosted_zone_id", "domain")
+    if "database" in given and "database_url" in given:
+        yield Conflict("database", "it cannot be combined with", "database_url")
+    subnets, groups = "database_subnet_ids", "database_security_group_ids"
+    for key, other in ((subnets, groups), (groups, subnets)):
+        yield from require(key, other if "database_url" in given else "database_url")
+    if values["uploads_bucket_name"] is not None and values["uploads_bucket_name"] == values["assets_bucket_name"]:
+        yield Conflict("assets_bucket_name", "it must differ from", "uploads_bucket_name")
+
+
+def _is_given(value: object) -> bool:
+    if isinstance(value, pulumi.Output):
+        return True  # the truth value of an Output is not defined
+    return bool(value)
+
+
+class AvatarService(pulumi.ComponentResource):
+    """`avatars:index:AvatarService`
+
+    Creates an AssetsCdn, an AvatarPipeline, an Identity, an UploadApi and the WebAssets; with a database also that, a
+    ProfileApi and a ProfilePage. They are the attributes `cdn`, `pipeline`, `identity`, `api`, `web`, `database`,
+    `profiles` and `page`; the last three are None without a database.
+    """
+
+    api_url: pulumi.Output[str]
+    """Base URL of the HTTP API, https://<host>."""
+    cdn_url: pulumi.Output[str]
+    """Base URL of the CDN, https://<host>."""
+    distribution_id: pulumi.Output[str]
+    """ID of the CloudFront distribution."""
+    avatar_url: pulumi.Output[str]
+    """URL of a user's avatar; replace {subject} with the user's `sub`."""
+    avatar_upload_url: pulumi.Output[str]
+    """URL of the upload element's script."""
+    uploads_bucket: pulumi.Output[str]
+    """Name of the bucket of originals."""
+    assets_bucket: pulumi.Output[str]
+    """Name of the bucket that the CDN serves."""
+    topic_arn: pulumi.Output[str]
+    """ARN of the SNS topic of avatar.ready and avatar.rejected events."""
+    queue_url: pulumi.Output[str]
+    """URL of the queue of uploads to process."""
+    dead_letter_queue_url: pulumi.Output[str]
+    """URL of the queue of uploads that failed."""
+    user_pool_id: pulumi.Output[str]
+    """ID of the Cognito user pool."""
+    user_pool_client_id: pulumi.Output[str]
+    """ID of the app client."""
+    profile_url: pulumi.Output[str] | None
+    """URL of the profile page; only with a database."""
+    migrate_function: pulumi.Output[str] | None
+    """Name of the function that migrates the database schema; only with a database."""
+
+    def __init__(
+        self,
+        name: str,
+        args: AvatarServiceArgs,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        # First, so that a failed build registers no resources.
+        build.build_packages_once(args.functions)
+        super().__init__("avatars:index:AvatarService", name, None, opts)
+        self._name = name
+        self._args = args
+        self._child_options = pulumi.ResourceOptions(parent=self)
+        zone = find_zone(args.domain, args.hosted_zone_id, pulumi.InvokeOptions(parent=self))
+
+        self.cdn = AssetsCdn(
+            f"{name}-cdn",
+            AssetsCdnArgs(
+                allowed_origins=args.allowed_origins,
+                domain=zone and zone.subdomain("assets"),
+                bucket_name=args.assets_bucket_name,
+                web_acl_arn=args.web_acl_arn,
+                protect=args.protect_data,
+                access_log_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+        origins = [*args.allowed_origins, self.cdn.base_url]
+        self.pipeline = AvatarPipeline(
+            f"{name}-pipeline",
+            AvatarPipelineArgs(
+                assets_bucket_name=self.cdn.bucket_name,
+                assets_bucket_arn=self.cdn.bucket_arn,
+                cdn_url=self.cdn.base_url,
+                allowed_origins=origins,
+                bucket_name=args.uploads_bucket_name,
+                sizes=args.sizes,
+                max_upload_bytes=args.max_upload_bytes,
+                max_pixels=args.max_pixels,
+                originals_days=args.originals_days,
+                webhook_url=args.webhook_url,
+                max_concurrency=args.max_concurrency,
+                alarm_topic_arn=args.alarm_topic_arn,
+                protect=args.protect_data,
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+        self.identity = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                user_pool_id=args.user_pool_id,
+                client_id=args.user_pool_client_id,
+                self_sign_up=args.self_sign_up,
+                protect=args.protect_data,
+            ),
+            self._child_options,
+        )
+        self.api = UploadApi(
+            f"{name}-api",
+            UploadApiArgs(
+                uploads_bucket_name=self.pipeline.uploads_bucket_name,
+                uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                assets_bucket_name=self.cdn.bucket_name,
+                assets_bucket_arn=self.cdn.bucket_arn,
+                issuer=self.identity.issuer,
+                client_id=self.identity.client_id,
+                allowed_origins=origins,
+                max_upload_bytes=args.max_upload_bytes,
+                authorizer_cache_seconds=args.authorizer_cache_seconds,
+                throttle_rate=args.throttle_rate,
+                throttle_burst=args.throttle_burst,
+                domain=zone and zone.subdomain("api"),
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+        self.web = WebAssets(
+            f"{name}-web",
+            WebAssetsArgs(bucket_name=self.cdn.bucket_name, cdn_url=self.cdn.base_url, protect=args.protect_data),
+            self._child_options,
+        )
+        self.database = self._create_database()
+        self.profiles = self._create_profiles(self.database) if self.database else None
+        self.page = self._create_page() if self.database else None
+        self._set_outputs()
+
+    def _create_database(self) -> AuroraDatabase | ExternalDatabase | None:
+        args = self._args
+        if args.database == "aurora":
+            return AuroraDatabase(
+                f"{self._name}-database",
+                AuroraDatabaseArgs(assets_bucket_arn=self.cdn.bucket_arn, tags=args.tags, protect=args.protect_data),
+                self._child_options,
+            )
+        if args.database_url is not None:
+            return ExternalDatabase(
+                f"{self._name}-database",
+                ExternalDatabaseArgs(
+                    url=pulumi.Output.secret(args.database_url),
+                    subnet_ids=args.database_subnet_ids,
+                    security_group_ids=args.database_security_group_ids,
+                ),
+                self._child_options,
+            )
+        return None
+
+    def _create_profiles(self, database: AuroraDatabase | ExternalDatabase) -> ProfileApi:
+        return ProfileApi(
+            f"{self._name}-profiles",
+            ProfileApiArgs(
+                api=self.api,
+                assets_bucket_name=self.cdn.bucket_name,
+                assets_bucket_arn=self.cdn.bucket_arn,
+                issuer=self.identity.issuer,
+                database=database.app,
+                migrations=database.owner,
+                app_user=database.app_user,
+                log_retention_days=self._args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _create_page(self) -> ProfilePage:
+        return ProfilePage(
+            f"{self._name}-page",
+            ProfilePageArgs(
+                bucket_name=self.cdn.bucket_name,
+                cdn_url=self.cdn.base_url,
+                base_path=self.web.base_path,
+                api_url=self.api.url,
+                uploads_url=self.pipeline.uploads_url,
+                sign_in_url=self.identity.sign_in_url,
+                client_id=self.identity.client_id,
+            ),
+            self._child_options,
+        )
+
+    def _set_outputs(self) -> None:
+        self.api_url = self.api.url
+        self.cdn_url = self.cdn.base_url
+        self.distribution_id = self.cdn.distribution_id
+        self.avatar_url = pulumi.Output.concat(self.cdn.base_url, "/avatars/{subject}.jpg")
+        self.avatar_upload_url = self.web.element_url
+        self.uploads_bucket = self.pipeline.uploads_bucket_name
+        self.assets_bucket = self.cdn.bucket_name
+        self.topic_arn = self.pipeline.topic_arn
+        self.queue_url = self.pipeline.queue_url
+        self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
+        self.user_pool_id = self.identity.user_pool_id
+        self.user_pool_client_id = self.identity.client_id
+        self.profile_url = self.page.url if self.page else None
+        self.migrate_function = self.profiles.migrate_function_name if self.profiles else None
+        self.register_outputs({name: getattr(self, name) for name in AvatarService.__annotations__})
