@@ -1,8 +1,10 @@
-# Every target installs what it needs into .venv and .build.
+# Every target installs what it needs into .venv and .build. The tests and the checks need more than the local stack.
 
 PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
+# Without byte code, which Python writes for the modules that are imported: a fraction of the 10,000 files of pulumi-aws.
+INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check --no-input --constraint constraints.txt
 
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
@@ -29,7 +31,7 @@ help:
 	@echo "make clear STACK=             delete what that user uploaded"
 	@echo "make clean                    delete .venv, .build and .local"
 
-local: .venv/installed
+local: .venv/local
 	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
 
 # Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
@@ -56,7 +58,7 @@ format: .venv/installed
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
-packages: .venv/installed
+packages: .venv/local
 	@$(VENV)/python -m lambda_packages
 
 bench: .venv/installed
@@ -65,23 +67,23 @@ bench: .venv/installed
 cost: .venv/installed
 	@$(VENV)/python -m bench.cost
 
-migration: .venv/installed
+migration: .venv/local
 	@printf '%s\n' "$$NAME" | grep -Eqx '[a-z][a-z0-9_]*' || \
 	  { echo "make migration needs NAME, of a-z, 0-9 and _, for example: make migration NAME=add_x" >&2; exit 2; }
 	@$(VENV)/alembic revision --message "$$NAME" \
 	  --rev-id $$(printf %04d $$(($$(ls migrations/versions/*.py | wc -l) + 1)))
 
-migrate: .venv/installed
+migrate: .venv/local
 	@$(VENV)/alembic upgrade head
 
-rollback: .venv/installed
+rollback: .venv/local
 	@$(VENV)/alembic downgrade -1
 
-upload: .venv/installed .build/outputs/$(STACK).json
+upload: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs PHOTO, for example: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
 	@$(VENV)/python -m client upload --outputs .build/outputs/$(STACK).json $(PHOTO)
 
-clear: .venv/installed .build/outputs/$(STACK).json
+clear: .venv/local .build/outputs/$(STACK).json
 	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
 
 # Read each time, as `pulumi up` changes a stack's outputs.
@@ -92,11 +94,19 @@ clear: .venv/installed .build/outputs/$(STACK).json
 	@pulumi stack output --json --stack $(STACK) > $@.partial
 	@mv $@.partial $@
 
-.venv/installed: requirements.txt requirements-dev.txt constraints.txt
+# The program and the local stack
+.venv/local: requirements.txt requirements-local.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@echo "Installing the program and the local stack in .venv: downloads about 100 MB"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) -r requirements-local.txt
+	@touch $@
+
+# Also the tests and the checks
+.venv/installed: .venv/local requirements-dev.txt
+	@echo "Installing the tests and the checks in .venv: downloads about 140 more MB"
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 clean:

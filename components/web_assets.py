@@ -102,7 +102,9 @@ class WebAssets(pulumi.ComponentResource):
 
 
 def _list_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / PAGE_TEMPLATE)
+    """Returns the files to serve: without the page's template, and without TypeScript declarations."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".d.ts"))
+    return sorted(path for path in files if path != folder / PAGE_TEMPLATE)
 
 
 def _hash_files(folder: Path) -> str:

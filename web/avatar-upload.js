@@ -10,5 +10,7 @@ export { UploadError } from "./avatar-upload/errors.js";
 export { ENGLISH, failureSentence } from "./avatar-upload/messages.js";
 export { uploadAvatar } from "./avatar-upload/upload.js";
 
-// A page may load two versions of the module: a second definition would throw.
-if (!customElements.get("avatar-upload")) customElements.define("avatar-upload", AvatarUpload);
+// A server has no customElements. A page may load two versions of the module: a second definition would throw.
+if (globalThis.customElements && !customElements.get("avatar-upload")) {
+  customElements.define("avatar-upload", AvatarUpload);
+}

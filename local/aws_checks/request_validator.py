@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 # Operations that need no AWS credentials:
 # https://docs.aws.amazon.com/cognito/latest/developerguide/authentication-flows-public-server-side.html
+_COGNITO = "AWSCognitoIdentityProviderService"
+_INITIATE_AUTH = f"{_COGNITO}.InitiateAuth"
+_REFRESH_TOKENS = f"{_COGNITO}.GetTokensFromRefreshToken"
 _PUBLIC_COGNITO = frozenset(
-    f"AWSCognitoIdentityProviderService.{operation}"
+    f"{_COGNITO}.{operation}"
     for operation in ("InitiateAuth", "RespondToAuthChallenge", "SignUp", "ConfirmSignUp", "ForgotPassword",
-                      "ConfirmForgotPassword", "ResendConfirmationCode", "GetUser", "RevokeToken")
+                      "ConfirmForgotPassword", "ResendConfirmationCode", "GetUser", "RevokeToken",
+                      "GetTokensFromRefreshToken")
 )  # fmt: skip
 _STATUS = {400: "400 Bad Request", 403: "403 Forbidden"}
 
@@ -60,6 +65,8 @@ class RequestValidator:
             hides_missing_keys = self._authorize(request, environ)
         except SignatureError as error:
             return _respond_with_error(request, error, respond)
+        if request.headers.get("x-amz-target") == _REFRESH_TOKENS:
+            request = _convert_to_initiate_auth(environ, request)
         if response := self._revoked_tokens.respond(request):
             status, body = response
             respond(status, [("Content-Type", "application/x-amz-json-1.1")])
@@ -176,6 +183,25 @@ def _read_request(environ: WSGIEnvironment) -> SignedRequest:
     }
     path, _, query = environ["REQUEST_URI"].partition("?")
     return SignedRequest(environ["REQUEST_METHOD"], path, query, headers, body)
+
+
+def _convert_to_initiate_auth(environ: WSGIEnvironment, request: SignedRequest) -> SignedRequest:
+    """moto does not support GetTokensFromRefreshToken, which returns the same as InitiateAuth with a refresh token.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_GetTokensFromRefreshToken.html
+    """
+    given = json.loads(request.body)
+    body = json.dumps(
+        {
+            "AuthFlow": "REFRESH_TOKEN_AUTH",
+            "ClientId": given["ClientId"],
+            "AuthParameters": {"REFRESH_TOKEN": given["RefreshToken"]},
+        }
+    ).encode()
+    environ["HTTP_X_AMZ_TARGET"] = _INITIATE_AUTH
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return replace(request, headers={**request.headers, "x-amz-target": _INITIATE_AUTH}, body=body)
 
 
 def _read_form(environ: WSGIEnvironment, request: SignedRequest) -> Form:

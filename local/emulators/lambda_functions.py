@@ -93,7 +93,7 @@ class LambdaFunctions:
         """Deploys the functions.
 
         Raises:
-            ProgramError: The role of a function may not write its log, or the runtime client is not installed.
+            ProgramError: The role of a function may not write its log.
         """
         self._runtime = install_runtime_client(deployment.folder / "runtime")
         self.by_arn = {
@@ -208,8 +208,7 @@ def _require_logging(resource: Resource, graph: Graph, role: Principal) -> None:
 def install_runtime_client(folder: Path) -> Path:
     """Creates a folder with the runtime client only: with site-packages, a function could import undeclared modules.
 
-    Raises:
-        ProgramError: awslambdaric is not installed.
+    Where awslambdaric is not installed, the runtime client is `local/emulators/runtime_client.py`.
     """
     folder.mkdir(parents=True)
     for installed in (Path(entry) for entry in [*site.getsitepackages(), *sys.path]):
@@ -218,6 +217,5 @@ def install_runtime_client(folder: Path) -> Path:
                 with contextlib.suppress(FileExistsError):
                     (folder / found.name).symlink_to(found.resolve())
     if not (folder / "awslambdaric").exists():
-        shutil.rmtree(folder)
-        raise ProgramError("the runtime client of Lambda, awslambdaric, is not installed; it supports only Linux")
+        (folder / "local_runtime_client.py").symlink_to(Path(__file__).with_name("runtime_client.py"))
     return folder

@@ -1,4 +1,4 @@
-"""An execution environment of a Lambda function: a process with the AWS Lambda runtime client, and its Runtime API.
+"""An execution environment of a Lambda function: a process with a Lambda runtime client, and its Runtime API.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. The process has only the deployment package, the layers,
 the runtime client and the environment variables of the function; it inherits nothing from this process.
@@ -26,10 +26,17 @@ from local.emulators.http_server import HOST, SHUTDOWN_POLL_SECONDS
 
 _API = "/2018-06-01/runtime"
 _CHECK_SECONDS = 0.05
-_BOOTSTRAP = (
-    "import sys; handler, *sys.path[0:0] = sys.argv[1:]; "
-    "from awslambdaric.__main__ import main; sys.exit(main(['bootstrap', handler]))"
-)
+_BOOTSTRAP = """
+import sys
+handler, *sys.path[0:0] = sys.argv[1:]
+try:
+    from awslambdaric.__main__ import main
+except ModuleNotFoundError:
+    from local_runtime_client import run
+    run(handler)
+else:
+    sys.exit(main(["bootstrap", handler]))
+"""
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,13 @@ def test_version_changed_page_is_equal(run_alone: RunAlone, folder: Path) -> Non
     assert version(publish(run_alone, folder)) == before
 
 
+def test_type_declarations_are_not_served(run_alone: RunAlone, folder: Path) -> None:
+    before = version(publish(run_alone, folder))
+    graph = publish(run_alone, write(folder, {"avatar-upload.d.ts": "export {};"}))
+    assert version(graph) == before
+    assert not [r for r in graph.of_type(OBJECT) if r.inputs["key"].endswith(".ts")]
+
+
 @pytest.mark.parametrize(
     "change", [{"profile/page.js": "export const a = 1;"}, {"profile/new.js": "export {};"}], ids=["changed", "added"]
 )

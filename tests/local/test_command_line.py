@@ -156,7 +156,7 @@ class TestMake:
         environment = {**kept, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
         command = [
             "make",
-            "--old-file=.venv/installed",
+            "--old-file=.venv/local",
             f"VENV={Path(sys.executable).parent}",
             "STACK=fake",
             *arguments,

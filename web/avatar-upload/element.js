@@ -15,7 +15,10 @@ const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages
  * @typedef {import("./messages.js").Messages} Messages
  */
 
-export class AvatarUpload extends HTMLElement {
+/** A server has no HTMLElement, and imports the module without an error. @type {typeof HTMLElement} */
+const BaseElement = globalThis.HTMLElement ?? class {};
+
+export class AvatarUpload extends BaseElement {
   static observedAttributes = ["accept", "alt", "api-url", "disabled", "src"];
 
   #states = this.attachInternals().states;

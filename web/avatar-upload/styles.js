@@ -1,8 +1,6 @@
 /** Styles of the element. docs/widget.md documents the custom properties. A constructed stylesheet needs no style-src. */
 
-export const styles = new CSSStyleSheet();
-
-styles.replaceSync(`
+const CSS = `
 :host {
   --accent: var(--avatar-upload-accent, light-dark(#1d4ed8, #93b4ff));
   --on-accent: var(--avatar-upload-on-accent, light-dark(#ffffff, #0b1533));
@@ -202,4 +200,16 @@ button.move[aria-disabled=true] { border-color: var(--line); }
   button:is(:disabled, [aria-disabled=true]) { opacity: 1; color: GrayText; border-color: GrayText; }
   .picture { border: 1px solid CanvasText; }
 }
-`);
+`;
+
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+/** Returns the stylesheet that all elements share. It is not created with the module, which a server may import. */
+export function getStyles() {
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(CSS);
+  }
+  return sheet;
+}

@@ -4,7 +4,7 @@ import { AvatarPreview } from "./avatar-preview.js";
 import { createElement, setText } from "./create-element.js";
 import { Cropper } from "./cropper.js";
 import { failureSentence, fillIn, formatPercent } from "./messages.js";
-import { styles } from "./styles.js";
+import { getStyles } from "./styles.js";
 
 /**
  * @typedef {import("./flow.js").State | "unconfigured"} State
@@ -95,7 +95,7 @@ export class View {
   constructor(root, { choose, crop, ...callbacks }) {
     this.#root = root;
     this.#onCrop = crop;
-    root.adoptedStyleSheets = [styles];
+    root.adoptedStyleSheets = [getStyles()];
     root.append(this.card);
     const actions = { ...callbacks, choose: () => this.openDialog(), camera: () => this.#photos.click() };
     for (const name of getButtonNames(this.#buttons)) {

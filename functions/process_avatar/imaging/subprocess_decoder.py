@@ -11,6 +11,7 @@ import resource
 import select
 import signal
 import struct
+import sys
 import time
 import traceback
 import warnings
@@ -70,7 +71,8 @@ def _run_child(task: Callable[[], Square], writer: int) -> None:
     status = 1
     try:
         _set_limit(resource.RLIMIT_CPU, CPU_SECONDS)
-        _set_limit(resource.RLIMIT_AS, _address_space_bytes() + MEMORY_BYTES)
+        if sys.platform == "linux":  # local runs on other systems have no /proc
+            _set_limit(resource.RLIMIT_AS, _address_space_bytes() + MEMORY_BYTES)
         _set_limit(resource.RLIMIT_CORE, 0)
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(_serialize_result(task))

@@ -1,4 +1,4 @@
-"""docs/widget.md against the code."""
+"""docs/widget.md and the type declarations against the code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests.browser.avatar_upload.widget import (
     read_error_codes,
     read_module,
 )
+from tests.browser.site import WEB
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "widget.md"
 
@@ -42,6 +43,37 @@ def test_document_lists_every_state() -> None:
     declared = re.findall(r'"(\w+)"', read_module("flow").partition("@typedef {")[2].partition("} State")[0])
     rows = re.findall(r"^\| (`.+?`) \|", read_section("## States"), re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {*declared, "unconfigured"}
+
+
+def test_types_declare_every_event_and_error_code() -> None:
+    assert set(re.findall(r'^  "(avatar-[\w-]+)": CustomEvent', read_types(), re.MULTILINE)) == read_first_cells(
+        "## Events"
+    )
+    assert read_union("ErrorCode") == read_error_codes()
+
+
+def test_types_declare_every_state_and_message() -> None:
+    declared = re.findall(r'"(\w+)"', read_module("flow").partition("@typedef {")[2].partition("} State")[0])
+    assert read_union("State") == {*declared, "unconfigured"}
+    messages = read_module("messages").partition("Object.freeze({")[2].partition("});")[0]
+    assert read_union("MessageName") == set(re.findall(r"^  (\w+):", messages, re.MULTILINE))
+
+
+def test_types_declare_every_attribute_and_member() -> None:
+    attributes = read_types().partition("interface AvatarUploadAttributes {")[2].partition("}")[0]
+    assert set(re.findall(r'^  "?([\w-]+)"?\?:', attributes, re.MULTILINE)) == read_first_cells("## Attributes")
+    element = read_types().partition("class AvatarUpload ")[2].partition("\n}")[0]
+    members = set(re.findall(r"^  (?:readonly |get )?(\w+)(?:\(\))?:", element, re.MULTILINE))
+    rows = re.findall(r"^\| (`.+?`) \|", read_section("## Properties and methods"), re.MULTILINE)
+    assert members == set(re.findall(r"`(\w+)", " ".join(rows))) - {"focus"}, "HTMLElement declares focus"
+
+
+def read_types() -> str:
+    return (WEB / "avatar-upload.d.ts").read_text()
+
+
+def read_union(name: str) -> set[str]:
+    return set(re.findall(r'"(\w+)"', read_types().partition(f"type {name} =")[2].partition(";")[0]))
 
 
 def read_section(heading: str) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
@@ -20,6 +25,7 @@ from tests.browser.avatar_upload.widget import (
     leave_unanswered,
     paste_file,
 )
+from tests.browser.site import WEB
 from tests.local.conftest import sign_in
 
 
@@ -182,3 +188,14 @@ def test_moved_during_upload_continues(widget: Widget) -> None:
     held.release()
     widget.wait_for("ready")
     assert widget.event_names == ["select", "ready"]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
+def test_import_without_dom_exports_module(tmp_path: Path) -> None:
+    """A server that renders pages can import the module."""
+    folder = shutil.copytree(WEB, tmp_path / "web")
+    (folder / "package.json").write_text('{"type": "module"}')
+    script = "import('./avatar-upload.js').then((module) => console.log(JSON.stringify(Object.keys(module))))"
+    done = subprocess.run(["node", "--eval", script], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == ["AvatarUpload", "ENGLISH", "UploadError", "failureSentence", "uploadAvatar"]

@@ -64,7 +64,7 @@ class Project:
         return subprocess.Popen(self._make_command(*arguments), **self._make_process_options())
 
     def _make_command(self, *arguments: str) -> list[str]:
-        return ["make", "--old-file=.venv/installed", f"VENV={Path(sys.executable).parent}", *arguments]
+        return ["make", "--old-file=.venv/local", f"VENV={Path(sys.executable).parent}", *arguments]
 
     def _make_process_options(self) -> dict[str, Any]:
         # Without the variables of `make test`: its flags and its level would apply to this make.

@@ -365,3 +365,25 @@ def test_s3_events_have_increasing_sequencer_and_unescaped_slashes(aws: MotoServ
     first, second = (body["Records"][0]["s3"]["object"] for body in bodies if "Records" in body)
     assert (first["key"], second["key"]) == ("incoming/a+b/1", "incoming/a+b/2")
     assert first["sequencer"] < second["sequencer"]
+
+
+def test_get_tokens_from_refresh_token_succeeds_until_revoked(aws: MotoServer) -> None:
+    cognito = aws.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    client = cognito.create_user_pool_client(UserPoolId=pool, ClientName="page", ExplicitAuthFlows=flows)
+    client_id = client["UserPoolClient"]["ClientId"]
+    cognito.admin_create_user(UserPoolId=pool, Username="bob")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="bob", Password="Secret-123-secret", Permanent=True)
+    parameters = {"USERNAME": "bob", "PASSWORD": "Secret-123-secret"}
+    signed_in = cognito.initiate_auth(AuthFlow="USER_PASSWORD_AUTH", ClientId=client_id, AuthParameters=parameters)
+    token = signed_in["AuthenticationResult"]["RefreshToken"]
+
+    def refresh() -> requests.Response:
+        target = "AWSCognitoIdentityProviderService.GetTokensFromRefreshToken"
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        return requests.post(aws.url, headers=headers, json={"ClientId": client_id, "RefreshToken": token}, timeout=5)
+
+    assert refresh().json()["AuthenticationResult"]["AccessToken"]
+    cognito.revoke_token(Token=token, ClientId=client_id)
+    assert (refresh().status_code, refresh().json()["__type"]) == (400, "NotAuthorizedException")

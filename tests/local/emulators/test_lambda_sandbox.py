@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -9,15 +10,23 @@ from typing import Any
 
 import pytest
 
+from local.emulators import lambda_functions
 from local.emulators.lambda_functions import install_runtime_client
 from local.emulators.lambda_sandbox import Sandbox, SandboxConfig
 
 Start = Callable[..., Sandbox]
 
 
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install_runtime_client(tmp_path_factory.mktemp("sandbox") / "runtime")
+@pytest.fixture(scope="module", params=["awslambdaric", "local_runtime_client"])
+def runtime(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder with AWS's runtime client, and one as it is where AWS's is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "local_runtime_client":
+            patch.setattr(lambda_functions, "_RUNTIME_CLIENT", ())
+        folder = install_runtime_client(tmp_path_factory.mktemp("sandbox") / "runtime")
+    if not list(folder.glob(f"{request.param}*")):
+        pytest.skip(f"{request.param} is not installed")
+    return folder
 
 
 @pytest.fixture
@@ -113,3 +122,25 @@ def test_handler_log_is_written_as_json(start: Start, tmp_path: Path) -> None:
     start(source).invoke({})
     assert '"message": "seen"' in (tmp_path / "log").read_text()
     assert '"key": "k"' in (tmp_path / "log").read_text()
+
+
+def test_exception_in_log_and_failed_invocation_are_logged_with_stack(start: Start, tmp_path: Path) -> None:
+    source = (
+        "import logging\n"
+        "def handle(event, context):\n"
+        "    try:\n        1 / 0\n    except ZeroDivisionError:\n        logging.exception('caught')\n"
+        "    raise KeyError('id')"
+    )
+    result = start(source).invoke({})
+    assert result.error is not None
+    request_id = result.error["requestId"]
+    caught, failed = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert (caught["level"], caught["message"], caught["errorType"]) == ("ERROR", "caught", "ZeroDivisionError")
+    assert (failed["level"], failed["errorType"], failed["errorMessage"]) == ("ERROR", "KeyError", "'id'")
+    assert "1 / 0" in caught["stackTrace"][0]
+    assert "raise KeyError" in failed["stackTrace"][-1]
+    assert caught["requestId"] == failed["requestId"] == request_id
+    assert caught["location"].endswith("handler.py:handle:6")
+    assert caught.keys() == {
+        *("timestamp", "level", "message", "logger", "requestId", "errorType", "errorMessage", "stackTrace", "location")
+    }

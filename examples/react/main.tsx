@@ -1,0 +1,4 @@
+import { createRoot } from "react-dom/client";
+import { Account } from "./Account";
+
+createRoot(document.getElementById("root")!).render(<Account />);
