@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 14
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _VISIBILITY_SECONDS = 6 * _TIMEOUT_SECONDS
 # With the pauses of functions/process_avatar/handler.py, a message survives outages of four minutes.
-_MAX_RECEIVES = 8
+MAX_RECEIVES = 8
 _RETENTION_DAYS = 4  # SQS's default
 _MAX_RETENTION_DAYS = 14  # SQS's maximum
 _SWEEP_TIMEOUT_SECONDS = 900  # Lambda's maximum
@@ -185,7 +185,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             # A message is useless after its original has expired.
             message_retention_seconds=min(_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
             redrive_policy=pulumi.Output.json_dumps(
-                {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _MAX_RECEIVES}
+                {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MAX_RECEIVES}
             ),
             opts=self._child_options,
         )
