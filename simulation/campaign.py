@@ -123,10 +123,14 @@ def _outcomes(
     starts = range(0, count, _CHUNK)
     chunk = partial(_run_chunk, seed, count, tuple(rule.__name__ for rule in rules), settings)
     if processes == 1:
-        for start in starts:
-            yield from chunk(start)
+        gc.freeze()  # what is there before the runs is not looked at after each chunk
+        try:
+            for start in starts:
+                yield from chunk(start)
+        finally:
+            gc.unfreeze()
         return
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
+    with multiprocessing.get_context("fork").Pool(processes, gc.freeze) as pool:
         for outcomes in pool.imap(chunk, starts):
             yield from outcomes
 
@@ -135,15 +139,12 @@ def _run_chunk(
     seed: int, count: int, names: tuple[str, ...], settings: Settings, start: int
 ) -> list[tuple[int, Failure | None]]:
     rules = [RULES[name] for name in names]
-    # Runs leave cycles, which are collected once for the chunk, without a look at everything else in the process.
-    gc.disable()
-    gc.freeze()
+    gc.disable()  # runs leave cycles, which are collected once for the chunk
     try:
         numbers = range(start, min(start + _CHUNK, count))
         return [(number, run_seed(f"{seed}:{number}", settings, rules)) for number in numbers]
     finally:
         gc.collect()
-        gc.unfreeze()
         gc.enable()
 
 
