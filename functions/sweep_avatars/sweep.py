@@ -131,10 +131,10 @@ class Sweep:
 
     def _may_have_unnamed(self, subject: Subject) -> bool:
         """Whether to read the manifest: in most cases the listing shows that there is nothing to delete."""
-        is_abandoned = any(self._is_abandoned(objects) for objects in subject.versions.values())
-        if subject.manifest is None:
-            return is_abandoned or (subject.stable_jpeg is not None and self._is_abandoned([subject.stable_jpeg]))
-        return len(subject.versions) > 1 and (is_abandoned or self._is_settled(subject.manifest.last_modified))
+        if subject.manifest:
+            return len(subject.versions) > 1 and self._is_settled(subject.manifest.last_modified)
+        unnamed = [*subject.versions.values(), *([[subject.stable_jpeg]] if subject.stable_jpeg else [])]
+        return any(self._is_abandoned(objects) for objects in unnamed)
 
     def _clean(self, subject: Subject) -> int | None:
         """How many objects were deleted; None if a request failed."""
