@@ -153,7 +153,7 @@ def test_api_headings_and_route_table_match_registered_routes() -> None:
 
 
 def test_error_table_matches_raised_statuses_and_codes() -> None:
-    raised = {tuple(constants(call)[:2]) for call in calls("functions", "failure", "ClientError")}
+    raised = {tuple(constants(call)[:2]) for call in calls("functions", "error_response", "ClientError")}
     rows = tables(section(API, "## Errors"))[1]
     assert {(int(status), code.strip("`")) for status, code, _ in rows} == raised - {()}
 

@@ -58,7 +58,7 @@ def run_program(
     secret_keys: Iterable[str] = (),
     stack: str = "test",
     preview: bool = False,
-    timeout: float = 60.0,
+    timeout: float = 120.0,
 ) -> Graph:
     """Runs a program (a callable, or the path of a `__main__.py`) and returns its resource graph.
 
@@ -79,6 +79,8 @@ def run_program(
             program()
 
     def run() -> None:
+        # The default is one set per process, in which a failed run would leave its tasks for the next run.
+        outputs = set[asyncio.Task[Any]]()
         set_all_config(dict(config), list(secret_keys))
         settings.configure(
             mocks.MockSettings(
@@ -90,8 +92,7 @@ def run_program(
                 dry_run=preview,
                 organization="local",
                 callbacks=None,
-                # The default is one set per process, in which a failed run would leave its tasks for the next run.
-                outputs=set[asyncio.Task[Any]](),
+                outputs=outputs,
             )
         )
         loop = asyncio.new_event_loop()
@@ -99,7 +100,7 @@ def run_program(
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, timeout), timeout))
+            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, outputs, timeout), timeout))
         finally:
             settings.reset_options()
             asyncio.set_event_loop(None)
@@ -111,18 +112,17 @@ def run_program(
     return recorder.graph
 
 
-def _pending_outputs() -> list[asyncio.Task[Any]]:
-    return [task for task in settings.SETTINGS.outputs if not task.done()]
-
-
-async def _run_in_stack(body: Callable[[], None], timeout: float) -> None:
+async def _run_in_stack(body: Callable[[], None], outputs: set[asyncio.Task[Any]], timeout: float) -> None:
     async def run() -> None:
         body()
         # The SDK's own wait adds a callback to every pending output each time one completes, which takes most of the
         # time of a large program. It still has to raise what failed, and to be what the timeout cancels.
         requests = settings._get_rpc_manager()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         deadline = time.monotonic() + timeout / 2
-        while requests.unhandled_exception is None and time.monotonic() < deadline and (pending := _pending_outputs()):
+        while requests.unhandled_exception is None and time.monotonic() < deadline:
+            pending = [output for output in outputs if not output.done()]
+            if not pending:
+                break
             await asyncio.wait(pending, timeout=_POLL_SECONDS)
 
     await stack.run_in_stack(run)
