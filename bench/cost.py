@@ -45,7 +45,11 @@ ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
 USERS = (1_000, 10_000, 100_000)
 MONTHLY_VIEWS = 300  # of the 256-pixel variant, for each user, that the CDN serves
 VARIANT_GB = 12.5e-6
-STORED_GB = 70e-6  # images of one user
+SUPERSEDED_DAYS = 7.5  # from the replacement of a variant to the first sweep after seven days
+STORED_GB = 70e-6 + VARIANT_GB * SUPERSEDED_DAYS / 30  # images of one user
+SWEEPS = 30
+LIST_MS = 150  # latency of a page of 1,000 keys and the time to parse it
+SWEEP_WORKERS = 16
 ALARMS = 2  # without a webhook
 # CloudFront's free tier, which does not expire: https://aws.amazon.com/cloudfront/pricing/
 FREE_CDN_REQUESTS, FREE_CDN_GB = 10_000_000, 1_000
@@ -120,8 +124,8 @@ def load_measurements() -> Mapping[str, Any]:
 
 def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
     memory = {name: function.memory for name, function in deployed.load_functions().items()}
-    # Requests in parallel count once: photo and manifest; variants and JPEG; manifest; notification and deletion.
-    process_waits = PHOTO_READ_MS + 3 * WRITE_MS
+    # Requests in parallel count once: photo and manifest; variants; JPEG; manifest; notification and deletion.
+    process_waits = PHOTO_READ_MS + 4 * WRITE_MS
     status_waits = _status_reads() / STATUS_REQUESTS * READ_MS
     return [
         Work("authorize", memory["authorize"], 1, cpu_ms["authorize"], 0),
@@ -251,13 +255,13 @@ def list_monthly_items(users: int) -> list[tuple[str, float]]:
     """Dollars for each item of a month in which every user replaces their avatar once."""
     price = load_prices()
     cpu_ms: Mapping[str, float] = load_measurements()["cpu_ms"]
-    upload, cleanup = total_usd(our_bill(cpu_ms)) / UPLOADS, _cleanup_usd()
+    upload, sweep = total_usd(our_bill(cpu_ms)) / UPLOADS, _sweep_usd()
     views = users * MONTHLY_VIEWS
     return [
         (f"uploads: 1 × ${upload * 1e6:.2f} per million", users * upload),
-        (f"cleanup of the superseded avatar: 1 × ${cleanup * 1e6:.2f} per million", users * cleanup),
+        (f"daily sweeps: {SWEEPS} × ${sweep * 1e6 / SWEEPS:.3f} per million", users * sweep),
         (
-            f"images in S3: {STORED_GB * 1e6:g} kB × ${price['s3_storage'].usd:g} per GB-month",
+            f"images in S3: {STORED_GB * 1e6:.0f} kB × ${price['s3_storage'].usd:g} per GB-month",
             price["s3_storage"].of(users * STORED_GB),
         ),
         (
@@ -274,16 +278,18 @@ def list_monthly_items(users: int) -> list[tuple[str, float]]:
     ]
 
 
-def _cleanup_usd() -> float:
-    """One superseded avatar: its message, the current manifest, and a deletion (free) of each variant."""
+def _sweep_usd() -> float:
+    """A month of sweeps, for each user: the listings, and one manifest read for the superseded avatar.
+
+    The objects of a user are variants, JPEG, manifest, and superseded variants until they are deleted (free of charge).
+    """
     price = load_prices()
-    memory = deployed.load_functions()["process_avatar"].memory
-    waiting_ms = WRITE_MS + READ_MS + len(deployed.load_default_sizes()) * WRITE_MS
+    memory = deployed.load_functions()["sweep_avatars"].memory
+    variants = len(deployed.load_default_sizes())
+    pages = SWEEPS * (variants * (1 + SUPERSEDED_DAYS / 30) + 2) / 1000
+    waiting_ms = pages * LIST_MS + (READ_MS + variants * WRITE_MS) / SWEEP_WORKERS
     return (
-        price["sqs_request"].of(3)
-        + price["lambda_request"].of(1)
-        + price["s3_get"].of(1)
-        + price["lambda_arm64"].of(Work("process_avatar", memory, 1, 0, waiting_ms).gb_seconds)
+        price["s3_put"].of(pages) + price["s3_get"].of(1) + price["lambda_arm64"].of(memory / 1024 * waiting_ms / 1000)
     )
 
 

@@ -1,28 +1,35 @@
 """The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_aws import cloudwatch, lambda_, s3, sns, sqs
+from pulumi_aws import cloudwatch, lambda_, s3, scheduler, sns, sqs
+from pulumi_aws import iam as aws_iam
 
 from components.blocks import iam, validation
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from lambda_packages import build
 
-FUNCTIONS = ("process_avatar",)
+FUNCTIONS = ("process_avatar", "sweep_avatars")
 """The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
-_TIMEOUT_SECONDS = 60
-# Six times the function's timeout, as AWS recommends, to allow for retries of throttled batches:
+# For the file that takes longest to decode (functions/process_avatar/imaging/subprocess_decoder.py), and one request to
+# AWS that is answered only at its last attempt (functions/shared/aws/clients.py). See
+# docs/decisions/0033-one-upload-per-invocation.md.
+_TIMEOUT_SECONDS = 14
+# Six times the function's timeout, as AWS recommends, to allow for retries of throttled invocations:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _VISIBILITY_SECONDS = 6 * _TIMEOUT_SECONDS
-_MAX_RECEIVES = 5
+# With the pauses of functions/process_avatar/handler.py, a message survives outages of four minutes.
+MAX_RECEIVES = 8
+_RETENTION_DAYS = 4  # SQS's default
 _MAX_RETENTION_DAYS = 14  # SQS's maximum
+_SWEEP_TIMEOUT_SECONDS = 900  # Lambda's maximum
 _LATE_SECONDS = 15 * 60
 # About forty minutes in total, enough to redeploy a receiver. The default is three retries within a minute:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
@@ -89,9 +96,9 @@ class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, and `process_avatar` with its layers and event source mapping; with a webhook also its subscription, a
-    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
-    `dead_letter_queue` and `topic` are the resources.
+    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule; with a
+    webhook also its subscription, a dead-letter queue of undelivered events, and an alarm. The attributes
+    `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -122,13 +129,15 @@ class AvatarPipeline(pulumi.ComponentResource):
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
         topic = self._create_topic()
-        function = self._create_function(args, uploads, queue, topic)
+        layers = publish_layers(self._name, self._packages.values(), self._child_options)
+        function = self._create_function(args, uploads, queue, topic, layers)
+        self._schedule(self._create_sweep(args, layers))
         lambda_.EventSourceMapping(
             f"{name}-event-source",
             event_source_arn=queue.arn,
             function_name=function.function_name,
-            # Small, and without a batching window: a user waits for the result.
-            batch_size=5,
+            # Without a batching window: a user waits for the result, and for nobody else's.
+            batch_size=1,
             function_response_types=["ReportBatchItemFailures"],
             scaling_config=lambda_.EventSourceMappingScalingConfigArgs(maximum_concurrency=args.max_concurrency),
             opts=self._child_options,
@@ -173,7 +182,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         dead_letters = sqs.Queue(
             f"{self._name}-dead-letters",
             sqs_managed_sse_enabled=True,
-            # A message is useless after its original has expired.
+            # As for the queue. SQS counts from when a message was sent, not from when it was moved here.
             message_retention_seconds=min(_MAX_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
             opts=self._child_options,
         )
@@ -182,8 +191,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             f"{self._name}-queue",
             sqs_managed_sse_enabled=True,
             visibility_timeout_seconds=_VISIBILITY_SECONDS,
+            # A message is useless after its original has expired.
+            message_retention_seconds=min(_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
             redrive_policy=pulumi.Output.json_dumps(
-                {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _MAX_RECEIVES}
+                {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MAX_RECEIVES}
             ),
             opts=self._child_options,
         )
@@ -273,12 +284,12 @@ class AvatarPipeline(pulumi.ComponentResource):
         uploads: PrivateBucket,
         queue: sqs.Queue,
         topic: sns.Topic,
+        layers: Mapping[str, lambda_.LayerVersion],
     ) -> PythonFunction:
-        package = self._packages["process_avatar"]
         return PythonFunction(
             f"{self._name}-process-avatar",
             PythonFunctionArgs(
-                package=package,
+                package=self._packages["process_avatar"],
                 description="Processes uploads into avatars",
                 # The minimum for the worst file, because most of the time is waiting for S3 (measured in
                 # bench/results.md): the decoder's subprocess may use 700 MB and has a CPU limit
@@ -297,9 +308,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
-                    # Superseded avatars are deleted after ten minutes, by a delayed message to its own queue.
-                    iam.send_to_queue(queue.arn),
-                    iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
+                    iam.change_visibility(queue.arn),
                     # The original is deleted after it is processed.
                     iam.delete_objects(uploads.bucket_arn, "incoming/*"),
                     # Reads rejected/ to recognize a record that an earlier delivery of the message wrote.
@@ -309,10 +318,63 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.publish(topic.arn),
                 ],
-                layers=publish_layers(self._name, [package], self._child_options),
+                layers=layers,
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
+        )
+
+    def _create_sweep(self, args: AvatarPipelineArgs, layers: Mapping[str, lambda_.LayerVersion]) -> PythonFunction:
+        return PythonFunction(
+            f"{self._name}-sweep-avatars",
+            PythonFunctionArgs(
+                package=self._packages["sweep_avatars"],
+                description="Deletes versions of avatars that no manifest names",
+                memory=512,  # CPU is proportional to it, and listings are parsed one after the other
+                timeout=_SWEEP_TIMEOUT_SECONDS,
+                environment={
+                    "ASSETS_BUCKET": args.assets_bucket_name,
+                    "ORIGINALS_DAYS": str(args.originals_days),
+                },
+                statements=[
+                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json"),
+                    iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp", "avatars/*.jpg"),
+                ],
+                layers=layers,
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _schedule(self, sweep: PythonFunction) -> None:
+        """Has the sweep invoked once a day.
+
+        The scheduler invokes functions asynchronously. It needs a role, as it has no resource-based permissions.
+        """
+        account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self))
+        role = aws_iam.Role(
+            f"{self._name}-sweep-schedule-role",
+            description="Lets EventBridge Scheduler invoke the sweep of avatars",
+            assume_role_policy=iam.policy_document(
+                iam.allow_assume_role("scheduler.amazonaws.com", account_id=account.account_id)
+            ),
+            opts=self._child_options,
+        )
+        policy = aws_iam.RolePolicy(
+            f"{self._name}-sweep-schedule-policy",
+            role=role.name,
+            policy=iam.policy_document(iam.invoke_function(sweep.function_arn)),
+            opts=self._child_options,
+        )
+        scheduler.Schedule(
+            f"{self._name}-sweep-schedule",
+            description="Once a day, at any time",
+            schedule_expression="rate(1 days)",
+            flexible_time_window=scheduler.ScheduleFlexibleTimeWindowArgs(
+                mode="FLEXIBLE", maximum_window_in_minutes=60
+            ),
+            target=scheduler.ScheduleTargetArgs(arn=sweep.function_arn, role_arn=role.arn),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
     def _create_alarms(

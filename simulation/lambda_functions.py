@@ -22,6 +22,7 @@ from botocore.config import Config
 from simulation.clock import REPLACEMENTS, sleep
 from simulation.s3 import SimulatedS3Client
 from simulation.scheduler import current_task
+from simulation.settings import Settings
 from simulation.sns import SimulatedSnsClient
 from simulation.sqs import SimulatedSqsClient
 from simulation.thread_pool import SimulatedThreadPool
@@ -32,7 +33,7 @@ SIZES = (64, 32)
 MAX_PIXELS = 1_000_000
 
 _CLIENTS = {"s3": SimulatedS3Client, "sqs": SimulatedSqsClient, "sns": SimulatedSnsClient}
-_HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar")
+_HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "sweep_avatars")
 _ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
@@ -46,6 +47,7 @@ _ENVIRONMENT = {
     "SIZES": ",".join(map(str, SIZES)),
     "MAX_PIXELS": str(MAX_PIXELS),
     "MAX_UPLOAD_BYTES": "10485760",
+    "ORIGINALS_DAYS": str(Settings().originals_days),
 }
 
 Handler = Callable[[Any, Any], Any]
@@ -58,6 +60,7 @@ class Functions(NamedTuple):
     process_avatar: Handler
     upload_status: Handler
     current_avatar: Handler
+    sweep_avatars: Handler
     render: Callable[..., Any]
     """The real renderer."""
     modules: dict[str, ModuleType]

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
-from simulation.simulation import Simulation, Upload
+from simulation.simulation import DAY_MS, Simulation, Upload
 from simulation.users import Users
 
 NAMES = ("ada", "bob")
 MAX_UPLOADS = 3
-_GAPS_MS = (2_000, 150, 400, 5_000, 60_000, 361_000, 650_000, 1_300_000)
+_GAPS_MS = (2_000, 150, 400, 5_000, 60_000, 86_000, 650_000, 1_300_000, 7 * DAY_MS - 60_000, 8 * DAY_MS)
 _POST_DELAY_MS = 300
 _SECOND_POST_MS = (1_000, 50, 150, 400, 5_000, 100_000)
 _FILES = ("picture", "broken")
 _NO, _SAME, _OTHER = "no", "same file", "other file"
 # Most events arrive within seconds, some take a minute or longer, and some come twice.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
-_EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 355_000, 370_000, 700_000, 1_300_000)
+_EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 80_000, 90_000, 250_000, 700_000, 1_300_000)
 _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
-_REDRIVE_MS = 7_200_000
+_SWEEP_DAYS = (None, 1, 8)
+_REDRIVE_MS = (7_200_000, 60_000, 8 * DAY_MS, 13 * DAY_MS)
 
 
 def run(simulation: Simulation) -> None:
-    """A whole run: users, a redrive of dead letters, a last look at everything.
+    """A whole run: users, sweeps, a redrive of dead letters, a last look at everything.
 
     Raises:
         RuleViolationError: A rule does not hold.
@@ -39,9 +40,15 @@ def run(simulation: Simulation) -> None:
             for upload_id in message.upload_ids:
                 simulation.uploads[upload_id].was_dead = True
         simulation.record("operator", "redrives %s", ", ".join(message.name for message in queue.dead_letters))
-        simulation.scheduler.after(_REDRIVE_MS, queue.redrive)
+        redrive_ms = pick("milliseconds to the redrive", _REDRIVE_MS, 0.7)
+        simulation.scheduler.after(redrive_ms, queue.redrive)
+        if pick("sweep at the redrive", (False, True), 0.5):
+            simulation.scheduler.after(redrive_ms + _POST_DELAY_MS, partial(users.sweep, "at the redrive"))
         simulation.scheduler.run()
         users.look_once_more()
+    if days := pick("days to a sweep", _SWEEP_DAYS, 0.5):
+        users.wait_and_sweep(days)
+    users.sweep_at_last()
 
 
 class _RandomUsers(Users):

@@ -12,7 +12,7 @@ from typing import Any
 
 from simulation.lambda_functions import ASSETS_BUCKET, CDN_URL, MAX_PIXELS, SIZES, UPLOADS_BUCKET, load
 from simulation.s3 import StoredObject
-from simulation.simulation import Post, Simulation, Upload
+from simulation.simulation import DAY_MS, Post, Simulation, Upload
 
 
 class Rule:
@@ -32,6 +32,9 @@ class Rule:
 
     def check_rest(self) -> None:
         """Called when nothing is left to happen."""
+
+    def check_swept(self) -> None:
+        """Called after a sweep when everything is old enough to be deleted."""
 
     def _report(self, details: str) -> None:
         self._simulation.report(type(self).__name__, details)
@@ -111,7 +114,7 @@ class manifest_is_complete(Rule):  # noqa: N801
 
 
 class cached_manifest_stays_complete(Rule):  # noqa: N801
-    """A picture neither goes nor changes while a manifest that names it is current, or was within its cache time."""
+    """A picture neither goes nor changes while a manifest that names it is current, or was in the last seven days."""
 
     def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
         if bucket != ASSETS_BUCKET or not key.endswith(".webp") or before is None:
@@ -121,9 +124,9 @@ class cached_manifest_stays_complete(Rule):  # noqa: N801
         subject = key.split("/")[1]
         simulation = self._simulation
         now_ms = simulation.scheduler.now_ms
-        cache_ms = simulation.settings.manifest_cache_seconds * 1000
+        kept_ms = simulation.settings.superseded_days * DAY_MS
         for data, replaced_at_ms in simulation.manifests.get(subject, ()):
-            is_seen = replaced_at_ms is None or now_ms - replaced_at_ms < cache_ms
+            is_seen = replaced_at_ms is None or now_ms - replaced_at_ms < kept_ms
             if is_seen and any(named == key for _, named in picture_keys(parse_manifest(data))):
                 age = "current" if replaced_at_ms is None else f"replaced {now_ms - replaced_at_ms} ms ago"
                 self._report(f"{key} is gone, but the manifest that names it is {age}")
@@ -202,10 +205,8 @@ class every_answer_is_announced(Rule):  # noqa: N801
 class nothing_is_left_behind(Rule):  # noqa: N801
     """No picture stays that no manifest names, but for what a dead-lettered message still needs."""
 
-    def check_rest(self) -> None:
+    def check_swept(self) -> None:
         dead = self._dead()
-        if any(not message.upload_ids for message in self._simulation.main_queue.dead_letters):
-            return  # a cleanup message, which names what it is to remove
         named = {key for subject in self._subjects() for _, key in picture_keys(self._current(subject))}
         for key in self._simulation.s3.buckets.get(ASSETS_BUCKET, {}):
             if not key.endswith(".webp") or key in named or any(upload_id in key for upload_id in dead):

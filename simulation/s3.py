@@ -104,26 +104,29 @@ def s3_error(operation: str, status: int, code: str, message: str) -> ClientErro
     return (NoSuchKeyError if code == "NoSuchKey" else ClientError)(response, operation)
 
 
-def check_write_conditions(existing: StoredObject | None, if_match: str | None, if_none_match: str | None) -> None:
-    """Refuse a conditional PutObject whose condition does not hold.
+def check_conditions(
+    operation: str, existing: StoredObject | None, if_match: str | None, if_none_match: str | None = None
+) -> None:
+    """Refuse a conditional PutObject or DeleteObject whose condition does not hold.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
 
     Raises:
         ClientError: 412 PreconditionFailed, or 404 NoSuchKey for If-Match without an object.
     """
     if if_none_match is not None and existing is not None:
-        raise _precondition_failed("If-None-Match")
+        raise _precondition_failed(operation, "If-None-Match")
     if if_match is not None:
         if existing is None:
-            raise s3_error("PutObject", 404, "NoSuchKey", "The specified key does not exist.")
+            raise s3_error(operation, 404, "NoSuchKey", "The specified key does not exist.")
         if if_match.strip('"') != existing.etag.strip('"'):
-            raise _precondition_failed("If-Match")
+            raise _precondition_failed(operation, "If-Match")
 
 
-def _precondition_failed(condition: str) -> ClientError:
+def _precondition_failed(operation: str, condition: str) -> ClientError:
     message = "At least one of the pre-conditions you specified did not hold"
-    error = s3_error("PutObject", 412, "PreconditionFailed", message)
+    error = s3_error(operation, 412, "PreconditionFailed", message)
     error.response["Error"]["Condition"] = condition  # type: ignore[typeddict-unknown-key]
     return error
 
@@ -185,7 +188,7 @@ class SimulatedS3Client(SimulatedClient):
 
         def effect(request: Request) -> dict[str, Any]:
             simulation = request.simulation
-            check_write_conditions(simulation.s3.find(Bucket, Key), IfMatch, IfNoneMatch)
+            check_conditions("PutObject", simulation.s3.find(Bucket, Key), IfMatch, IfNoneMatch)
             stored = new_object(Body, simulation.scheduler.now_ms, Metadata, ContentType, CacheControl)
             simulation.s3.put(Bucket, Key, stored)
             return {"ETag": stored.etag}
@@ -193,14 +196,15 @@ class SimulatedS3Client(SimulatedClient):
         is_conditional = IfMatch is not None or IfNoneMatch is not None
         return self.call("PutObject", Key, effect, bucket=Bucket, is_conditional=is_conditional)
 
-    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html"""
 
         def effect(request: Request) -> dict[str, Any]:
+            check_conditions("DeleteObject", request.simulation.s3.find(Bucket, Key), IfMatch)
             request.simulation.s3.delete(Bucket, Key)
             return {}
 
-        return self.call("DeleteObject", Key, effect, bucket=Bucket)
+        return self.call("DeleteObject", Key, effect, bucket=Bucket, is_conditional=IfMatch is not None)
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""

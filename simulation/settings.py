@@ -7,13 +7,16 @@ from dataclasses import dataclass
 class Settings:
     """The values that components/avatar_pipeline.py declares; a test holds them equal."""
 
-    function_timeout_seconds: int = 60
-    visibility_timeout_seconds: int = 360
-    max_receives: int = 5
-    batch_size: int = 5
+    function_timeout_seconds: int = 14
+    visibility_timeout_seconds: int = 84
+    max_receives: int = 8
+    batch_size: int = 1
 
-    manifest_cache_seconds: int = 60
-    """How long a reader may go on seeing a manifest that was replaced: max-age of its Cache-Control."""
+    sweep_timeout_seconds: int = 900
+    originals_days: int = 14
+
+    superseded_days: int = 7
+    """How long a version has to stay when it is replaced, as docs/api.md promises."""
 
     answer_seconds: int = 15
     """The longest wait for an answer when nothing fails, beside what the simulation delays requests by."""

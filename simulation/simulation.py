@@ -22,6 +22,7 @@ from simulation.sqs import SimulatedQueue
 _RENDER_MS = (80, 5, 700, 3_000, 12_000)
 _API_TIMEOUT_MS = 10_000
 _OUTAGE_MS = 3_600_000
+DAY_MS = 86_400_000
 
 
 class RuleViolationError(Exception):
@@ -157,7 +158,7 @@ class Simulation:
             return ERROR, latency_ms
         outcome = choices.pick(label, network.faults_of(request, is_conditional), rates.fault)
         is_process = invocation.name.startswith("process")
-        if outcome == OK and is_process:
+        if outcome == OK and (is_process or invocation.name.startswith("sweep")):
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
         if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
             self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)
@@ -256,6 +257,16 @@ class Simulation:
         """
         for rule in self._rules:
             rule.check_rest()
+            self.check_effects()
+
+    def check_swept(self) -> None:
+        """Check what must hold once everything was old enough to be swept.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        for rule in self._rules:
+            rule.check_swept()
             self.check_effects()
 
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:

@@ -13,7 +13,7 @@ from simulation.lambda_functions import UPLOADS_BUCKET
 from simulation.pictures import broken_picture, picture
 from simulation.s3 import new_object
 from simulation.scheduler import Invocation
-from simulation.simulation import Post, Simulation, Upload
+from simulation.simulation import DAY_MS, Post, Simulation, Upload
 from simulation.sqs import Message
 
 
@@ -22,7 +22,11 @@ class Users:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        simulation.event_source.readers = {"status": self.read_status, "avatar": self.read_avatar}
+        simulation.event_source.readers = {
+            "status": self.read_status,
+            "avatar": self.read_avatar,
+            "sweep": lambda _, when: self.sweep(when),
+        }
 
     def get_form(self, name: str, on_form: Callable[[Upload], None]) -> None:
         """POST /avatars/key_upload: `name` is what the history calls the upload, <user>-<number>."""
@@ -94,6 +98,35 @@ class Users:
 
         name = f"avatar of {upload.name} {when}"
         simulation.invoke(name, simulation.functions.current_avatar, _request(upload.subject), see_avatar)
+
+    def sweep(self, when: str) -> None:
+        """What EventBridge Scheduler does once a day."""
+        simulation = self._simulation
+        timeout_ms = simulation.settings.sweep_timeout_seconds * 1000
+
+        def see_result(invocation: Invocation) -> None:
+            outcome = "killed" if invocation.was_killed else invocation.error or invocation.result
+            simulation.record(invocation.name, str(outcome))
+
+        simulation.invoke(f"sweep {when}", simulation.functions.sweep_avatars, {}, see_result, timeout_ms)
+
+    def wait_and_sweep(self, days: int) -> None:
+        """Let some days pass and run the sweep at their end, with whatever may go wrong."""
+        self._simulation.scheduler.after(days * DAY_MS, lambda: self.sweep(f"after {days} days"))
+        self._simulation.scheduler.run()
+
+    def sweep_at_last(self) -> None:
+        """Let so much time pass that everything may be deleted, sweep undisturbed, and check that nothing is left.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        simulation = self._simulation
+        settings = simulation.settings
+        simulation.is_quiet = True
+        self.wait_and_sweep(settings.superseded_days + settings.originals_days + 1)
+        simulation.check_swept()
+        simulation.is_quiet = False
 
     def look_once_more(self) -> None:
         """Ask for every status with nothing failing any more, and check what must hold at rest.

@@ -30,9 +30,16 @@ def policy_document(*statements: Statement) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps(document, separators=(",", ":"))
 
 
-def allow_assume_role(service: str) -> Statement:
-    """Returns the statement of a role's trust policy."""
-    return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+def allow_assume_role(service: str, *, account_id: pulumi.Input[str] | None = None) -> Statement:
+    """Returns the statement of a role's trust policy.
+
+    With `account_id`, the service has to act for a resource of that account, as AWS recommends against the confused
+    deputy: https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+    """
+    statement: Statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    if account_id is not None:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account_id}}
+    return statement
 
 
 def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
@@ -57,16 +64,21 @@ def delete_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:DeleteObject", _keys(bucket_arn, patterns))
 
 
-def send_to_queue(queue_arn: pulumi.Input[str]) -> Statement:
-    return _allow("sqs:SendMessage", queue_arn)
-
-
 def consume_queue(queue_arn: pulumi.Input[str]) -> Statement:
     """Allows what an event source mapping needs in the function's execution role.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
     """
     return _allow(["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], queue_arn)
+
+
+def change_visibility(queue_arn: pulumi.Input[str]) -> Statement:
+    """Allows a consumer of a queue to decide when a message that it received becomes visible again."""
+    return _allow("sqs:ChangeMessageVisibility", queue_arn)
+
+
+def invoke_function(function_arn: pulumi.Input[str]) -> Statement:
+    return _allow("lambda:InvokeFunction", function_arn)
 
 
 def publish(topic_arn: pulumi.Input[str]) -> Statement:

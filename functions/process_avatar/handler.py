@@ -1,18 +1,20 @@
 """The SQS adapter of process_avatar: an event source's batch in, the messages that failed out.
 
-A message is an S3 event about new originals, or a cleanup message. A message that fails is returned to the queue, and
-the others of its batch are not.
+A message is an S3 event about a new original. One that fails is returned to the queue and becomes visible again within
+seconds, not after the queue's visibility timeout: that is for sandboxes that end before they could return anything.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 """
 
 import json
 import logging
 import os
-from dataclasses import asdict
+import random
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
-from functions.process_avatar import cleanup, s3_events
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.process_avatar import s3_events
 from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.topic import Topic
 from functions.shared.aws import clients
@@ -31,37 +33,38 @@ SNS = clients.create(
 )
 SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
+QUEUE_URL = os.environ["QUEUE_URL"]
+
 PROCESSOR = UploadProcessor(
     s3=S3,
     uploads_bucket=os.environ["UPLOADS_BUCKET"],
     assets_bucket=os.environ["ASSETS_BUCKET"],
     topic=Topic(SNS, _TOPIC_ARN),
-    cleanup_queue=cleanup.CleanupQueue(SQS, os.environ["QUEUE_URL"]),
     cdn_url=os.environ["CDN_URL"].rstrip("/"),
     sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
     max_pixels=int(os.environ["MAX_PIXELS"]),
     max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
 )
 
-# The longest wait for a decoder (imaging/subprocess_decoder.py), with room for slow S3 requests. A message that has
-# less time left is returned to SQS: at the function's timeout the whole batch would fail, with the messages that
-# succeeded.
-TIME_FOR_ONE_UPLOAD_MS = 25_000
+# The pause before a message is delivered again: this to the power of its receive count, in seconds, and up to half of
+# that more, so that messages that failed together do not return together. With seven pauses before the eighth and last
+# delivery (maxReceiveCount in components/avatar_pipeline.py), a message survives an outage of at least 254 seconds.
+RETRY_BASE_SECONDS = 2
+MAX_JITTER = 0.5
+MAX_RETRY_SECONDS = 256
 
-# An event this old may come from the dead-letter queue. An earlier delivery may have published the manifest and failed
-# to announce it, and a redriven message has a receive count of 1 again.
+# An event this old may come from the dead-letter queue, which it reaches after 254 seconds at the earliest. An earlier
+# delivery may have published the manifest and failed to announce it, and a redriven message has a receive count of 1
+# again.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
-LATE = timedelta(minutes=15)
+LATE = timedelta(minutes=4)
 
 logger = logging.getLogger(__name__)
 
 
-class Context(Protocol):
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
 class _Message(TypedDict):
     messageId: str
+    receiptHandle: str
     body: str
     attributes: dict[str, str]
 
@@ -78,46 +81,54 @@ class BatchResult(TypedDict):
     batchItemFailures: list[_ItemFailure]
 
 
-def handle(batch: Batch, context: Context) -> BatchResult:
-    failed = [message["messageId"] for message in batch["Records"] if not _handle_message(message, context)]
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+def handle(batch: Batch, _context: object) -> BatchResult:
+    failed = [message for message in batch["Records"] if not _handle_message(message)]
+    for message in failed:
+        _schedule_retry(message)
+    return {"batchItemFailures": [{"itemIdentifier": message["messageId"]} for message in failed]}
 
 
-def _handle_message(message: _Message, context: Context) -> bool:
+def _receive_count(message: _Message) -> int:
+    return int(message["attributes"]["ApproximateReceiveCount"])
+
+
+def _handle_message(message: _Message) -> bool:
     """Whether the message succeeded."""
-    is_redelivery = int(message["attributes"]["ApproximateReceiveCount"]) > 1
+    is_redelivery = _receive_count(message) > 1
     try:
-        content = json.loads(message["body"])
-        if superseded := cleanup.parse_message(content):
-            return _clean_up(superseded)
-        objects = s3_events.created_objects(content)
+        objects = s3_events.created_objects(json.loads(message["body"]))
     except ValueError:
-        logger.exception("neither an S3 event nor a cleanup message", extra={"message_id": message["messageId"]})
+        logger.exception("not an S3 event", extra={"message_id": message["messageId"]})
         return False
     # A list, not a generator: the objects after one that failed are processed too.
-    results = [_process_upload(its.key, is_redelivery or _is_late(its.at), context) for its in objects]
+    results = [_process_upload(its.key, is_redelivery or _is_late(its.at)) for its in objects]
     return all(results)
 
 
-def _clean_up(superseded: cleanup.SupersededAvatar) -> bool:
-    """Whether it succeeded."""
+def _schedule_retry(message: _Message) -> None:
+    """Make a failed message visible again after a pause that grows with every delivery.
+
+    Without it, the message becomes visible after the queue's visibility timeout.
+    """
+    pause = min(RETRY_BASE_SECONDS ** _receive_count(message), MAX_RETRY_SECONDS)
+    seconds = round(pause * random.uniform(1, 1 + MAX_JITTER))  # noqa: S311 - nothing secret depends on it
+    extra = {"message_id": message["messageId"], "retry_seconds": seconds}
     try:
-        cleanup.delete_variants(S3, PROCESSOR.assets_bucket, superseded)
-    except Exception:  # as in _process_upload
-        logger.exception("superseded avatar not deleted, given back", extra=asdict(superseded))
-        return False
-    return True
+        SQS.change_message_visibility(
+            QueueUrl=QUEUE_URL, ReceiptHandle=message["receiptHandle"], VisibilityTimeout=seconds
+        )
+    except (BotoCoreError, ClientError):
+        logger.warning("message waits for the visibility timeout", extra=extra, exc_info=True)
+    else:
+        logger.info("message is retried", extra=extra)
 
 
 def _is_late(created_at: datetime) -> bool:
     return datetime.now(UTC) - created_at > LATE
 
 
-def _process_upload(key: str, may_be_repeated: bool, context: Context) -> bool:
+def _process_upload(key: str, may_be_repeated: bool) -> bool:
     """Whether it succeeded."""
-    if context.get_remaining_time_in_millis() < TIME_FOR_ONE_UPLOAD_MS:
-        logger.warning("too little time left, given back", extra={"key": key})
-        return False
     try:
         PROCESSOR.process(key, may_be_repeated=may_be_repeated)
     except Exception:  # any failure: the other uploads of the batch are processed nevertheless

@@ -1,8 +1,11 @@
 """The use case: an original becomes variants, a stable JPEG, a manifest and an announcement.
 
-Events arrive more than once, late and out of order, so every step reads what exists before it changes it. A rejected
-picture is a result, which is recorded and announced. Failures of the system are raised, and SQS delivers the event
-again.
+Events arrive more than once, late and out of order, and a form can be posted several times: every step reads what
+exists before it changes it. A rejected picture is a result, which is recorded and announced. Failures of the system are
+raised, and SQS delivers the event again.
+
+The original is deleted last, and only if it is still the file that was processed. As long as it exists, the next
+delivery repeats what is missing.
 """
 
 import json
@@ -10,19 +13,32 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
 
 from functions.process_avatar import publishing
-from functions.process_avatar.cleanup import CleanupQueue
 from functions.process_avatar.imaging import renderer
 from functions.process_avatar.topic import Topic
-from functions.shared import storage_keys
-from functions.shared.aws.s3 import PreconditionFailedError, StoredObject, get_object, replace_object
+from functions.shared import storage_keys, upload_id
+from functions.shared.aws.s3 import (
+    PreconditionFailedError,
+    StoredObject,
+    delete_unchanged_object,
+    get_object,
+    replace_object,
+)
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 logger = logging.getLogger(__name__)
+
+
+class Upload(NamedTuple):
+    """An upload, and its original if that still exists."""
+
+    subject: str
+    id: str
+    original: StoredObject | None
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,6 @@ class UploadProcessor:
     uploads_bucket: str
     assets_bucket: str
     topic: Topic
-    cleanup_queue: CleanupQueue
     cdn_url: str
     """Without a slash at the end."""
     sizes: tuple[int, ...]
@@ -41,24 +56,26 @@ class UploadProcessor:
     def process(self, key: str, *, may_be_repeated: bool) -> None:
         """Process the original under `key`.
 
-        With `may_be_repeated`, an earlier delivery may have failed before its announcement: what it did is announced
-        once more.
+        With `may_be_repeated`, an earlier delivery may have failed before its announcement: a published avatar is
+        announced once more.
 
         Raises:
             Exception: any failure that the next delivery may not have.
         """
         try:
-            subject, upload_id = storage_keys.parse_incoming_key(key)
+            subject, its_id = storage_keys.parse_incoming_key(key)
+            upload_id.parse_time_ms(its_id)
         except ValueError:
             logger.warning("not the key of an upload, dropped", extra={"key": key})
             return
 
         existing, original = self._fetch(subject, key)
-        if existing and existing.upload_id >= upload_id:
-            self._handle_superseded(existing.manifest, upload_id, may_be_repeated)
+        upload = Upload(subject, its_id, original)
+        if existing and existing.upload_id > its_id:
+            self._end_superseded(upload, existing.manifest, may_be_repeated)
         elif original:
-            self._process_original(subject, upload_id, original, existing, may_be_repeated)
-        else:
+            self._process_original(upload, original, existing, may_be_repeated)
+        elif not self._is_published(upload, existing, may_be_repeated):
             logger.info("original is gone, nothing to do", extra={"key": key})
 
     def _fetch(self, subject: str, key: str) -> tuple[publishing.CurrentManifest | None, StoredObject | None]:
@@ -70,27 +87,43 @@ class UploadProcessor:
 
     def _process_original(
         self,
-        subject: str,
-        upload_id: str,
+        upload: Upload,
         original: StoredObject,
         existing: publishing.CurrentManifest | None,
         may_be_repeated: bool,
     ) -> None:
         """Publish the avatar or record the rejection, announce it, and delete the original."""
+        version = publishing.version_of(upload.id, original)
+        if existing and existing.version >= version:
+            self._end_superseded(upload, existing.manifest, may_be_repeated)
+            return
         try:
             rendition = self._render(original)
         except renderer.ImageRejectedError as rejected:
-            self._reject(subject, upload_id, original.etag, rejected.reason, may_be_repeated)
+            # Another file may have been posted before with the same form.
+            if not self._is_published(upload, existing, may_be_repeated):
+                self._reject(upload, original.etag, rejected.reason)
             return
 
-        avatar = publishing.new_avatar(
-            subject, upload_id, rendition, original_etag=original.etag, cdn_url=self.cdn_url, at=_now()
-        )
-        manifest = publishing.publish(self.s3, self.assets_bucket, avatar, existing, self.cleanup_queue.schedule)
+        avatar = publishing.new_avatar(upload.subject, version, rendition, cdn_url=self.cdn_url, at=_now())
+        manifest = publishing.publish(self.s3, self.assets_bucket, avatar, existing)
         if manifest == avatar.manifest:
-            self._complete(manifest)
+            self._complete(upload, manifest)
         else:
-            self._handle_superseded(manifest, upload_id, may_be_repeated)
+            self._end_superseded(upload, manifest, may_be_repeated)
+
+    def _is_published(self, upload: Upload, existing: publishing.CurrentManifest | None, may_be_repeated: bool) -> bool:
+        """Whether an earlier delivery of the upload has published an avatar, which is then completed."""
+        manifest = publishing.resume(
+            self.s3, self.assets_bucket, upload.subject, upload.id, existing, cdn_url=self.cdn_url
+        )
+        if manifest:
+            self._end_superseded(upload, manifest, may_be_repeated=True)
+        elif existing and existing.upload_id == upload.id:
+            self._end_superseded(upload, existing.manifest, may_be_repeated)
+        else:
+            return False
+        return True
 
     def _render(self, original: StoredObject) -> renderer.Rendition:
         if original.size > self.max_upload_bytes:
@@ -99,66 +132,66 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return renderer.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
-    def _handle_superseded(self, manifest: publishing.Manifest, upload_id: str, may_be_repeated: bool) -> None:
-        """Keep the current manifest: it is of a newer upload, or of an earlier delivery of this one."""
-        is_duplicate = manifest["upload_id"] == upload_id
+    def _end_superseded(self, upload: Upload, manifest: publishing.Manifest, may_be_repeated: bool) -> None:
+        """Keep the current manifest: it is of a newer upload, or already of this one."""
+        is_duplicate = manifest["upload_id"] == upload.id
         if is_duplicate and may_be_repeated:
             # The earlier delivery may have failed between the manifest and the announcement.
-            self._complete(manifest)
+            self._complete(upload, manifest)
             return
-        details = {"subject": manifest["subject"], "upload_id": upload_id, "current_upload_id": manifest["upload_id"]}
+        details = {"subject": upload.subject, "upload_id": upload.id, "current_upload_id": manifest["upload_id"]}
         logger.info("duplicate event" if is_duplicate else "superseded by a newer upload", extra=details)
-        self._delete_original(manifest["subject"], upload_id)
+        self._delete_original(upload)
 
-    def _reject(
-        self, subject: str, upload_id: str, etag: str, reason: renderer.RejectionReason, may_be_repeated: bool
-    ) -> None:
-        """`etag` is the original's."""
-        at = _now()
-        content = {"status": "rejected", "reason": reason, "at": at, "upload_id": upload_id, "etag": etag}
-        record = json.dumps(content).encode()
-        key = storage_keys.rejection_key(subject, upload_id)
+    def _reject(self, upload: Upload, etag: str, reason: renderer.RejectionReason) -> None:
+        """Record and announce a rejection. `etag` is the original's.
+
+        A delivery that finds a record announces it, too: whoever wrote it may have failed since, and the original would
+        not exist if it had been announced and not posted again.
+        """
+        content = {"status": "rejected", "reason": reason, "at": _now(), "upload_id": upload.id, "etag": etag}
+        key = storage_keys.rejection_key(upload.subject, upload.id)
         try:
             replace_object(
                 self.s3,
                 None,
                 Bucket=self.uploads_bucket,
                 Key=key,
-                Body=record,
+                Body=json.dumps(content).encode(),
                 ContentType="application/json",
                 CacheControl="no-store",
             )
         except PreconditionFailedError:
+            # boto3 retries a write whose response was lost: the record may be this delivery's own.
             existing = get_object(self.s3, self.uploads_bucket, key)
             if existing is None:  # another delivery is about to write it: the next delivery will find it
                 raise
-            # The record may be this delivery's own: boto3 retries a write whose response was lost, and the retry fails.
-            if not may_be_repeated and existing.data != record:
-                logger.info("duplicate event of a rejected upload", extra={"key": key})
-                # The delivery that wrote the record may still have to announce it after a retry, and needs the original
-                # for that, unless this is another original, posted with the same form.
-                if json.loads(existing.data)["etag"] != etag:
-                    self._delete_original(subject, upload_id)
-                return
-        self._announce("avatar.rejected", subject, upload_id, at=at, reason=reason)
-        # Last: a redelivery must find the original until the rejection has been announced.
-        self._delete_original(subject, upload_id)
+            content = json.loads(existing.data)
+            logger.info("rejection is already recorded", extra={"key": key})
+        self._announce("avatar.rejected", upload, at=content["at"], reason=content["reason"])
+        self._delete_original(upload)
 
-    def _complete(self, manifest: publishing.Manifest) -> None:
+    def _complete(self, upload: Upload, manifest: publishing.Manifest) -> None:
         """Announce an avatar and delete its original, in parallel: a redelivery finds the manifest and does both."""
-        subject, upload_id = manifest["subject"], manifest["upload_id"]
         with ThreadPoolExecutor() as pool:
-            deletion = pool.submit(self._delete_original, subject, upload_id)
-            self._announce("avatar.ready", subject, upload_id, at=_now(), avatar=manifest)
+            deletion = pool.submit(self._delete_original, upload)
+            self._announce("avatar.ready", upload, at=_now(), avatar=manifest)
         deletion.result()  # raises what it raised
 
-    def _delete_original(self, subject: str, upload_id: str) -> None:
-        """Nothing needs it any more, and its metadata may tell where it was taken."""
-        self.s3.delete_object(Bucket=self.uploads_bucket, Key=storage_keys.incoming_key(subject, upload_id))
+    def _delete_original(self, upload: Upload) -> None:
+        """Nothing needs it any more, and its metadata may tell where it was taken.
 
-    def _announce(self, event: str, subject: str, upload_id: str, **details: Any) -> None:
-        self.topic.publish(event, {"event": event, "subject": subject, "upload_id": upload_id, **details})
-        logger.info(event, extra={"subject": subject, "upload_id": upload_id, "reason": details.get("reason")})
+        A file that was posted meanwhile with the same form stays: its own event is still to come, or a delivery that
+        has read it may have to be repeated.
+        """
+        if upload.original:
+            key = storage_keys.incoming_key(upload.subject, upload.id)
+            delete_unchanged_object(self.s3, upload.original.etag, bucket=self.uploads_bucket, key=key)
+
+    def _announce(self, event: str, upload: Upload, **details: Any) -> None:
+        self.topic.publish(event, {"event": event, "subject": upload.subject, "upload_id": upload.id, **details})
+        extra = {"subject": upload.subject, "upload_id": upload.id, "reason": details.get("reason")}
+        logger.info(event, extra=extra)
 
 
 def _now() -> str:

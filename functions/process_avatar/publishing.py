@@ -1,12 +1,15 @@
-"""Publishes an avatar in the assets bucket so that the newest upload wins, in whatever order uploads finish.
+"""Publishes an avatar in the assets bucket so that the newest version wins, in whatever order versions are finished.
 
-The upload ids of a subject are in order of time. Two objects are overwritten, the stable JPEG and the manifest: each
-is replaced only if it is unchanged since it was read, and only by a newer upload.
+The versions of a subject, as text, are in the order in which their originals were posted. Two objects are overwritten,
+the stable JPEG and then the manifest: each is replaced only if it is unchanged since it was read, and only by a newer
+version. The JPEG is put when the variants are there, and its metadata is sufficient to make the manifest: once it is
+put, every later delivery can complete the version. Nothing is deleted: sweep_avatars deletes the versions that no
+manifest names.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
@@ -14,17 +17,20 @@ from typing import Any, NamedTuple, TypeAlias
 from botocore.client import BaseClient
 
 from functions.process_avatar.imaging.renderer import Rendition, Variant
+from functions.shared import upload_id as upload_ids
 from functions.shared.aws import s3
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key
 
 Manifest: TypeAlias = dict[str, Any]
 
-# An attempt fails only if another upload of the same subject succeeded meanwhile.
+# An attempt fails only if another version of the same subject was published meanwhile.
 ATTEMPTS = 5
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "public, max-age=60"
-UPLOAD_ID = "upload-id"  # user metadata of the stable JPEG: the upload it was rendered from
+VERSION, FACTS = "version", "facts"  # user metadata of the stable JPEG: what its manifest consists of, but for URLs
+
+_MAX_POST_SECONDS = 0xFFF
 
 
 class ContentionError(Exception):
@@ -33,9 +39,10 @@ class ContentionError(Exception):
 
 class Avatar(NamedTuple):
     subject: str
-    upload_id: str
     version: str
     rendition: Rendition
+    facts: Mapping[str, Any]
+    """What the manifest says of the images."""
     manifest: Manifest
 
 
@@ -49,17 +56,30 @@ class CurrentManifest(NamedTuple):
     def upload_id(self) -> str:
         return self.manifest["upload_id"]
 
+    @property
+    def version(self) -> str:
+        return self.manifest["version"]
 
-def new_avatar(
-    subject: str, upload_id: str, rendition: Rendition, *, original_etag: str, cdn_url: str, at: str
-) -> Avatar:
-    """`original_etag` is part of the version: the same form posted again with other bytes gets other URLs."""
-    version = upload_id + "-" + original_etag.strip('"')[:8]
+
+def version_of(upload_id: str, original: s3.StoredObject) -> str:
+    """Return the version of the avatar that `original` becomes: <upload_id>-<seconds>-<hash>.
+
+    Compared as text, versions of one subject are ordered by their uploads, and within an upload by when the original
+    was posted: `seconds` are three hexadecimal digits, from the time of the form to the object's LastModified. A form
+    can be posted several times until it expires, well before 4,095 seconds. `hash` has eight digits of the ETag: other
+    bytes get other URLs even within the same second.
+
+    Raises:
+        ValueError: `upload_id` is not an upload ID.
+    """
+    elapsed = int(original.last_modified.timestamp()) - upload_ids.parse_time_ms(upload_id) // 1000
+    seconds = min(max(elapsed, 0), _MAX_POST_SECONDS)
+    return f"{upload_id}-{seconds:03x}-" + original.etag.strip('"')[:8]
+
+
+def new_avatar(subject: str, version: str, rendition: Rendition, *, cdn_url: str, at: str) -> Avatar:
     source = rendition.source
-    manifest: Manifest = {
-        "subject": subject,
-        "upload_id": upload_id,
-        "version": version,
+    facts = {
         "updated_at": at,
         "source": {
             "format": source.format,
@@ -68,17 +88,31 @@ def new_avatar(
             "bytes": source.bytes,
         },
         "images": [
-            {
-                "size": variant.size,
-                "format": variant.format,
-                "url": f"{cdn_url}/{variant_key(subject, version, variant.size)}",
-                "bytes": len(variant.data),
-            }
+            {"size": variant.size, "format": variant.format, "bytes": len(variant.data)}
             for variant in rendition.variants
+        ],
+    }
+    return Avatar(subject, version, rendition, facts, _build_manifest(subject, version, facts, cdn_url))
+
+
+def _build_manifest(subject: str, version: str, facts: Mapping[str, Any], cdn_url: str) -> Manifest:
+    return {
+        "subject": subject,
+        "upload_id": version.partition("-")[0],
+        "version": version,
+        "updated_at": facts["updated_at"],
+        "source": facts["source"],
+        "images": [
+            {
+                "size": image["size"],
+                "format": image["format"],
+                "url": f"{cdn_url}/{variant_key(subject, version, image['size'])}",
+                "bytes": image["bytes"],
+            }
+            for image in facts["images"]
         ],
         "url": f"{cdn_url}/{stable_key(subject)}",
     }
-    return Avatar(subject, upload_id, version, rendition, manifest)
 
 
 def read_manifest(client: BaseClient, bucket: str, subject: str) -> CurrentManifest | None:
@@ -86,65 +120,52 @@ def read_manifest(client: BaseClient, bucket: str, subject: str) -> CurrentManif
     return None if stored is None else CurrentManifest(json.loads(stored.data), stored.etag)
 
 
-def publish(
-    client: BaseClient,
-    bucket: str,
-    avatar: Avatar,
-    existing: CurrentManifest | None,
-    before_replacing: Callable[[Manifest], None],
-) -> Manifest:
-    """Make `avatar` the current one. `existing` is the manifest of an older upload.
+def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: CurrentManifest | None) -> Manifest:
+    """Make `avatar` the current one. `existing` is the manifest of an older version.
 
-    Returns the manifest that is current afterwards: the avatar's own, or one of an upload that is not older.
-    `before_replacing` is called with each manifest that is about to be replaced: afterwards nothing names its variants.
+    Returns the manifest that is current afterwards: the avatar's own, or one of a version that is not older.
 
     Raises:
         ContentionError: the stable JPEG or the manifest changed at every attempt.
         ClientError: S3 refused a request.
         BotoCoreError: there was no response.
     """
-    # All requests before the manifest's in parallel: Lambda is billed while it waits for S3.
+    # In parallel: Lambda is billed while it waits for S3.
     with ThreadPoolExecutor() as pool:
         pending = [pool.submit(_put_variant, client, bucket, avatar, variant) for variant in avatar.rendition.variants]
-        if existing:
-            pending.append(pool.submit(before_replacing, existing.manifest))
-        _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
     for future in pending:
         future.result()  # raises what it raised
-    key = manifest_key(avatar.subject)
-    for _ in range(ATTEMPTS):
-        with suppress(s3.PreconditionFailedError):
-            s3.replace_object(
-                client,
-                existing.etag if existing else None,
-                Bucket=bucket,
-                Key=key,
-                Body=json.dumps(avatar.manifest).encode(),
-                ContentType="application/json",
-                CacheControl=MUTABLE,
-            )
-            return avatar.manifest
-        existing = read_manifest(client, bucket, avatar.subject)
-        # It may be this avatar's own: boto3 retries a write whose response was lost, and the retry fails.
-        if existing and existing.upload_id >= avatar.upload_id:
-            if existing.manifest["version"] != avatar.version:
-                for variant in avatar.rendition.variants:
-                    client.delete_object(Bucket=bucket, Key=_variant_key(avatar, variant))  # no manifest names it
-            return existing.manifest
-        if existing:
-            before_replacing(existing.manifest)
-        _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
-    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
+    _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
+    return _advance_manifest(client, bucket, avatar.manifest, existing)
 
 
-def _variant_key(avatar: Avatar, variant: Variant) -> str:
-    return variant_key(avatar.subject, avatar.version, variant.size)
+def resume(
+    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: CurrentManifest | None, *, cdn_url: str
+) -> Manifest | None:
+    """Complete what an earlier delivery of the upload began, without the original.
+
+    A delivery may have ended between the stable JPEG and the manifest, and the original may have been replaced by
+    another file since, or be gone. Without the manifest, the JPEG would show an avatar that no manifest names.
+
+    Returns the manifest that is current afterwards, as `publish` does; None if there is nothing to complete.
+
+    Raises:
+        ContentionError: the manifest changed at every attempt.
+        ClientError: S3 refused a request.
+        BotoCoreError: there was no response.
+    """
+    jpeg = s3.head_object(client, bucket, stable_key(subject))
+    version = jpeg["Metadata"].get(VERSION, "") if jpeg else ""
+    if not jpeg or not version.startswith(f"{upload_id}-") or (existing and existing.version >= version):
+        return None
+    manifest = _build_manifest(subject, version, json.loads(jpeg["Metadata"][FACTS]), cdn_url)
+    return _advance_manifest(client, bucket, manifest, existing)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
     client.put_object(
         Bucket=bucket,
-        Key=_variant_key(avatar, variant),
+        Key=variant_key(avatar.subject, avatar.version, variant.size),
         Body=variant.data,
         ContentType=f"image/{variant.format}",
         CacheControl=IMMUTABLE,
@@ -152,14 +173,14 @@ def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Varia
 
 
 def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, *, is_first: bool) -> None:
-    """Put the stable JPEG, unless the existing one is from this upload or a newer one.
+    """Put the stable JPEG, unless the existing one is of this version or a newer one.
 
     Before the first avatar of a subject there is no request for the existing one: the write fails if there is one.
     """
     key = stable_key(avatar.subject)
     for attempt in range(ATTEMPTS):
         existing = None if is_first and not attempt else s3.head_object(client, bucket, key)
-        if existing and existing["Metadata"].get(UPLOAD_ID, "") >= avatar.upload_id:
+        if existing and existing["Metadata"].get(VERSION, "") >= avatar.version:
             return
         with suppress(s3.PreconditionFailedError):
             s3.replace_object(
@@ -170,7 +191,31 @@ def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, *, is_
                 Body=avatar.rendition.stable_jpeg,
                 ContentType="image/jpeg",
                 CacheControl=MUTABLE,
-                Metadata={UPLOAD_ID: avatar.upload_id},
+                Metadata={VERSION: avatar.version, FACTS: json.dumps(avatar.facts)},
             )
             return
+    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
+
+
+def _advance_manifest(
+    client: BaseClient, bucket: str, manifest: Manifest, existing: CurrentManifest | None
+) -> Manifest:
+    """Put the manifest, unless the existing one is of its version or a newer one. Returns the one that is current."""
+    key = manifest_key(manifest["subject"])
+    for _ in range(ATTEMPTS):
+        with suppress(s3.PreconditionFailedError):
+            s3.replace_object(
+                client,
+                existing.etag if existing else None,
+                Bucket=bucket,
+                Key=key,
+                Body=json.dumps(manifest).encode(),
+                ContentType="application/json",
+                CacheControl=MUTABLE,
+            )
+            return manifest
+        existing = read_manifest(client, bucket, manifest["subject"])
+        # It may be this very manifest: boto3 retries a write whose response was lost, and the retry fails.
+        if existing and existing.version >= manifest["version"]:
+            return existing.manifest
     raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")

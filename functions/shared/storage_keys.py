@@ -20,6 +20,7 @@ AVATARS = "avatars/"
 # A subject is one path segment of keys and URLs. Cognito's are UUIDs. With slashes or dots, a subject could name a key
 # outside its own prefix.
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_VARIANT_KEY = re.compile(rf"{AVATARS}{_SEGMENT.pattern}/({_SEGMENT.pattern})/[0-9]+\.webp")
 _INCOMING_KEY = re.compile(rf"{INCOMING}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
 
 
@@ -54,6 +55,12 @@ def stable_key(subject: str) -> str:
 
 def variant_key(subject: str, version: str, size: int) -> str:
     return f"{AVATARS}{_segment(subject)}/{_segment(version)}/{size}.webp"
+
+
+def parse_variant_key(key: str) -> str | None:
+    """Return the version; None if the key is not that of a variant."""
+    match = _VARIANT_KEY.fullmatch(key)
+    return None if match is None else match[1]
 
 
 def _segment(text: str) -> str:

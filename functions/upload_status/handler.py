@@ -27,21 +27,25 @@ def handle(event: http_api.Event, _context: object) -> http_api.Response:
 
 def _status(subject: str, requested: str) -> Mapping[str, Any] | None:
     """None if there is no trace of the upload and its form has expired."""
-    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
-    if manifest and manifest["upload_id"] == requested:
-        return {"status": "ready", "avatar": manifest}
-
-    rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
-    if rejection:
-        return {"status": "rejected", "reason": rejection["reason"]}
-
-    # Superseded by a newer upload: the client that waits has its avatar.
-    if manifest and manifest["upload_id"] > requested:
-        return {"status": "ready", "avatar": manifest}
-
+    if result := _result(subject, requested):
+        return result
     if _is_recent(requested) or s3.head_object(S3, UPLOADS_BUCKET, storage_keys.incoming_key(subject, requested)):
         return {"status": "pending"}
-    return None
+    # The original is deleted after the result is written: it may have been processed since the result was looked for.
+    return _result(subject, requested)
+
+
+def _result(subject: str, requested: str) -> Mapping[str, Any] | None:
+    """The result of an upload, None if there is none yet.
+
+    A manifest comes first, of this upload or a newer one, which the waiting client has now: it never goes back to an
+    older one, so that what was ready stays ready whenever a rejection is recorded.
+    """
+    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
+    if manifest and manifest["upload_id"] >= requested:
+        return {"status": "ready", "avatar": manifest}
+    rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
+    return {"status": "rejected", "reason": rejection["reason"]} if rejection else None
 
 
 def _is_recent(requested: str) -> bool:

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,7 +128,7 @@ def _report_error(connection: http.client.HTTPConnection, path: str, error: dict
 
 def _request(
     connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None
-) -> tuple[Mapping[str, str], bytes]:
+) -> tuple[http.client.HTTPMessage, bytes]:
     connection.request(method, f"{_RUNTIME}{path}", body)
     response = connection.getresponse()
     return response.headers, response.read()

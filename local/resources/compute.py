@@ -1,4 +1,4 @@
-"""Handlers for Lambda. local/emulators runs the functions and polls their event sources."""
+"""Handlers for Lambda and its schedules. local/emulators runs the functions and polls their event sources."""
 
 from __future__ import annotations
 
@@ -30,4 +30,6 @@ HANDLERS: dict[str, ResourceHandler] = {
     "aws:lambda/permission:Permission": record_only,
     "aws:lambda/invocation:Invocation": record_only,
     "aws:lambda/eventSourceMapping:EventSourceMapping": record_only,
+    # Nothing runs on schedule in a local run, which does not live for a day.
+    "aws:scheduler/schedule:Schedule": record_only,
 }

@@ -99,10 +99,14 @@ def test_queue_policy_allows_uploads_bucket_of_the_account_only(pipeline: Graph)
     ]
 
 
-def test_queue_redrives_to_dead_letter_queue_after_five_receives(pipeline: Graph) -> None:
+def test_queue_redrives_to_dead_letter_queue_after_eight_receives(pipeline: Graph) -> None:
     queue = dict(pipeline.one(QUEUE, "pipeline-queue").inputs)
-    assert json.loads(queue.pop("redrivePolicy")) == {"deadLetterTargetArn": DEAD_LETTERS_ARN, "maxReceiveCount": 5}
-    assert queue == {"sqsManagedSseEnabled": True, "visibilityTimeoutSeconds": 360}
+    assert json.loads(queue.pop("redrivePolicy")) == {"deadLetterTargetArn": DEAD_LETTERS_ARN, "maxReceiveCount": 8}
+    assert queue == {
+        "sqsManagedSseEnabled": True,
+        "visibilityTimeoutSeconds": 84,
+        "messageRetentionSeconds": 4 * 86_400,
+    }
     allowed = pipeline.named("pipeline-redrive-allow-policy").inputs
     assert allowed["queueUrl"] == f"{SQS}/pipeline-dead-letters-abc1234"
     assert json.loads(allowed["redriveAllowPolicy"]) == {
@@ -111,26 +115,35 @@ def test_queue_redrives_to_dead_letter_queue_after_five_receives(pipeline: Graph
     }
 
 
-@pytest.mark.parametrize(("originals_days", "kept_days"), [(1, 1), (14, 14), (365, 14)])
-def test_dead_letters_expire_with_their_originals(run_alone: RunAlone, originals_days: int, kept_days: int) -> None:
+@pytest.mark.parametrize(
+    ("originals_days", "queued_days", "kept_days"), [(1, 1, 1), (3, 3, 3), (14, 4, 14), (365, 4, 14)]
+)
+def test_messages_expire_with_their_originals(
+    run_alone: RunAlone, originals_days: int, queued_days: int, kept_days: int
+) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(originals_days=originals_days)))
     assert graph.one(QUEUE, "pipeline-dead-letters").inputs == {
         "sqsManagedSseEnabled": True,
         "messageRetentionSeconds": kept_days * 86_400,
     }
+    assert graph.one(QUEUE, "pipeline-queue").inputs["messageRetentionSeconds"] == queued_days * 86_400
 
 
 def test_visibility_timeout_is_six_function_timeouts(pipeline: Graph) -> None:
     hidden = pipeline.one(QUEUE, "pipeline-queue").inputs["visibilityTimeoutSeconds"]
-    assert hidden == 6 * pipeline.one(FUNCTION).inputs["timeout"]
+    assert hidden == 6 * pipeline.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"]
 
 
-def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone) -> None:
+def test_killed_sandbox_costs_less_than_90_seconds(pipeline: Graph) -> None:
+    assert pipeline.one(QUEUE, "pipeline-queue").inputs["visibilityTimeoutSeconds"] < 90
+
+
+def test_event_source_has_batches_of_one_and_max_concurrency(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(max_concurrency=7)))
     assert graph.one("aws:lambda/eventSourceMapping:EventSourceMapping").inputs == {
         "eventSourceArn": QUEUE_ARN,
         "functionName": "pipeline-process-avatar-abc1234",
-        "batchSize": 5,
+        "batchSize": 1,
         "functionResponseTypes": ["ReportBatchItemFailures"],
         "scalingConfig": {"maximumConcurrency": 7},
     }
@@ -138,7 +151,7 @@ def test_event_source_has_small_batches_and_max_concurrency(run_alone: RunAlone)
 
 def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(sizes=[64, 256])))
-    inputs = graph.one(FUNCTION).inputs
+    inputs = graph.one(FUNCTION, "pipeline-process-avatar").inputs
     assert inputs.pop("code").path == str(packages["process_avatar"].archive)
     assert inputs == {
         "description": "Processes uploads into avatars",
@@ -152,7 +165,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
         "memorySize": 1024,
-        "timeout": 60,
+        "timeout": 14,
         "environment": {
             "variables": {
                 "UPLOADS_BUCKET": "pipeline-uploads-abc1234",
@@ -175,10 +188,16 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
 
 
 def test_function_memory_and_timeout_fit_decoder_limits(pipeline: Graph) -> None:
-    """Memory: 200 MB for the rest of the process. Time: CPU is proportional to memory."""
-    memory = pipeline.one(FUNCTION).inputs["memorySize"]
+    """Memory: 200 MB for the rest of the process.
+
+    Time: CPU is proportional to memory. After the longest wait for a decoder there is time for encoding and one request
+    that is answered at its last attempt only, or for making the message visible again.
+    """
+    inputs = pipeline.one(FUNCTION, "pipeline-process-avatar").inputs
+    memory = inputs["memorySize"]
     assert memory * 2**20 >= subprocess_decoder.MEMORY_BYTES + 200_000_000
     assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.TIMEOUT_SECONDS
+    assert inputs["timeout"] >= subprocess_decoder.TIMEOUT_SECONDS + 6
 
 
 def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
@@ -193,8 +212,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
             "Action": ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
             "Resource": QUEUE_ARN,
         },
-        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": QUEUE_ARN},
-        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*.webp"},
+        {"Effect": "Allow", "Action": "sqs:ChangeMessageVisibility", "Resource": QUEUE_ARN},
         {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{UPLOADS_ARN}/incoming/*"},
         {
             "Effect": "Allow",
@@ -207,6 +225,56 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": TOPIC_ARN},
+    ]
+
+
+def test_sweep_inputs(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(originals_days=3)))
+    inputs = graph.one(FUNCTION, "pipeline-sweep-avatars").inputs
+    assert (inputs["handler"], inputs["timeout"]) == ("functions.sweep_avatars.handler.handle", 900)
+    assert inputs["environment"]["variables"] == {"ASSETS_BUCKET": "their-assets", "ORIGINALS_DAYS": "3"}
+
+
+def test_sweep_policy_has_exactly_these_statements(pipeline: Graph) -> None:
+    """It deletes no manifests, and nothing of the uploads bucket."""
+    assert get_statements(pipeline.named("pipeline-sweep-avatars-policy").inputs["policy"])[1:] == [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+        {
+            "Effect": "Allow",
+            "Action": "s3:DeleteObject",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.webp", f"{ASSETS_ARN}/avatars/*.jpg"],
+        },
+    ]
+
+
+def test_sweep_is_scheduled_once_a_day(pipeline: Graph) -> None:
+    schedule = pipeline.one("aws:scheduler/schedule:Schedule")
+    role = f"arn:aws:iam::{ACCOUNT}:role/pipeline-sweep-schedule-role-abc1234"
+    assert schedule.inputs == {
+        "description": "Once a day, at any time",
+        "scheduleExpression": "rate(1 days)",
+        "flexibleTimeWindow": {"mode": "FLEXIBLE", "maximumWindowInMinutes": 60},
+        "target": {"arn": arn("lambda", "function:pipeline-sweep-avatars-abc1234"), "roleArn": role},
+    }
+    assert pipeline.named("pipeline-sweep-schedule-policy").urn in schedule.dependencies
+
+
+def test_schedule_role_may_invoke_the_sweep_only(pipeline: Graph) -> None:
+    assert get_statements(pipeline.named("pipeline-sweep-schedule-policy").inputs["policy"]) == [
+        {
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": arn("lambda", "function:pipeline-sweep-avatars-abc1234"),
+        }
+    ]
+    assert get_statements(pipeline.named("pipeline-sweep-schedule-role").inputs["assumeRolePolicy"]) == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "scheduler.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        }
     ]
 
 

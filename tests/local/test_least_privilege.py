@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from moto.s3.models import s3_backends
 
 from client.session import ClientError
-from functions.process_avatar import cleanup
 from functions.shared import storage_keys, upload_id
 from lambda_packages.build import Platform, build_packages
 from local.aws_checks.iam import Statement, evaluate
 from local.emulators.lambda_functions import Deployment, LambdaFunction, LambdaFunctions
 from local.emulators.lambda_sandbox import Sandbox
+from local.emulators.moto import ACCOUNT_ID
 from local.emulators.sqs_poller import EventSourceMapping
 from local.recording.graph import Graph, ProgramError, Resource
 from local.stack import LocalStack
@@ -61,7 +64,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     posted_again = storage_keys.incoming_key(session.subject, rejected)
     stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=posted_again, Body=b"nor is this")
     wait_until(
-        lambda: has_logged(stack, rejected, "duplicate event of a rejected"),
+        lambda: has_logged(stack, rejected, "rejection is already recorded"),
         "the duplicate of a rejected upload is detected",
         seconds,
     )
@@ -73,11 +76,44 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
     assert stack.functions.find_by_package("migrate_database").invoke({"target": "head"}).error is None
-    send_message(stack, cleanup.SupersededAvatar.from_manifest(dict(former)).to_message())
-    wait_until(lambda: not list_pictures(stack, former), "the pictures of the former avatar are deleted", seconds)
+    fail_and_retry(stack, session.subject, photo, seconds)
+    sweep_in_a_month(stack, former)
     assert len(list_pictures(stack, upload.avatar)) == 1
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
+
+
+def fail_and_retry(stack: LocalStack, subject: str, photo: bytes, seconds: float) -> None:
+    """Lets a message fail once, with a crop that no form has: it is retried when the original is gone."""
+    failing = upload_id.create(subject, int(time.time() * 1000))
+    original = {"Bucket": stack.exports["uploadsBucket"], "Key": storage_keys.incoming_key(subject, failing)}
+    s3 = stack.aws.client("s3")
+    s3.put_object(**original, Body=photo, Metadata={"crop": "everything"})
+    wait_until(lambda: has_logged(stack, failing, "given back"), "an upload with a malformed crop fails", seconds)
+    wait_until(lambda: has_retry(stack, failing), "the failed message is retried within seconds", seconds)
+    s3.delete_object(**original)
+
+
+def has_retry(stack: LocalStack, upload: str) -> bool:
+    """Whether the failure of an upload is followed by the record of its retry."""
+    lines = stack.functions.find_by_package("process_avatar").read_log().splitlines()
+    failed = next(index for index, line in enumerate(lines) if upload in line and "given back" in line)
+    return any("message is retried" in line for line in lines[failed:])
+
+
+def sweep_in_a_month(stack: LocalStack, former: Mapping[str, Any]) -> None:
+    """Sweeps when everything is a month old. Raises if the pictures of the former avatar stay."""
+    jpeg = f"avatars/{uuid.uuid4()}.jpg"
+    bucket = stack.exports["assetsBucket"]
+    s3 = stack.aws.client("s3")
+    s3.put_object(Bucket=bucket, Key=jpeg, Body=b"left behind")
+    a_month_ago = datetime.datetime.now() - datetime.timedelta(days=31)
+    for stored in s3_backends[ACCOUNT_ID]["global"].buckets[bucket].keys.values():
+        stored.last_modified = a_month_ago
+    result = stack.functions.find_by_package("sweep_avatars").invoke({})
+    assert result.error is None
+    assert list_pictures(stack, former) == []
+    assert not s3.list_objects_v2(Bucket=bucket, Prefix=jpeg)["KeyCount"]
 
 
 def list_rejected_uploads(stack: LocalStack, subject: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The simulation's settings beside what the pipeline registers."""
 
 import json
+from datetime import timedelta
 
 from components.avatar_pipeline import AvatarPipeline
 from local.recording.recorder import Graph
@@ -22,8 +23,11 @@ def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone
     assert json.loads(queue["redrivePolicy"])["maxReceiveCount"] == settings.max_receives
     assert source["batchSize"] == settings.batch_size
     assert function["timeout"] == settings.function_timeout_seconds
+    sweep = graph.one(FUNCTION, "pipeline-sweep-avatars").inputs
+    assert sweep["timeout"] == settings.sweep_timeout_seconds
+    assert sweep["environment"]["variables"]["ORIGINALS_DAYS"] == str(settings.originals_days)
 
 
-def test_settings_cache_time_equals_the_cache_control_of_manifests() -> None:
-    cache_control: str = load().modules["functions.process_avatar.publishing"].MUTABLE
-    assert cache_control == f"public, max-age={Settings().manifest_cache_seconds}"
+def test_settings_superseded_days_equal_the_retention_of_the_sweep() -> None:
+    retention: timedelta = load().modules["functions.sweep_avatars.sweep"].RETENTION
+    assert retention == timedelta(days=Settings().superseded_days)

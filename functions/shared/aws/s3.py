@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +28,8 @@ class StoredObject:
     etag: str
     """In quotes, as S3 writes it."""
     metadata: Mapping[str, str]
+    last_modified: datetime
+    """UTC, in whole seconds."""
 
 
 def get_object(client: BaseClient, bucket: str, key: str, *, max_bytes: int | None = None) -> StoredObject | None:
@@ -55,7 +58,7 @@ def get_object(client: BaseClient, bucket: str, key: str, *, max_bytes: int | No
                 raise
             attempt += 1
         else:
-            return StoredObject(data, size, response["ETag"], response["Metadata"])
+            return StoredObject(data, size, response["ETag"], response["Metadata"], response["LastModified"])
 
 
 def get_json(client: BaseClient, bucket: str, key: str) -> dict[str, Any] | None:
@@ -105,6 +108,23 @@ def replace_object(client: BaseClient, etag: str | None, **request: Any) -> None
         if _status(error) == HTTPStatus.PRECONDITION_FAILED or code in ("ConditionalRequestConflict", "NoSuchKey"):
             raise PreconditionFailedError(str(error)) from error
         raise
+
+
+def delete_unchanged_object(client: BaseClient, etag: str, *, bucket: str, key: str) -> None:
+    """DeleteObject if the object still has that ETag: one that has replaced it stays.
+
+    Needs s3:GetObject in addition to s3:DeleteObject.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+
+    Raises:
+        ClientError: S3 refused the request, or the object is being changed (409).
+        BotoCoreError: there was no response.
+    """
+    try:
+        client.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+    except ClientError as error:
+        if _status(error) not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND):
+            raise
 
 
 def _status(error: ClientError) -> int:

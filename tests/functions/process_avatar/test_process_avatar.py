@@ -1,16 +1,21 @@
 """The handler against S3, SNS and SQS of a moto server: what is in the buckets, and what subscribers hear."""
 
+import dataclasses
 import hashlib
 import json
+import logging
+import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import ModuleType
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,12 +25,14 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 from botocore.httpsession import URLLib3Session
 
-from functions.process_avatar import cleanup
+from components import avatar_pipeline
+from functions.process_avatar import publishing
 from functions.process_avatar.imaging import renderer
 from functions.shared import storage_keys, upload_id
+from functions.shared.aws.s3 import StoredObject
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
-from tests.functions.process_avatar.upload_events import Context, batch, message, s3_event, s3_test_event
+from tests.functions.process_avatar.upload_events import batch, message, s3_event, s3_test_event
 
 SUBJECT = "5f0c2a4e-8a43-4a5e-9a3b-0d6a0c1e7b11"
 CDN_URL = "https://assets.example.com"
@@ -70,18 +77,17 @@ class Stack:
         *upload_ids: str,
         receive_count: int = 1,
         age: timedelta = timedelta(0),
-        context: Context | None = None,
     ) -> list[str]:
         """One message per upload, in one batch; gives the uploads whose messages failed."""
         messages = [
             message(s3_event(storage_keys.incoming_key(SUBJECT, each), age=age), receive_count=receive_count)
             for each in upload_ids
         ]
-        failed = self.failures(*messages, context=context)
+        failed = self.failures(*messages)
         return [each for each, its in zip(upload_ids, messages, strict=True) if its["messageId"] in failed]
 
-    def failures(self, *messages: dict[str, Any], context: Context | None = None) -> list[str]:
-        result = self.handler.handle(batch(*messages), context or Context())
+    def failures(self, *messages: dict[str, Any]) -> list[str]:
+        result = self.handler.handle(batch(*messages), None)
         assert result.keys() == {"batchItemFailures"}
         return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
 
@@ -178,7 +184,7 @@ def test_upload_creates_variants_stable_jpeg_and_manifest(stack: Stack) -> None:
 
     manifest = stack.manifest()
     version = manifest["version"]
-    assert re.fullmatch(rf"{new}-[0-9a-f]{{8}}", version)
+    assert re.fullmatch(rf"{new}-fff-[0-9a-f]{{8}}", version)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", manifest.pop("updated_at"))
     folder = f"avatars/{SUBJECT}/{version}"
     sizes = {size: stack.get(stack.assets, f"{folder}/{size}.webp")["ContentLength"] for size in (64, 16)}
@@ -236,12 +242,12 @@ def test_ready_avatar_is_announced_with_its_manifest(stack: Stack) -> None:
     assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.manifest()}
 
 
-def test_manifest_is_written_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stable_jpeg_then_manifest_are_written_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     before_each_put(stack, monkeypatch, written.append)
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     endings = [key.rsplit(".")[-1] for key in written]
-    assert (sorted(endings[:-1]), endings[-1]) == (["jpg", "webp", "webp"], "json")
+    assert endings == ["webp", "webp", "jpg", "json"]
 
 
 @pytest.mark.parametrize("data", [jpeg_of(RED), b"no picture"])
@@ -262,7 +268,7 @@ def test_superseded_or_duplicate_original_is_deleted(stack: Stack) -> None:
     """Overtaken by a newer upload, or posted again after it was done."""
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(newer)
-    stack.replace(newer, jpeg_of(GREEN))
+    stack.replace(newer, jpeg_of(BLUE))
     assert stack.deliver(older, newer) == []
     assert stack.keys(stack.uploads) == []
     assert_current(stack, newer, BLUE)
@@ -328,15 +334,10 @@ def test_original_and_manifest_are_fetched_in_parallel(stack: Stack, monkeypatch
     assert stack.deliver(new) == []
 
 
-def test_variants_are_put_and_cleanup_is_scheduled_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_are_put_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
-    variants_and_jpeg_and_removal = [
-        (stack.handler.S3, "put_object"),
-        (stack.handler.S3, "head_object"),
-        (stack.handler.PROCESSOR.cleanup_queue, "schedule"),
-    ]
-    wait_for_each_other(monkeypatch, *variants_and_jpeg_and_removal, parties=4)
+    wait_for_each_other(monkeypatch, (stack.handler.S3, "put_object"), parties=2)
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
 
@@ -379,7 +380,7 @@ def test_redriven_message_is_announced(stack: Stack, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
-    stack.deliver(new, age=timedelta(minutes=16))
+    stack.deliver(new, age=timedelta(minutes=4.5))
     assert stack.heard_events() == [(event, new)]
 
 
@@ -387,9 +388,9 @@ def test_ready_avatar_is_announced_again_only_for_late_event(stack: Stack) -> No
     new = stack.upload(1, jpeg_of(RED))
     stack.deliver(new)
     (announced,) = stack.heard_events()
-    stack.deliver(new, age=timedelta(minutes=14))
+    stack.deliver(new, age=timedelta(minutes=3.5))
     assert stack.heard_events() == []
-    stack.deliver(new, age=timedelta(minutes=16))
+    stack.deliver(new, age=timedelta(minutes=4.5))
     assert stack.heard_events() == [announced]
 
 
@@ -464,41 +465,121 @@ def test_manifest_that_always_changes_fails_after_5_attempts(stack: Stack, monke
     assert len(attempts) == 5
 
 
-def test_form_reposted_with_other_bytes_keeps_finished_avatar(stack: Stack) -> None:
-    new = stack.upload(1, jpeg_of(RED))
-    stack.deliver(new)
-    before = stack.manifest()
-    stack.replace(new, jpeg_of(GREEN))
-    assert stack.deliver(new) == []
-    assert stack.manifest() == before
-    assert_current(stack, new, RED)
+def post_later(stack: Stack, monkeypatch: pytest.MonkeyPatch, its_id: str, data: bytes) -> None:
+    """Post another file with the same form, a second after everything that was posted with it before."""
+    stack.replace(its_id, data)
+    real_version_of = publishing.version_of
+
+    def version_of(upload: str, original: StoredObject) -> str:
+        posted_at = original.last_modified + timedelta(seconds=original.data == data)
+        return real_version_of(upload, dataclasses.replace(original, last_modified=posted_at))
+
+    monkeypatch.setattr(publishing, "version_of", version_of)
 
 
-def test_form_reposted_with_other_bytes_gets_other_urls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = stack.upload(1, jpeg_of(RED))
+def recent_upload(stack: Stack, data: bytes) -> str:
+    """An upload whose form was made ten seconds ago."""
+    new_id = upload_id.create(SUBJECT, int((time.time() - 10) * 1000))
+    stack.replace(new_id, data)
+    return new_id
+
+
+def kill_at_write(stack: Stack, monkeypatch: pytest.MonkeyPatch, its_id: str, ending: str) -> None:
+    """Deliver an upload whose delivery ends at its first write of a key that ends with `ending`."""
 
     def die(_key: str) -> None:
         raise EndpointConnectionError(endpoint_url="https://s3")
 
     with monkeypatch.context() as patch:
-        before_each_put(stack, patch, die, ending=".json")
-        assert stack.deliver(new) == [new]
+        before_each_put(stack, patch, die, ending)
+        assert stack.deliver(its_id) == [its_id]
+
+
+@pytest.mark.parametrize("first", [RED, GREEN])
+def test_form_reposted_with_other_bytes_shows_the_later_file(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, first: tuple[int, int, int]
+) -> None:
+    """Whatever the order of the files' hashes."""
+    second = GREEN if first == RED else RED
+    new = recent_upload(stack, jpeg_of(first))
+    stack.deliver(new)
+    post_later(stack, monkeypatch, new, jpeg_of(second))
+    assert stack.deliver(new) == []
+    assert_current(stack, new, second)
+    assert stack.heard_events() == [("avatar.ready", new)] * 2
+
+
+@pytest.mark.parametrize("first", [RED, GREEN])
+def test_form_reposted_after_death_before_manifest_shows_one_file(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, first: tuple[int, int, int]
+) -> None:
+    second = GREEN if first == RED else RED
+    new = recent_upload(stack, jpeg_of(first))
+    kill_at_write(stack, monkeypatch, new, ".json")
+    assert stack.colour(f"avatars/{SUBJECT}.jpg") == first
+    post_later(stack, monkeypatch, new, jpeg_of(second))
+    assert stack.deliver(new) == []
+    assert_current(stack, new, second)
+
+
+@pytest.mark.parametrize("second", [b"no picture", None])
+def test_death_before_manifest_is_completed_without_original(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, second: bytes | None
+) -> None:
+    """The original is replaced by another file, which is rejected, or it is gone."""
+    new = recent_upload(stack, jpeg_of(RED))
+    kill_at_write(stack, monkeypatch, new, ".json")
+    if second:
+        stack.replace(new, second)
+    else:
+        stack.s3.delete_object(Bucket=stack.uploads, Key=storage_keys.incoming_key(SUBJECT, new))
+    assert stack.deliver(new, receive_count=2) == []
+    assert_current(stack, new, RED)
+    assert stack.heard() == [
+        {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "at": ANY, "avatar": stack.manifest()}
+    ]
+    assert stack.keys(stack.uploads) == []
+
+
+def test_file_posted_while_another_is_processed_is_kept(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = recent_upload(stack, jpeg_of(RED))
+    once_before_put(stack, monkeypatch, ".json", lambda: post_later(stack, monkeypatch, new, jpeg_of(GREEN)))
+    assert stack.deliver(new) == []
+    assert stack.keys(stack.uploads) == [storage_keys.incoming_key(SUBJECT, new)]
+    assert stack.deliver(new) == []
+    assert_current(stack, new, GREEN)
+    assert stack.keys(stack.uploads) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits"), [(0, "000"), (1, "001"), (299, "12b"), (-2, "000"), (4_095, "fff"), (86_400, "fff")]
+)
+def test_version_has_seconds_from_form_to_post(seconds: int, digits: str) -> None:
+    new = upload_id.create(SUBJECT, 1_767_225_600_999)
+    posted_at = datetime.fromtimestamp(1_767_225_600 + seconds, UTC)
+    original = StoredObject(b"", 0, '"0123456789abcdef"', {}, posted_at)
+    assert publishing.version_of(new, original) == f"{new}-{digits}-01234567"
+
+
+def test_form_reposted_with_other_bytes_gets_other_urls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    kill_at_write(stack, monkeypatch, new, ".json")
     stack.replace(new, jpeg_of(GREEN))
     assert stack.deliver(new) == []
     folders = {key.split("/")[2] for key in stack.keys(stack.assets) if key.endswith(".webp")}
     assert len(folders) == 2
     assert {stack.colour(f"avatars/{SUBJECT}/{folder}/64.webp") for folder in folders} == {RED, GREEN}
-    assert stack.colour(f"avatars/{SUBJECT}/{stack.manifest()['version']}/64.webp") == GREEN
 
 
 def test_stable_jpeg_is_not_replaced_by_older_upload(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(newer)
-    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    version = stack.stable_jpeg()["Metadata"]["version"]
+    assert version == stack.manifest()["version"]
     # The newer one's manifest is lost, so nothing but the JPEG itself knows of it.
     stack.s3.delete_object(Bucket=stack.assets, Key=f"avatars/{SUBJECT}.json")
     stack.deliver(older)
-    assert stack.stable_jpeg()["Metadata"] == {"upload-id": newer}
+    assert stack.stable_jpeg()["Metadata"]["version"] == version
     assert stack.colour(f"avatars/{SUBJECT}.jpg") == BLUE
 
 
@@ -526,85 +607,53 @@ def test_write_with_lost_response_is_announced(
     assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
 
-# --- Former avatars ---------------------------------------------------------------------------------------------------
+def test_stable_jpeg_without_our_metadata_is_replaced(stack: Stack) -> None:
+    stack.s3.put_object(Bucket=stack.assets, Key=f"avatars/{SUBJECT}.jpg", Body=b"another program's")
+    new = stack.upload(1, jpeg_of(RED))
+    assert stack.deliver(new) == []
+    assert_current(stack, new, RED)
+
+
+def test_stable_jpeg_that_always_changes_fails_after_5_attempts(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    attempts: list[int] = []
+
+    def touch(key: str) -> None:
+        attempts.append(1)
+        stack.s3.put_object(Bucket=stack.assets, Key=key, Body=str(len(attempts)).encode())
+
+    before_each_put(stack, monkeypatch, touch, ending=".jpg")
+    assert stack.deliver(new) == [new]
+    assert len(attempts) == 5
+    assert f"avatars/{SUBJECT}.json" not in stack.keys(stack.assets)
+
+
+# --- Superseded avatars -----------------------------------------------------------------------------------------------
 
 
 def pictures_of(stack: Stack, its_id: str) -> list[str]:
     return sorted(key for key in stack.keys(stack.assets) if f"/{its_id}-" in key)
 
 
-def delayed(stack: Stack) -> int:
-    names = ["ApproximateNumberOfMessagesDelayed"]
-    attributes = stack.sqs.get_queue_attributes(QueueUrl=stack.queue, AttributeNames=names)["Attributes"]
-    return int(attributes[names[0]])
-
-
-def cleanup_of(manifest: dict[str, Any]) -> dict[str, Any]:
-    return message(cleanup.SupersededAvatar.from_manifest(manifest).to_message())
-
-
-def test_first_avatar_schedules_no_cleanup(stack: Stack) -> None:
-    stack.deliver(stack.upload(1, jpeg_of(RED)))
-    assert delayed(stack) == 0
-
-
-def test_superseded_avatar_is_kept_and_its_cleanup_scheduled(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_superseded_avatar_is_kept(stack: Stack) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
     stack.deliver(older)
-    former = stack.manifest()
+    before = pictures_of(stack, older)
     stack.deliver(newer)
-    assert (len(pictures_of(stack, older)), delayed(stack)) == (2, 1)
-    monkeypatch.setattr(cleanup, "DELAY_SECONDS", 0)
-    stack.handler.PROCESSOR.cleanup_queue.schedule(former)
-    (arrived,) = stack.sqs.receive_message(QueueUrl=stack.queue)["Messages"]
-    assert arrived["Body"] == cleanup_of(former)["body"]
+    assert (len(before), pictures_of(stack, older)) == (2, before)
 
 
-def test_cleanup_deletes_only_superseded_variants(stack: Stack) -> None:
+def test_duplicate_that_loses_its_race_deletes_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duplicate is held up while the first delivery publishes and a newer upload replaces it."""
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    stack.deliver(older)
-    former = stack.manifest()
-    stack.deliver(newer)
-    assert stack.failures(cleanup_of(former), cleanup_of(former)) == []
-    assert pictures_of(stack, older) == []
-    assert len(stack.keys(stack.assets)) == 4
-    assert_current(stack, newer, BLUE)
 
+    def publish_both() -> None:
+        assert stack.deliver(older) + stack.deliver(newer) == []
 
-def test_cleanup_keeps_current_avatar(stack: Stack) -> None:
-    """The upload that was to replace it has failed since."""
-    new = stack.upload(1, jpeg_of(RED))
-    stack.deliver(new)
-    assert stack.failures(cleanup_of(stack.manifest())) == []
-    assert_current(stack, new, RED)
-
-
-def test_upload_superseded_while_it_writes_leaves_no_variants(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    once_before_put(stack, monkeypatch, ".json", lambda: stack.deliver(newer))
+    once_before_put(stack, monkeypatch, ".json", publish_both)
     assert stack.deliver(older) == []
-    assert pictures_of(stack, older) == []
     assert_current(stack, newer, BLUE)
-
-
-def test_avatar_is_not_replaced_when_cleanup_cannot_be_scheduled(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    stack.deliver(older)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.PROCESSOR.cleanup_queue, "schedule", refuse)
-        assert stack.deliver(newer) == [newer]
-    assert stack.manifest()["upload_id"] == older
-    assert stack.deliver(newer, receive_count=2) == []
-    assert_current(stack, newer, BLUE)
-
-
-@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"subject": "a"}', '{"subject": "a", "x": 1}'])
-def test_malformed_cleanup_message_fails_alone(stack: Stack, content: str) -> None:
-    new = stack.upload(1, jpeg_of(RED))
-    broken, ours = message(f'{{"cleanup": {content}}}'), message(s3_event(storage_keys.incoming_key(SUBJECT, new)))
-    assert stack.failures(broken, ours) == [broken["messageId"]]
-    assert_current(stack, new, RED)
+    assert len(pictures_of(stack, older)) == 2
 
 
 # --- Rejection --------------------------------------------------------------------------------------------------------
@@ -649,11 +698,21 @@ def test_unannounced_rejection_is_announced_once_by_redelivery(stack: Stack, mon
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_duplicate_event_keeps_original_of_unannounced_rejection(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicate_event_of_unannounced_rejection_announces_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = rejected_and_not_announced(stack, monkeypatch)
     assert stack.deliver(new) == []
-    assert stack.heard_events() == []
     assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.rejected", new)]
+    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+
+
+@pytest.mark.parametrize("again", [b"this is no picture", b"nor is this"])
+def test_unannounced_rejection_is_announced_after_repost(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, again: bytes
+) -> None:
+    new = rejected_and_not_announced(stack, monkeypatch)
+    stack.replace(new, again)
+    assert stack.deliver(new) == []
     assert stack.heard_events() == [("avatar.rejected", new)]
     assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
 
@@ -673,13 +732,34 @@ def test_rejection_being_recorded_elsewhere_is_retried(stack: Stack, monkeypatch
     assert stack.heard_events() == [("avatar.rejected", new)]
 
 
-def test_form_reposted_after_rejection_is_announced_once(stack: Stack) -> None:
+@pytest.mark.parametrize("again", [b"this is no picture", b"nor is this", jpeg_of(RED)[:400]])
+def test_form_reposted_after_rejection_does_not_stay(stack: Stack, again: bytes) -> None:
+    """It is announced again, with the reason that was recorded."""
     new = stack.upload(1, b"this is no picture")
     stack.deliver(new)
-    stack.replace(new, b"nor is this")
+    stack.replace(new, again)
     assert stack.deliver(new) == []
-    assert stack.heard_events() == [("avatar.rejected", new)]
-    assert storage_keys.incoming_key(SUBJECT, new) not in stack.keys(stack.uploads)
+    assert [(heard["event"], heard["reason"]) for heard in stack.heard()] == [("avatar.rejected", "not_an_image")] * 2
+    assert stack.keys(stack.uploads) == [storage_keys.rejection_key(SUBJECT, new)]
+
+
+def test_form_reposted_with_picture_after_rejection_is_published(stack: Stack) -> None:
+    new = stack.upload(1, b"this is no picture")
+    stack.deliver(new)
+    stack.replace(new, jpeg_of(RED))
+    assert stack.deliver(new) == []
+    assert_current(stack, new, RED)
+    assert stack.heard_events() == [("avatar.rejected", new), ("avatar.ready", new)]
+
+
+def test_form_reposted_without_picture_keeps_finished_avatar(stack: Stack) -> None:
+    new = recent_upload(stack, jpeg_of(RED))
+    stack.deliver(new)
+    stack.replace(new, b"no picture")
+    assert stack.deliver(new) == []
+    assert_current(stack, new, RED)
+    assert stack.heard_events() == [("avatar.ready", new)]
+    assert stack.keys(stack.uploads) == []
 
 
 def test_rejected_upload_keeps_existing_avatar(stack: Stack) -> None:
@@ -769,10 +849,92 @@ def test_key_that_is_not_of_an_upload_is_dropped(stack: Stack, caplog: pytest.Lo
     assert dropped == ["incoming/../secret/x", "elsewhere/a b"]
 
 
-def test_upload_without_enough_time_left_is_returned(stack: Stack) -> None:
-    first, second = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    assert stack.deliver(first, second, context=Context(25_000, 24_999)) == [second]
-    assert_current(stack, first, RED)
+@pytest.fixture
+def fixed_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+
+
+def queue_message(stack: Stack, body: str) -> dict[str, Any]:
+    """The record of a message that was received from the queue, where it is invisible for 84 seconds."""
+    stack.sqs.send_message(QueueUrl=stack.queue, MessageBody=body)
+    (received,) = stack.sqs.receive_message(QueueUrl=stack.queue, VisibilityTimeout=84)["Messages"]
+    return {**message(body), "messageId": received["MessageId"], "receiptHandle": received["ReceiptHandle"]}
+
+
+@pytest.mark.parametrize(
+    ("receive_count", "seconds"), [(1, 3), (2, 6), (3, 12), (4, 24), (5, 48), (6, 96), (7, 192), (8, 384), (9, 384)]
+)
+def test_failed_message_becomes_visible_after_growing_pause(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, fixed_jitter: None, receive_count: int, seconds: int
+) -> None:
+    changes: list[dict[str, Any]] = []
+    monkeypatch.setattr(stack.handler.SQS, "change_message_visibility", lambda **change: changes.append(change))
+    failing = message("not json", receive_count=receive_count)
+    assert stack.failures(failing, message(s3_test_event())) == [failing["messageId"]]
+    assert changes == [
+        {"QueueUrl": stack.queue, "ReceiptHandle": failing["receiptHandle"], "VisibilityTimeout": seconds}
+    ]
+
+
+def test_pause_before_retry_has_jitter(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[int] = []
+    monkeypatch.setattr(
+        stack.handler.SQS, "change_message_visibility", lambda **change: seconds.append(change["VisibilityTimeout"])
+    )
+    for _ in range(200):
+        stack.failures(message("not json", receive_count=5))
+    assert 32 <= min(seconds) < 36
+    assert 44 < max(seconds) <= 48
+
+
+def test_failed_message_is_received_again_within_seconds(stack: Stack, fixed_jitter: None) -> None:
+    failing = queue_message(stack, "not json")
+    assert stack.failures(failing) == [failing["messageId"]]
+    (again,) = stack.sqs.receive_message(QueueUrl=stack.queue, WaitTimeSeconds=10)["Messages"]
+    assert again["MessageId"] == failing["messageId"]
+
+
+def test_failure_to_change_visibility_is_logged_only(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stack.handler.SQS, "change_message_visibility", refuse)
+    failing = message("not json")
+    assert stack.failures(failing) == [failing["messageId"]]
+    assert "message waits for the visibility timeout" in caplog.text
+
+
+def test_retries_outlast_the_age_of_late_events(stack: Stack) -> None:
+    """A message in the dead-letter queue is late, so that its redrive announces what was not announced."""
+    handler = stack.handler
+    pauses = [handler.RETRY_BASE_SECONDS**count for count in range(1, avatar_pipeline.MAX_RECEIVES)]
+    assert handler.LATE.total_seconds() < sum(pauses)
+    assert pauses[-1] < handler.MAX_RETRY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("data", "logged"),
+    [
+        (jpeg_of(RED), ("avatar.ready", "subject", "upload_id")),
+        (b"no picture", ("avatar.rejected", "subject", "upload_id", "reason")),
+    ],
+)
+def test_result_is_logged_with_the_fields_of_the_runbook(
+    stack: Stack, caplog: pytest.LogCaptureFixture, data: bytes, logged: tuple[str, ...]
+) -> None:
+    caplog.set_level(logging.INFO)
+    new = stack.upload(1, data)
+    stack.deliver(new)
+    (record,) = [each.__dict__ for each in caplog.records if each.message == logged[0]]
+    expected = {"subject": SUBJECT, "upload_id": new, "reason": "not_an_image"}
+    assert [record[field] for field in logged[1:]] == [expected[field] for field in logged[1:]]
+
+
+def test_failure_is_logged_with_key_and_stack_trace(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    new = stack.upload(1, jpeg_of(RED), crop="everything")
+    stack.deliver(new)
+    (record,) = [each for each in caplog.records if each.message == "upload failed, given back"]
+    assert record.__dict__["key"] == storage_keys.incoming_key(SUBJECT, new)
+    assert record.exc_info
 
 
 @pytest.mark.parametrize("missing", SETTINGS)
@@ -788,7 +950,7 @@ def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> N
     """Manifest, stable JPEG and the pictures the manifest names are all of that upload."""
     manifest = stack.manifest()
     assert manifest["upload_id"] == its_id
-    assert stack.stable_jpeg()["Metadata"] == {"upload-id": its_id}
+    assert stack.stable_jpeg()["Metadata"]["version"] == manifest["version"]
     keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix(f"{CDN_URL}/") for image in manifest["images"])]
     assert [stack.colour(key) for key in keys] == [colour] * len(keys)
 

@@ -38,14 +38,3 @@ def message(body: str, *, receive_count: int = 1) -> dict[str, Any]:
 
 def batch(*messages: dict[str, Any]) -> dict[str, Any]:
     return {"Records": list(messages)}
-
-
-class Context:
-    """What a handler uses of Lambda's context."""
-
-    def __init__(self, *remaining_ms: int) -> None:
-        self._remaining_ms = list(remaining_ms) or [30_000]
-
-    def get_remaining_time_in_millis(self) -> int:
-        """The times given, one per call; the last of them again and again."""
-        return self._remaining_ms.pop(0) if len(self._remaining_ms) > 1 else self._remaining_ms[0]

@@ -56,3 +56,17 @@ def test_keys_separator_in_id_or_version_raises_value_error() -> None:
         storage_keys.incoming_key(SUBJECT, "../x")
     with pytest.raises(ValueError, match="cannot be part of a key"):
         storage_keys.variant_key(SUBJECT, "v/1", 128)
+
+
+@pytest.mark.parametrize(
+    ("key", "version"),
+    [
+        ("avatars/ada/01K-000-1/256.webp", "01K-000-1"),
+        ("avatars/ada/01K-000-1/256.png", None),
+        ("avatars/ada/01K-000-1/x/256.webp", None),
+        ("avatars/ada.json", None),
+        ("defaults/ada/01K-000-1/256.webp", None),
+    ],
+)
+def test_parse_variant_key_returns_version_of_variants_only(key: str, version: str | None) -> None:
+    assert storage_keys.parse_variant_key(key) == version

@@ -90,11 +90,40 @@ def test_status_of_rejected_upload_has_the_reason(service: Service) -> None:
     )
 
 
-def test_status_stays_rejected_after_newer_upload(service: Service) -> None:
+def test_status_of_rejected_upload_is_ready_after_newer_upload(service: Service) -> None:
+    """As of every superseded upload: a rejection may be recorded after the status was ready."""
     asked = made(seconds_ago=20)
     service.reject(asked, "truncated")
-    service.publish(made(seconds_ago=10))
+    manifest = service.publish(made(seconds_ago=10))
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
+
+
+def test_status_of_rejected_upload_with_older_avatar_is_rejected(service: Service) -> None:
+    service.publish(made(seconds_ago=20))
+    asked = made(seconds_ago=10)
+    service.reject(asked, "truncated")
     assert service.ask(asked)[1]["status"] == "rejected"
+
+
+@pytest.mark.parametrize("result", ["ready", "rejected"])
+def test_status_of_upload_processed_meanwhile_is_its_result(
+    service: Service, monkeypatch: pytest.MonkeyPatch, result: str
+) -> None:
+    """The result is written, and the original deleted, between the looks at the result and at the original."""
+    asked = made(seconds_ago=400)
+    service.receive(asked)
+    real_head_object = service.handler.S3.head_object
+
+    def head_object(**request: Any) -> Any:
+        if result == "ready":
+            service.publish(asked)
+        else:
+            service.reject(asked, "truncated")
+        service.s3.delete_object(Bucket=service.uploads, Key=request["Key"])
+        return real_head_object(**request)
+
+    monkeypatch.setattr(service.handler.S3, "head_object", head_object)
+    assert service.ask(asked)[1]["status"] == result
 
 
 def test_status_of_superseded_upload_is_ready_with_newer_avatar(service: Service) -> None:

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from botocore.client import BaseClient
@@ -22,6 +24,7 @@ from tests.functions.servers import HttpStub
 
 KEY = "avatars/it's é+~(1)/a b.json"
 ETAG = '"5d41402abc4b2a76b9719d911017c592"'  # MD5 of hello
+HTTP_DATE, LAST_MODIFIED = "Fri, 20 Nov 2026 12:00:01 GMT", datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +48,7 @@ def bucket(new_bucket: Callable[[], str]) -> str:
 @pytest.fixture
 def server() -> Iterator[HttpStub]:
     """An S3 that accepts every request, unless it is configured otherwise."""
-    with HttpStub(answer=b"hello", headers={"ETag": ETAG}) as stub:
+    with HttpStub(answer=b"hello", headers={"ETag": ETAG, "Last-Modified": HTTP_DATE}) as stub:
         yield stub
 
 
@@ -74,7 +77,7 @@ def replace(client: BaseClient, bucket: str, etag: str | None, data: bytes = b"h
 
 def test_get_object_returns_data_size_etag_and_metadata(client: BaseClient, bucket: str) -> None:
     put(client, bucket)
-    assert s3.get_object(client, bucket, KEY) == s3.StoredObject(b"hello", 5, ETAG, {"upload-id": "01KJ"})
+    assert s3.get_object(client, bucket, KEY) == s3.StoredObject(b"hello", 5, ETAG, {"upload-id": "01KJ"}, ANY)
 
 
 def test_head_object_returns_etag_and_metadata(client: BaseClient, bucket: str) -> None:
@@ -94,11 +97,11 @@ def test_get_object_above_max_bytes_returns_no_data(client: BaseClient, bucket: 
 
 
 def test_get_object_above_max_bytes_leaves_the_body_unread(server: HttpStub, stub_client: BaseClient) -> None:
-    head = f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\nContent-Length: 999999999\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\nLast-Modified: {HTTP_DATE}\r\nContent-Length: 999999999\r\n\r\n"
     server.raw_answers = [head.encode()]
     above = s3.get_object(stub_client, "uploads", KEY, max_bytes=999_999_998)
-    assert above == s3.StoredObject(b"", 999_999_999, ETAG, {})
-    assert s3.get_object(stub_client, "uploads", KEY) == s3.StoredObject(b"hello", 5, ETAG, {})
+    assert above == s3.StoredObject(b"", 999_999_999, ETAG, {}, LAST_MODIFIED)
+    assert s3.get_object(stub_client, "uploads", KEY) == s3.StoredObject(b"hello", 5, ETAG, {}, LAST_MODIFIED)
     assert len(server.requests) == 2
 
 
@@ -145,6 +148,25 @@ def test_missing_bucket_raises_client_error(client: BaseClient) -> None:
         replace(client, "nowhere", ETAG)
 
 
+def test_delete_unchanged_object_deletes_it(client: BaseClient, bucket: str) -> None:
+    put(client, bucket)
+    s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
+    assert s3.head_object(client, bucket, KEY) is None
+    s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
+
+
+def test_delete_unchanged_object_keeps_another_one(client: BaseClient, bucket: str) -> None:
+    put(client, bucket)
+    s3.delete_unchanged_object(client, '"0123456789abcdef0123456789abcdef"', bucket=bucket, key=KEY)
+    assert s3.head_object(client, bucket, KEY)
+
+
+def test_delete_unchanged_object_being_changed_raises(server: HttpStub, stub_client: BaseClient) -> None:
+    server.raw_answers = [b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"]
+    with pytest.raises(ClientError):
+        s3.delete_unchanged_object(stub_client, ETAG, bucket="uploads", key=KEY)
+
+
 def test_threads_share_the_connections_of_a_client(server: HttpStub, stub_client: BaseClient) -> None:
     together = threading.Barrier(4)
 
@@ -172,7 +194,7 @@ BODIES = [
 
 
 def body(rest: str) -> bytes:
-    return f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\n{rest}".encode()
+    return f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\nLast-Modified: {HTTP_DATE}\r\n{rest}".encode()
 
 
 @pytest.mark.parametrize(("rest", "_error"), BODIES)

@@ -1,0 +1,170 @@
+"""Deletes the versions of avatars that no manifest names, and never will.
+
+Versions are left behind when a newer one replaces them, and when an upload fails for good after it has written its
+variants. The sweep looks at what is there, and so needs no message from whoever left it: it can be repeated, stopped,
+and started anywhere.
+
+A version is deleted
+
+- if the manifest is of a newer version and has been for RETENTION: pages that hold an older manifest, mails, and
+  webhook receivers can still show the version for that long. As versions are in order and the manifest only ever goes
+  forward, no delivery can publish it any more.
+- if the manifest is of an older version, or there is none, and the variants are older than RETENTION and the lifetime
+  of an original together: without its original, no delivery can publish it any more.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from typing import NamedTuple
+
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.shared.aws import s3
+from functions.shared.storage_keys import AVATARS, manifest_key, parse_variant_key, stable_key
+
+RETENTION = timedelta(days=7)
+
+_WORKERS = 16
+_CHUNK = 1_000  # subjects between two looks at the clock
+
+logger = logging.getLogger(__name__)
+
+
+class ListedObject(NamedTuple):
+    key: str
+    last_modified: datetime
+
+
+@dataclass
+class Subject:
+    """The objects of one subject, as listed."""
+
+    name: str
+    manifest: ListedObject | None = None
+    stable_jpeg: ListedObject | None = None
+    versions: dict[str, list[ListedObject]] = field(default_factory=dict[str, list[ListedObject]])
+
+
+@dataclass
+class Result:
+    """What a sweep has done."""
+
+    subjects: int = 0
+    deleted: int = 0
+    """Objects."""
+    failed: int = 0
+    """Subjects."""
+    is_complete: bool = False
+
+
+def list_subjects(client: BaseClient, bucket: str, *, start_after: str = "") -> Iterator[Subject]:
+    """List the subjects in the order of their keys, from the first key after `start_after`.
+
+    The keys of one subject follow each other: no other key lies between `<subject>.jpg` and `<subject>/`, as subjects
+    contain no dots.
+
+    Raises:
+        ClientError: S3 refused a request.
+        BotoCoreError: there was no response.
+    """
+    for name, objects in groupby(_list_objects(client, bucket, start_after), lambda its: _subject_of(its.key)):
+        subject = Subject(name)
+        for its in objects:
+            if its.key == manifest_key(name):
+                subject.manifest = its
+            elif its.key == stable_key(name):
+                subject.stable_jpeg = its
+            elif version := parse_variant_key(its.key):
+                subject.versions.setdefault(version, []).append(its)
+        yield subject
+
+
+def _subject_of(key: str) -> str:
+    return key.removeprefix(AVATARS).partition("/")[0].partition(".")[0]
+
+
+def _list_objects(client: BaseClient, bucket: str, start_after: str) -> Iterator[ListedObject]:
+    is_truncated = True
+    while is_truncated:
+        page = client.list_objects_v2(Bucket=bucket, Prefix=AVATARS, StartAfter=start_after)
+        is_truncated = page["IsTruncated"]
+        for entry in page.get("Contents", []):
+            start_after = entry["Key"]
+            yield ListedObject(entry["Key"], entry["LastModified"])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep of a bucket, at the time `now`."""
+
+    s3: BaseClient
+    bucket: str
+    originals_lifetime: timedelta
+    """How long an original exists at most, if it is not processed."""
+    now: datetime
+
+    def run(self, subjects: Iterator[Subject], has_time: Callable[[], bool]) -> Result:
+        """Delete what can be deleted, until the subjects or the time run out.
+
+        A subject whose requests fail is left to the next sweep.
+        """
+        result = Result()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            while chunk := list(islice(subjects, _CHUNK)):
+                result.subjects += len(chunk)
+                candidates = [subject for subject in chunk if self._may_have_unnamed(subject)]
+                for deleted in pool.map(self._clean, candidates):
+                    if deleted is None:
+                        result.failed += 1
+                    else:
+                        result.deleted += deleted
+                if not has_time():
+                    return result
+        result.is_complete = True
+        return result
+
+    def _may_have_unnamed(self, subject: Subject) -> bool:
+        """Whether to read the manifest: in most cases the listing shows that there is nothing to delete."""
+        if subject.manifest:
+            return len(subject.versions) > 1 and self._is_settled(subject.manifest.last_modified)
+        unnamed = [*subject.versions.values(), *([[subject.stable_jpeg]] if subject.stable_jpeg else [])]
+        return any(self._is_abandoned(objects) for objects in unnamed)
+
+    def _clean(self, subject: Subject) -> int | None:
+        """How many objects were deleted; None if a request failed."""
+        try:
+            keys = self._find_unnamed(subject)
+            for key in keys:
+                self.s3.delete_object(Bucket=self.bucket, Key=key)
+        except (BotoCoreError, ClientError):
+            logger.exception("subject not swept", extra={"subject": subject.name})
+            return None
+        return len(keys)
+
+    def _find_unnamed(self, subject: Subject) -> list[str]:
+        # Not the listed manifest: another one may have replaced it since.
+        manifest = s3.get_object(self.s3, self.bucket, manifest_key(subject.name))
+        current: str = json.loads(manifest.data)["version"] if manifest else ""
+        is_settled = manifest is not None and self._is_settled(manifest.last_modified)
+        unnamed: list[str] = []
+        for version, objects in subject.versions.items():
+            if (version < current and is_settled) or (version > current and self._is_abandoned(objects)):
+                unnamed += [its.key for its in objects]
+        if manifest is None and subject.stable_jpeg and self._is_abandoned([subject.stable_jpeg]):
+            unnamed.append(subject.stable_jpeg.key)
+        return unnamed
+
+    def _is_settled(self, replaced_at: datetime) -> bool:
+        """Whether what a manifest of that time has replaced was to be reached for long enough."""
+        return self.now - replaced_at > RETENTION
+
+    def _is_abandoned(self, objects: Sequence[ListedObject]) -> bool:
+        """Whether the original from which the objects were made is gone."""
+        newest = max(its.last_modified for its in objects)
+        return self.now - newest > RETENTION + self.originals_lifetime
