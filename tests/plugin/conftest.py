@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import settings
-from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, resource_pb2_grpc
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from local.recording.graph import Graph
 from local.recording.recorder import PROJECT, Recorder
@@ -45,27 +46,28 @@ class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
         self.properties: list[dict[str, Any]] = []
         """The properties of all registrations as they arrive, with the wrappers of secrets."""
 
-    def SupportsFeature(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
-        return self._recorder.SupportsFeature(request)
+    def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
+        # Used by SDKs before GetDeploymentInfo. The mocks return an object that is not a message.
+        return resource_pb2.SupportsFeatureResponse(hasSupport=self._recorder.SupportsFeature(request).hasSupport)
 
-    def GetDeploymentInfo(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         return self._recorder.GetDeploymentInfo(empty_pb2.Empty())
 
-    def RegisterResource(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         self.properties.append(json_format.MessageToDict(request.object))
         return self._recorder.RegisterResource(request)
 
-    def RegisterResourceOutputs(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         return self._recorder.RegisterResourceOutputs(request)
 
-    def Invoke(self, request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         return self._recorder.Invoke(request)
 
 
 class EngineServicer(engine_pb2_grpc.EngineServicer):
     """The part of the engine that a provider uses: it takes the SDK's log records."""
 
-    def Log(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
+    def Log(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         return empty_pb2.Empty()
 
 
@@ -125,14 +127,17 @@ class Provider:
 
 @pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """The provider, started in another folder, as the engine starts it in that of the program."""
+    """The provider, started in another folder, as the engine starts it in that of the program.
+
+    PROVIDER_PYTHON is the interpreter of another environment, with other versions of pulumi and pulumi-aws.
+    """
     engine = grpc.server(ThreadPoolExecutor(max_workers=4))
     engine_pb2_grpc.add_EngineServicer_to_server(EngineServicer(), engine)
     engine_port = engine.add_insecure_port("127.0.0.1:0")
     engine.start()
     log = (tmp_path_factory.mktemp("provider") / "stderr").open("w+")
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "plugin"), f"127.0.0.1:{engine_port}"],
+        [os.environ.get("PROVIDER_PYTHON", sys.executable), str(ROOT / "plugin"), f"127.0.0.1:{engine_port}"],
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
