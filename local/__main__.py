@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         TimeoutError,
         requests.RequestException,
     ) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
