@@ -11,7 +11,7 @@ One call takes at most
 
 as long as the service is not throttling: then the pauses are up to 1 and 2 seconds, and longer if the response asks
 for it. With a read timeout of 1 second that is 4.65 seconds, below the 5 seconds of the functions behind the API and
-API Gateway's 30; with 2 seconds it is 7.65, and TIME_FOR_ONE_UPLOAD_MS of process_avatar has room for it.
+API Gateway's 30; with 2 seconds it is 7.65, for which the 14 seconds of process_avatar have room.
 The connect timeout applies to each address of a host that does not answer, and the read timeout to each read.
 """
 
