@@ -5,8 +5,10 @@ import pulumi_aws as aws
 
 from components.avatar_service import AvatarService
 from components.configuration import StackConfig
+from lambda_packages import build
 
 config = StackConfig.load()
+build.build_packages_once(config.service.functions)  # first, so that a failed build registers no resources
 provider = aws.Provider(
     "aws",
     region=config.region,

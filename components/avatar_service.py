@@ -205,8 +205,7 @@ class AvatarService(pulumi.ComponentResource):
         args: AvatarServiceArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        # First, so that a failed build registers no resources.
-        build.build_packages_once(args.functions)
+        build.build_packages_once(args.functions)  # all, before the first resource is registered
         super().__init__("avatars:index:AvatarService", name, None, opts)
         self._name = name
         self._args = args

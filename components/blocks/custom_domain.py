@@ -32,7 +32,7 @@ class HostedZone:
         return CustomDomain(host=f"{label}.{self.domain}", zone_id=self.zone_id)
 
 
-def find_zone(domain: str | None, zone_id: str | None, opts: pulumi.InvokeOptions) -> HostedZone | None:
+def find_zone(domain: str | None, zone_id: pulumi.Input[str] | None, opts: pulumi.InvokeOptions) -> HostedZone | None:
     """Returns the hosted zone `zone_id`, or looks up the account's public hosted zone named `domain`."""
     if domain is None:
         return None
