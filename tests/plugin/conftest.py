@@ -48,7 +48,8 @@ class MonitorServicer(resource_pb2_grpc.ResourceMonitorServicer):
 
     def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         # Used by SDKs before GetDeploymentInfo. The mocks return an object that is not a message.
-        return resource_pb2.SupportsFeatureResponse(hasSupport=self._recorder.SupportsFeature(request).hasSupport)  # pyright: ignore[reportAttributeAccessIssue]
+        answer: Any = self._recorder.SupportsFeature(request)
+        return resource_pb2.SupportsFeatureResponse(hasSupport=answer.hasSupport)
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the names of gRPC
         return self._recorder.GetDeploymentInfo(empty_pb2.Empty())
