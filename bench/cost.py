@@ -289,9 +289,7 @@ def _sweep_usd() -> float:
     pages = SWEEPS * (variants * (1 + SUPERSEDED_DAYS / 30) + 2) / 1000
     waiting_ms = pages * LIST_MS + (READ_MS + variants * WRITE_MS) / SWEEP_WORKERS
     return (
-        price["s3_put"].of(pages)
-        + price["s3_get"].of(1)
-        + price["lambda_arm64"].of(memory / 1024 * waiting_ms / 1000)
+        price["s3_put"].of(pages) + price["s3_get"].of(1) + price["lambda_arm64"].of(memory / 1024 * waiting_ms / 1000)
     )
 
 
