@@ -18,7 +18,7 @@ from simulation.network import Request
 from simulation.rules import Rule
 from simulation.scheduler import Invocation, Scheduler
 from simulation.settings import Settings
-from simulation.simulation import Event, RuleViolationError, Simulation, Upload
+from simulation.simulation import DAY_MS, Event, RuleViolationError, Simulation, Upload
 from simulation.users import Users
 
 _OLD_MS = 400_000  # older than the time for which an unused form is pending
@@ -226,6 +226,16 @@ def late_upload_and_status(stage: Stage) -> None:
     stage.read_status(upload, "meanwhile")
 
 
+def upload_and_sweep(stage: Stage) -> None:
+    """A sweep deletes a superseded version while a third one is published."""
+    for number in (1, 2):
+        stage.deliver(stage.upload(f"ada-{number}", 4 * number))
+        stage.settle()
+    stage.wait(8 * DAY_MS)
+    stage.deliver(stage.upload("ada-3", 12))
+    stage.sweep("meanwhile")
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -234,6 +244,7 @@ SCENARIOS: dict[str, Scenario] = {
         two_uploads,
         two_posts,
         late_upload_and_status,
+        upload_and_sweep,
     )
 }
 

@@ -76,6 +76,8 @@ def _s3(request: SignedRequest) -> list[Permission]:
                           "DELETE": "s3:DeleteObject"}[request.method], resource)]  # fmt: skip
     if "x-amz-tagging" in request.headers:
         required.append(Permission("s3:PutObjectTagging", resource))
+    if request.method == "DELETE" and "if-match" in request.headers:
+        required.append(Permission("s3:GetObject", resource))
     if "x-amz-copy-source" in request.headers:
         required.append(Permission("s3:GetObject", f"arn:aws:s3:::{unquote(request.headers['x-amz-copy-source'])}"))
     return required

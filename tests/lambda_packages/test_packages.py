@@ -39,6 +39,7 @@ ENVIRONMENTS = {
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
         "DATABASE_URL_PARAMETER": "database-url",
     },
+    "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},
     "upload_status": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
 }
 PLATFORM_ENVIRONMENT = {

@@ -10,7 +10,9 @@ from tests.simulation.test_simulation import write_without_condition
 ALL_RULES = list(RULES.values())
 
 
-@pytest.mark.parametrize("name", ["same_upload_twice", "two_uploads", "two_posts", "late_upload_and_status"])
+@pytest.mark.parametrize(
+    "name", ["same_upload_twice", "two_uploads", "two_posts", "late_upload_and_status", "upload_and_sweep"]
+)
 def test_every_interleaving_keeps_every_rule(name: str) -> None:
     exploration = explore(SCENARIOS[name], ALL_RULES, Settings(), kills=0)
     assert exploration.count > 1
