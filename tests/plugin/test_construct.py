@@ -177,7 +177,7 @@ def test_secret_argument_stays_secret(provider: Provider, component: str, inputs
 
 def test_unknown_argument_in_preview_stays_unknown(provider: Provider) -> None:
     graph, response = provider.construct("AvatarPipeline", {**PIPELINE, "cdnUrl": UNKNOWN}, preview=True)
-    environment = graph.one("aws:lambda/function:Function").inputs["environment"]["variables"]
+    environment = graph.one("aws:lambda/function:Function", "it-process-avatar").inputs["environment"]["variables"]
     assert is_unknown(environment["CDN_URL"])
     assert environment["ASSETS_BUCKET"] == "assets"
     assert json_format.MessageToDict(response.state)["queueUrl"] == UNKNOWN
