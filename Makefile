@@ -3,6 +3,7 @@
 PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
+PYTEST := $(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Without byte code, which Python writes for the modules that are imported: a fraction of the 10,000 files of pulumi-aws.
 INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check --no-input --constraint constraints.txt
 
@@ -37,8 +38,14 @@ local: .venv/local
 # Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
 # everything in one process, for example for a debugger.
 # Files in order: tests that share a local stack or a browser follow each other in a worker.
+# The simulator replaces clocks and clients of its process, so its tests run in processes of their own.
 test: .venv/installed
-	$(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	$(PYTEST) --ignore=tests/simulation
+	$(PYTEST) --numprocesses=0 tests/simulation
+else
+	$(PYTEST) $(ARGS)
+endif
 
 fuzz: .venv/installed
 	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
