@@ -38,14 +38,8 @@ local: .venv/local
 # Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
 # everything in one process, for example for a debugger.
 # Files in order: tests that share a local stack or a browser follow each other in a worker.
-# The simulator replaces clocks and clients of its process, so its tests run in processes of their own.
 test: .venv/installed
-ifeq ($(strip $(ARGS)),)
-	$(PYTEST) --ignore=tests/simulation
-	$(PYTEST) --numprocesses=0 tests/simulation
-else
 	$(PYTEST) $(ARGS)
-endif
 
 fuzz: .venv/installed
 	$(VENV)/python -m fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

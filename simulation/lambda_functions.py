@@ -75,7 +75,7 @@ def load() -> Functions:
     try:
         with (
             mock.patch.dict(os.environ, _ENVIRONMENT, clear=True),
-            mock.patch.object(boto3, "Session", _SimulatedSession),
+            mock.patch.object(boto3, "client", _create_client),
         ):
             handlers = {name: importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS}
         modules = {name: module for name, module in sys.modules.items() if _is_function_module(name)}
@@ -86,7 +86,7 @@ def load() -> Functions:
     render = modules["functions.process_avatar.imaging.renderer"].render
     replacements = {
         **REPLACEMENTS,
-        id(boto3): SimpleNamespace(Session=_SimulatedSession),  # for clients that are created later
+        id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later
         id(ThreadPoolExecutor): SimulatedThreadPool,
         id(render): _MemoizedRender(render),
     }
@@ -103,13 +103,9 @@ def _is_function_module(name: str) -> bool:
     return name == "functions" or name.startswith("functions.")
 
 
-class _SimulatedSession:
-    """`boto3.Session`"""
-
-    def __init__(self, **_: object) -> None: ...
-
-    def client(self, service: str, *, config: Config | None = None, **_: object) -> Any:
-        return _CLIENTS[service](config)
+def _create_client(service: str, *, config: Config | None = None, **_: object) -> Any:
+    """`boto3.client`"""
+    return _CLIENTS[service](config)
 
 
 class _RecordingLogger:

@@ -31,7 +31,7 @@ class UserPool:
         issuer_url = urlsplit(issuer)
         self._cognito = clients.create(
             "cognito-idp",
-            read_timeout_seconds=DEADLINE_SECONDS,
+            read_timeout_seconds=DEADLINE_SECONDS - clients.CONNECT_TIMEOUT_SECONDS,
             max_attempts=1,
             endpoint_url=endpoint or f"{issuer_url.scheme}://{issuer_url.netloc}",
         )

@@ -17,7 +17,7 @@ from tests.local.conftest import sign_in
 
 OpenPage = Callable[..., Widget]
 
-# Records events, policy violations, object URLs and token requests. Runs before the page's own scripts.
+# Records events, pending responses, policy violations, object URLs and token requests. Runs before the page's own scripts.
 _RECORDER = """
 window.recordedEvents = [];
 for (const name of ["select", "progress", "ready", "rejected", "error", "cancel", "session-expired"]) {
@@ -25,6 +25,17 @@ for (const name of ["select", "progress", "ready", "rejected", "error", "cancel"
     window.recordedEvents.push({ name, id: event.target.id, detail: event.detail });
   });
 }
+window.pendingResponses = 0;
+const { fetch } = window;
+window.fetch = (...request) => {
+  const response = fetch(...request);
+  window.pendingResponses += 1;
+  response
+    .then((received) => received.clone().text())
+    .catch(() => {})
+    .finally(() => (window.pendingResponses -= 1));
+  return response;
+};
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
   window.violations.push(`${violatedDirective} ${blockedURI}`);

@@ -154,10 +154,14 @@ class Widget:
             self.page.wait_for_timeout(10)
 
     def advance(self, seconds: int) -> None:
-        """Moves the page's clock forward second by second, and waits for the response to each request."""
+        """Moves the page's clock forward second by second, and waits for the response to each request.
+
+        The page is asked whether a response is pending: Playwright reports a request later than the page sends it.
+        """
         for _ in range(seconds):
             self.page.clock.run_for(1000)
-            wait_until(lambda: not self._in_flight or self.page.wait_for_timeout(5), "the response")
+            while self.page.evaluate("window.pendingResponses"):
+                self.page.wait_for_timeout(5)
 
     def advance_until(self, state: str, milliseconds: int) -> None:
         """Moves the page's clock forward in steps until the state is reached, also while a request is in flight."""
