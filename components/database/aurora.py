@@ -1,5 +1,7 @@
 """Aurora PostgreSQL Serverless v2, which pauses while it is not used."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

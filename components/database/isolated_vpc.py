@@ -1,5 +1,7 @@
 """Isolated VPC with an S3 gateway endpoint."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

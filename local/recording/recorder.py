@@ -116,14 +116,15 @@ async def _run_in_stack(body: Callable[[], None], outputs: set[asyncio.Task[Any]
     async def run() -> None:
         body()
         # The SDK's own wait adds a callback to every pending output each time one completes, which takes most of the
-        # time of a large program. It still has to raise what failed, and to be what the timeout cancels.
+        # time of a large program; this one waits for one output at a time. The SDK's still has to raise what failed,
+        # and to be what the timeout cancels.
         requests = settings._get_rpc_manager()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         deadline = time.monotonic() + timeout / 2
         while requests.unhandled_exception is None and time.monotonic() < deadline:
             pending = [output for output in outputs if not output.done()]
             if not pending:
                 break
-            await asyncio.wait(pending, timeout=_POLL_SECONDS)
+            await asyncio.wait(pending[:1], timeout=_POLL_SECONDS)
 
     await stack.run_in_stack(run)
 
