@@ -8,3 +8,8 @@ from lambda_packages.build import ALLOW_UNCOMPILED
 
 # Nothing is deployed, so Python 3.14 is not needed to build the packages for Lambda.
 os.environ.setdefault(ALLOW_UNCOMPILED, "1")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are CPUs: some tests wait for processes and for timeouts."""
+    return (os.cpu_count() or 1) + 1

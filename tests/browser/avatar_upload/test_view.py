@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -219,17 +220,21 @@ STATES: dict[str, Callable[[Widget, LocalStack], None]] = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", STATES)
-def test_state_passes_axe_and_fits_320_pixels(open_page: OpenPage, stack: LocalStack, state: str, scheme: str) -> None:
-    widget = open_page(color_scheme=scheme, viewport={"width": 320, "height": 700}, reduced_motion="reduce")
-    background = "e => getComputedStyle(e).backgroundColor"
-    expected = {"light": "rgb(255, 255, 255)", "dark": "rgb(27, 29, 34)"}[scheme]
-    assert widget.element.locator("[part=card]").evaluate(background) == expected
+def test_state_passes_axe_and_fits_320_pixels(open_page: OpenPage, stack: LocalStack, state: str) -> None:
+    widget = open_page(viewport={"width": 320, "height": 700}, reduced_motion="reduce")
     STATES[state](widget, stack)
+    _assert_passes_axe_in(widget, "light", "rgb(255, 255, 255)")
+    _assert_passes_axe_in(widget, "dark", "rgb(27, 29, 34)")
+    assert widget.page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def _assert_passes_axe_in(widget: Widget, scheme: Literal["light", "dark"], background: str) -> None:
+    widget.page.emulate_media(color_scheme=scheme)
+    card = widget.element.locator("[part=card]")
+    assert card.evaluate("e => getComputedStyle(e).backgroundColor") == background
     results = Axe().run(widget.page)
     assert results.violations_count == 0, results.generate_report()
-    assert widget.page.evaluate("document.documentElement.scrollWidth") == 320
 
 
 @pytest.mark.parametrize("width", [320, 1200])
