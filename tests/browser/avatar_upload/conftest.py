@@ -17,7 +17,7 @@ from tests.local.conftest import sign_in
 
 OpenPage = Callable[..., Widget]
 
-# Records events, pending responses, policy violations, object URLs and token requests. Runs before the page's own scripts.
+# Records events, pending responses, policy violations, object URLs and token requests, from before the first script.
 _RECORDER = """
 window.recordedEvents = [];
 for (const name of ["select", "progress", "ready", "rejected", "error", "cancel", "session-expired"]) {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import partial
 
-import pytest
 import requests
 from playwright.sync_api import Route, expect
 

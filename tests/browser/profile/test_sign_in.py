@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
 from playwright.sync_api import Route, expect
 
 from client.session import Session
@@ -74,25 +73,25 @@ def test_sign_in_wrong_password_and_unknown_user_look_alike(visitor: Visitor, al
     expect(page.get_by_label("Email")).to_have_value("nobody@example.com")
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "sentence"),
-    [
-        ("UserNotConfirmedException", "", "This account is not confirmed yet."),
-        ("TooManyRequestsException", "", "That were too many tries."),
-        ("LimitExceededException", "", "That were too many tries."),
-        ("NotAuthorizedException", "Password attempts exceeded", "That were too many tries."),
-        ("NotAuthorizedException", "User is disabled.", "This account is switched off."),
-        ("com.amazonaws#InternalErrorException", "Something broke.", "Signing in failed. Something broke."),
-    ],
-)
-def test_sign_in_error_is_shown_as_sentence(
-    visitor: Visitor, alice: Person, code: str, message: str, sentence: str
-) -> None:
+SIGN_IN_ERRORS = [
+    ("UserNotConfirmedException", "", "This account is not confirmed yet."),
+    ("TooManyRequestsException", "", "That were too many tries."),
+    ("LimitExceededException", "", "That were too many tries."),
+    ("NotAuthorizedException", "Password attempts exceeded", "That were too many tries."),
+    ("NotAuthorizedException", "User is disabled.", "This account is switched off."),
+    ("com.amazonaws#InternalErrorException", "Something broke.", "Signing in failed. Something broke."),
+]
+
+
+def test_sign_in_error_is_shown_as_sentence(visitor: Visitor, alice: Person) -> None:
     visitor.allow_console_errors("400")
     page = visitor.open()
-    respond_with_cognito_error(page, "InitiateAuth", code, message)
-    sign_in(page, alice)
-    expect(page.get_by_role("alert")).to_contain_text(sentence)
+    for code, message, sentence in SIGN_IN_ERRORS:
+        respond_with_cognito_error(page, "InitiateAuth", code, message)
+        with page.expect_response(lambda response: response.status == 400):
+            sign_in(page, alice)
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
 
 
 def test_sign_in_unsupported_challenge_is_named(visitor: Visitor, alice: Person) -> None:
