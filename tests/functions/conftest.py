@@ -61,7 +61,7 @@ def moto_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3(moto_endpoint: str) -> Any:
-    """A boto3 client of moto's S3, to arrange with and to look with."""
+    """A boto3 client of moto's S3."""
     return boto3.client(
         "s3",
         endpoint_url=moto_endpoint,
@@ -85,19 +85,19 @@ def ssm(moto_endpoint: str) -> Any:
 
 @pytest.fixture
 def new_bucket(s3: Any) -> Callable[[], str]:
-    """Makes an empty bucket and gives its name."""
+    """Creates an empty bucket and returns its name."""
 
-    def make() -> str:
+    def create() -> str:
         name = f"bucket-{uuid.uuid4()}"
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         return name
 
-    return make
+    return create
 
 
 @pytest.fixture
 def s3_environment(moto_endpoint: str) -> dict[str, str]:
-    """What a local run sets for a function, so that it finds moto's S3."""
+    """The environment with which a function calls moto's S3."""
     return {"AWS_ENDPOINT_URL_S3": moto_endpoint}
 
 

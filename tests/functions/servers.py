@@ -1,4 +1,4 @@
-"""Small servers that do what AWS and networks do: answer, hang up, be away."""
+"""Servers that respond, close connections or are unreachable, as AWS and networks do."""
 
 import socket
 import socketserver
@@ -16,14 +16,14 @@ HOST = "127.0.0.1"
 
 @dataclass
 class HttpStub:
-    """An HTTP server that gives one answer to every request, and remembers what it was sent. A context manager."""
+    """An HTTP server that sends one response to every request and records the requests. A context manager."""
 
     status: int = 200
-    answer: bytes = b"{}"
+    body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    hangs_up_after_each: bool = False
-    raw_answers: list[bytes] = field(default_factory=list[bytes])
-    """Sent first, one for each request: as they are, instead of an HTTP answer, before hanging up."""
+    closes_connections: bool = False
+    raw_responses: list[bytes] = field(default_factory=list[bytes])
+    """Bytes that are sent to the first requests in place of the response; the connection is then closed."""
     connections: int = 0
     methods: list[str] = field(default_factory=list[str])
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list[tuple[dict[str, str], bytes]])
@@ -49,69 +49,69 @@ class HttpStub:
         self._stack.close()
 
 
-class Gate:
-    """A way to a server, on a port of its own, that can be shut and opened again. A context manager."""
+class TcpProxy:
+    """A proxy on a port of its own that can be stopped and started again. A context manager."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._lock = threading.Lock()
-        self._cut: list[Callable[[], None]] = []
+        self._close_connections: list[Callable[[], None]] = []
         self._stack = ExitStack()
         self.port = 0
 
     def __enter__(self) -> Self:
-        self.open()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shut()
+        self.stop()
 
-    def open(self) -> None:
-        server = _PassingServer((HOST, self.port), _passage_of(self))
+    def start(self) -> None:
+        server = _ProxyServer((HOST, self.port), _proxy_handler_of(self))
         self.port = server.server_address[1]
         self._stack.enter_context(_serving(server))
 
-    def shut(self) -> None:
-        """Connections there are end, new ones are refused."""
+    def stop(self) -> None:
+        """Closes its connections and refuses new ones."""
         self._stack.close()
         with self._lock:
-            for cut in self._cut:
-                cut()
-            self._cut.clear()
+            for close in self._close_connections:
+                close()
+            self._close_connections.clear()
 
-    def passage(self, client: socket.socket) -> socket.socket:
+    def connect(self, client: socket.socket) -> socket.socket:
         server = socket.create_connection((HOST, self._target))
         with self._lock:
-            self._cut += [lambda: _end(client), lambda: _end(server)]
+            self._close_connections += [lambda: _end(client), lambda: _end(server)]
         return server
 
 
 class _HttpServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that end a connection are the tests' own doing."""
+        """Ignores connections that a test closes."""
 
 
-class _PassingServer(socketserver.ThreadingTCPServer):
+class _ProxyServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
 
-def _passage_of(gate: Gate) -> type[socketserver.BaseRequestHandler]:
-    class Passage(socketserver.BaseRequestHandler):
+def _proxy_handler_of(proxy: TcpProxy) -> type[socketserver.BaseRequestHandler]:
+    class ProxyHandler(socketserver.BaseRequestHandler):
         request: socket.socket
 
         def handle(self) -> None:
-            server = gate.passage(self.request)
-            back = threading.Thread(target=_pass, args=(server, self.request), daemon=True)
+            server = proxy.connect(self.request)
+            back = threading.Thread(target=_forward, args=(server, self.request), daemon=True)
             back.start()
-            _pass(self.request, server)
+            _forward(self.request, server)
             back.join()
             server.close()
 
-    return Passage
+    return ProxyHandler
 
 
-def _pass(source: socket.socket, target: socket.socket) -> None:
+def _forward(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
@@ -131,26 +131,26 @@ def _handler_of(stub: HttpStub) -> type[BaseHTTPRequestHandler]:
             stub.connections += 1
             super().setup()
 
-        def answer(self) -> None:
+        def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             stub.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
             stub.methods.append(self.command)
             stub.paths.append(self.path)
-            if stub.raw_answers:
-                self.wfile.write(stub.raw_answers.pop(0))
+            if stub.raw_responses:
+                self.wfile.write(stub.raw_responses.pop(0))
                 self.close_connection = True
                 return
             self.send_response(stub.status)
-            for name, value in {"Content-Length": str(len(stub.answer)), **stub.headers}.items():
+            for name, value in {"Content-Length": str(len(stub.body)), **stub.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else stub.answer)
-            self.close_connection = stub.hangs_up_after_each  # without a word to the client, as an idle timeout does
+            self.wfile.write(b"" if self.command == "HEAD" else stub.body)
+            self.close_connection = stub.closes_connections  # as an idle timeout does: without a header
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the base class's names
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = respond  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Keep the test's output clean."""
+            """Disables the access log."""
 
     return Handler
 

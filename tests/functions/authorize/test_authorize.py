@@ -361,7 +361,7 @@ def test_no_part_of_a_token_is_logged(
 def certified(tmp_path: Path) -> Iterator[HttpStub]:
     """An issuer with a self-signed certificate."""
     key_set = json.dumps({"keys": [CURRENT.published()]}).encode()
-    with HttpStub(answer=key_set, tls=self_signed(tmp_path, HOST)) as stub:
+    with HttpStub(body=key_set, tls=self_signed(tmp_path, HOST)) as stub:
         yield stub
 
 

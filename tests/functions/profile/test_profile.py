@@ -17,7 +17,7 @@ import pytest
 from functions.profile import handle_generator
 from functions.shared.db import postgres
 from tests.functions.conftest import LoadHandler
-from tests.functions.servers import Gate, HttpStub
+from tests.functions.servers import HttpStub, TcpProxy
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
 TOKEN = "eyJ.access.token"
@@ -50,7 +50,7 @@ class Api:
     def event(self, route: str, subject: str, name: str | None = None) -> dict[str, Any]:
         """Of a user whose name Cognito knows, or has none for."""
         attributes = [{"Name": "name", "Value": name}] if name else []
-        self.cognito.answer = json.dumps({"Username": subject, "UserAttributes": attributes}).encode()
+        self.cognito.body = json.dumps({"Username": subject, "UserAttributes": attributes}).encode()
         return {
             "routeKey": route,
             "headers": {"authorization": f"Bearer {TOKEN}"},
@@ -153,7 +153,7 @@ def test_sign_in_address_is_never_published(api: Api, owner: postgres.Connection
     for attribute in ("email", "name", "preferred_username"):
         event = api.event("GET /profile", f"s-{attribute}")
         attributes = [{"Name": attribute, "Value": "ada@example.com"}, {"Name": "email", "Value": "ada@example.com"}]
-        api.cognito.answer = json.dumps({"Username": "ada@example.com", "UserAttributes": attributes}).encode()
+        api.cognito.body = json.dumps({"Username": "ada@example.com", "UserAttributes": attributes}).encode()
         answer = api.handler.handle(event, None)
         assert answer["statusCode"] == 200
         assert "ada" not in answer["body"]
@@ -353,10 +353,10 @@ def test_unavailable_database_returns_503_with_retry_after(
 ) -> None:
     place = urlsplit(migrated_url)
     assert place.port
-    with Gate(place.port) as gate:
-        api = load(migrated_url.replace(f":{place.port}/", f":{gate.port}/"))
+    with TcpProxy(place.port) as proxy:
+        api = load(migrated_url.replace(f":{place.port}/", f":{proxy.port}/"))
         assert api.get(ADA, name="Ada")[0] == 200
-        gate.shut()
+        proxy.stop()
         events = [
             api.event("GET /profile", ADA),
             {**api.event("PUT /profile", ADA), "body": '{"display_name": "Ada"}'},
@@ -367,7 +367,7 @@ def test_unavailable_database_returns_503_with_retry_after(
             assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "5")
             error = {"code": "unavailable", "message": "profiles cannot be reached; try again"}
             assert json.loads(answer["body"]) == {"error": error}
-        gate.open()
+        proxy.start()
         assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 200]
     said = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.getMessage() for record in said] == ["database unavailable"] * 3

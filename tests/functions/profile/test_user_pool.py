@@ -5,6 +5,8 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -33,7 +35,7 @@ def cognito() -> Iterator[HttpStub]:
 
 def sanitize_name(cognito: HttpStub, username: str = UUID, **attributes: str) -> str | None:
     described = [{"Name": name, "Value": value} for name, value in {"sub": UUID, **attributes}.items()]
-    cognito.answer = json.dumps({"Username": username, "UserAttributes": described}).encode()
+    cognito.body = json.dumps({"Username": username, "UserAttributes": described}).encode()
     return UserPool(ISSUER, cognito.url).name(TOKEN)
 
 
@@ -96,7 +98,7 @@ def test_failed_get_user_returns_none_and_logs_no_token(
     cognito: HttpStub, caplog: pytest.LogCaptureFixture, status: int, answer: bytes, reason: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    cognito.status, cognito.answer = status, answer
+    cognito.status, cognito.body = status, answer
     assert UserPool(ISSUER, cognito.url).name(TOKEN) is None
     (record,) = caplog.records
     assert (record.levelname, record.getMessage(), vars(record)["reason"]) == ("INFO", "no name from Cognito", reason)
@@ -110,6 +112,26 @@ def test_silent_cognito_returns_none_after_the_read_timeout(caplog: pytest.LogCa
         assert UserPool(ISSUER, f"http://{HOST}:{silent.getsockname()[1]}").name(TOKEN) is None
     assert 1.4 < time.monotonic() - started < 2
     assert [vars(record)["reason"] for record in caplog.records] == ["ReadTimeoutError"]
+
+
+def test_slow_cognito_returns_none_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server((HOST, 0)) as slow, ThreadPoolExecutor() as executor:
+        executor.submit(send_header_slowly, slow)
+        started = time.monotonic()
+        assert UserPool(ISSUER, f"http://{HOST}:{slow.getsockname()[1]}").name(TOKEN) is None
+        assert 1.9 < time.monotonic() - started < 3
+    assert [vars(record)["reason"] for record in caplog.records] == ["TimeoutError"]
+
+
+def send_header_slowly(server: socket.socket) -> None:
+    """Sends a response whose header takes 4 seconds, within the read timeout each time."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        for _ in range(8):
+            connection.sendall(b"H")
+            time.sleep(0.5)
 
 
 def test_unreachable_cognito_returns_none(unused_endpoint: str) -> None:

@@ -34,7 +34,7 @@ def platform_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[HttpStub]:
-    with HttpStub(answer=b"", headers={"ETag": '"5d41402abc4b2a76b9719d911017c592"'}) as stub:
+    with HttpStub(body=b"", headers={"ETag": '"5d41402abc4b2a76b9719d911017c592"'}) as stub:
         yield stub
 
 
@@ -120,7 +120,7 @@ def test_invalid_certificate_raises_ssl_error(
 
 def test_requests_are_signed_for_service_and_region(server: HttpStub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may have other credentials
-    server.answer = b"<PublishResponse><PublishResult/><ResponseMetadata/></PublishResponse>"
+    server.body = b"<PublishResponse><PublishResult/><ResponseMetadata/></PublishResponse>"
     client = clients.create("sns", read_timeout_seconds=5, region="eu-north-1", endpoint_url=server.url)
     client.publish(TopicArn="arn:aws:sns:eu-north-1:123456789012:avatars", Message="{}")
     ((headers, _),) = server.requests
@@ -150,7 +150,7 @@ def test_requests_share_one_connection(server: HttpStub, client: BaseClient) -> 
 def test_connection_closed_while_idle_is_reopened(
     server: HttpStub, client: BaseClient, no_backoff: list[float]
 ) -> None:
-    server.hangs_up_after_each = True
+    server.closes_connections = True
     for _ in range(3):
         put(client)
     assert (len(server.requests), server.connections) == (3, 3)
@@ -177,7 +177,7 @@ TRANSIENT = [
 def test_transient_failure_is_retried_with_backoff(
     server: HttpStub, client: BaseClient, no_backoff: list[float], response: bytes, _error: type[Exception]
 ) -> None:
-    server.raw_answers = [response] * 2
+    server.raw_responses = [response] * 2
     put(client)
     assert server.methods == ["PUT"] * 3
     is_throttling = response.startswith((b"HTTP/1.1 429", b"HTTP/1.1 503"))
@@ -190,7 +190,7 @@ def test_transient_failure_is_retried_with_backoff(
 def test_lasting_failure_raises_after_3_attempts(
     server: HttpStub, client: BaseClient, no_backoff: list[float], response: bytes, error: type[Exception]
 ) -> None:
-    server.raw_answers = [response] * 4
+    server.raw_responses = [response] * 4
     with pytest.raises(error):
         put(client)
     assert server.methods == ["PUT"] * 3
@@ -199,7 +199,7 @@ def test_lasting_failure_raises_after_3_attempts(
 
 def test_max_attempts_of_1_does_not_retry(server: HttpStub, no_backoff: list[float]) -> None:
     client = clients.create("s3", read_timeout_seconds=5, max_attempts=1, endpoint_url=server.url)
-    server.raw_answers = [b""] * 2
+    server.raw_responses = [b""] * 2
     with pytest.raises(BotoCoreError):
         put(client)
     assert (server.methods, no_backoff) == (["PUT"], [])
@@ -219,7 +219,7 @@ def test_max_attempts_of_1_does_not_retry(server: HttpStub, no_backoff: list[flo
 def test_refusal_is_not_retried_and_its_message_has_the_code(
     server: HttpStub, client: BaseClient, no_backoff: list[float], response: bytes, code: str
 ) -> None:
-    server.raw_answers = [response]
+    server.raw_responses = [response]
     with pytest.raises(ClientError, match=rf"\({code}\) when calling the PutObject operation"):
         put(client)
     assert "secret-access-key" not in str(no_backoff)

@@ -48,7 +48,7 @@ def bucket(new_bucket: Callable[[], str]) -> str:
 @pytest.fixture
 def server() -> Iterator[HttpStub]:
     """An S3 that accepts every request, unless it is configured otherwise."""
-    with HttpStub(answer=b"hello", headers={"ETag": ETAG, "Last-Modified": HTTP_DATE}) as stub:
+    with HttpStub(body=b"hello", headers={"ETag": ETAG, "Last-Modified": HTTP_DATE}) as stub:
         yield stub
 
 
@@ -98,7 +98,7 @@ def test_get_object_above_max_bytes_returns_no_data(client: BaseClient, bucket: 
 
 def test_get_object_above_max_bytes_leaves_the_body_unread(server: HttpStub, stub_client: BaseClient) -> None:
     head = f"HTTP/1.1 200 OK\r\nETag: {ETAG}\r\nLast-Modified: {HTTP_DATE}\r\nContent-Length: 999999999\r\n\r\n"
-    server.raw_answers = [head.encode()]
+    server.raw_responses = [head.encode()]
     above = s3.get_object(stub_client, "uploads", KEY, max_bytes=999_999_998)
     assert above == s3.StoredObject(b"", 999_999_999, ETAG, {}, LAST_MODIFIED)
     assert s3.get_object(stub_client, "uploads", KEY) == s3.StoredObject(b"hello", 5, ETAG, {}, LAST_MODIFIED)
@@ -162,7 +162,7 @@ def test_delete_unchanged_object_keeps_another_one(client: BaseClient, bucket: s
 
 
 def test_delete_unchanged_object_being_changed_raises(server: HttpStub, stub_client: BaseClient) -> None:
-    server.raw_answers = [b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"]
+    server.raw_responses = [b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(ClientError):
         s3.delete_unchanged_object(stub_client, ETAG, bucket="uploads", key=KEY)
 
@@ -201,7 +201,7 @@ def body(rest: str) -> bytes:
 def test_get_object_with_broken_body_is_retried(
     server: HttpStub, stub_client: BaseClient, rest: str, _error: type[Exception]
 ) -> None:
-    server.raw_answers = [body(rest)] * 2
+    server.raw_responses = [body(rest)] * 2
     stored = s3.get_object(stub_client, "uploads", KEY)
     assert stored
     assert stored.data == b"hello"
@@ -212,7 +212,7 @@ def test_get_object_with_broken_body_is_retried(
 def test_get_object_with_broken_bodies_raises_after_3_attempts(
     server: HttpStub, stub_client: BaseClient, rest: str, error: type[Exception]
 ) -> None:
-    server.raw_answers = [body(rest)] * 4
+    server.raw_responses = [body(rest)] * 4
     with pytest.raises(error):
         s3.get_object(stub_client, "uploads", KEY)
     assert server.methods == ["GET"] * 3
@@ -232,7 +232,7 @@ def test_get_object_from_another_server_raises_key_error(
 ) -> None:
     headers = {"ETag": ETAG, "Content-Length": "5"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name != missing)
-    server.raw_answers = [f"HTTP/1.1 200 OK\r\n{lines}\r\nlogin".encode()]
+    server.raw_responses = [f"HTTP/1.1 200 OK\r\n{lines}\r\nlogin".encode()]
     with pytest.raises(KeyError, match=missing.replace("-", "")):
         s3.get_object(stub_client, "uploads", KEY)
 
@@ -245,7 +245,7 @@ def test_get_object_from_another_server_raises_key_error(
 def test_failed_precondition_is_not_retried(
     server: HttpStub, stub_client: BaseClient, no_backoff: list[float], response: bytes
 ) -> None:
-    server.raw_answers = [response]
+    server.raw_responses = [response]
     with pytest.raises(PreconditionFailedError):
         replace(stub_client, "uploads", ETAG)
     assert (len(server.requests), no_backoff) == (1, [])
@@ -255,7 +255,7 @@ def test_failed_precondition_is_not_retried(
 def test_retried_conditional_write_meets_its_own_first_attempt(
     server: HttpStub, stub_client: BaseClient, no_backoff: list[float]
 ) -> None:
-    server.raw_answers = [b"", raw(412, "PreconditionFailed")]
+    server.raw_responses = [b"", raw(412, "PreconditionFailed")]
     with pytest.raises(PreconditionFailedError):
         replace(stub_client, "uploads", None)
     assert [headers["if-none-match"] for headers, _ in server.requests] == ["*", "*"]
@@ -265,7 +265,7 @@ def test_retried_conditional_write_meets_its_own_first_attempt(
 def test_read_refused_raises_client_error(
     server: HttpStub, stub_client: BaseClient, read: Callable[[BaseClient, str, str], Any]
 ) -> None:
-    server.raw_answers = [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"]
+    server.raw_responses = [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(ClientError, match=r"\(403\)"):
         read(stub_client, "uploads", KEY)
     assert len(server.requests) == 1
@@ -274,7 +274,7 @@ def test_read_refused_raises_client_error(
 def test_head_object_without_response_raises_botocore_error(
     server: HttpStub, stub_client: BaseClient, no_backoff: list[float]
 ) -> None:
-    server.raw_answers = [b""] * 4
+    server.raw_responses = [b""] * 4
     with pytest.raises(ConnectionClosedError):
         s3.head_object(stub_client, "uploads", KEY)
     assert server.methods == ["HEAD"] * 3

@@ -12,7 +12,7 @@ import pytest
 from functions.shared.db import postgres
 from functions.shared.db.postgres import Database, UnavailableError
 from tests.functions.conftest import wait_until
-from tests.functions.servers import Gate
+from tests.functions.servers import TcpProxy
 
 
 def test_connect_sets_timeouts_and_prepares_no_statements(database_url: str) -> None:
@@ -167,15 +167,15 @@ def test_fetch_one_terminated_while_running_is_retried(database: Database, admin
 def test_fetch_one_server_down_raises_unavailable_then_recovers(database_url: str, opened: list[object]) -> None:
     place = urlsplit(database_url)
     assert place.port
-    with Gate(place.port) as gate:
-        url = database_url.replace(f":{place.port}/", f":{gate.port}/")
+    with TcpProxy(place.port) as proxy:
+        url = database_url.replace(f":{place.port}/", f":{proxy.port}/")
         database = Database(lambda: postgres.connect_to_url(url, timeout_seconds=5))
         assert database.fetch_one("SELECT 1", ()) == (1,)
-        gate.shut()
+        proxy.stop()
         for _ in range(2):
             with pytest.raises(UnavailableError, match="Connection refused"):
                 database.fetch_one("SELECT 1", ())
-        gate.open()
+        proxy.start()
         assert database.fetch_one("SELECT 1", ()) == (1,)
     assert len(opened) == 2
 
