@@ -3,10 +3,10 @@
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -116,22 +116,23 @@ def test_silent_cognito_returns_none_after_the_read_timeout(caplog: pytest.LogCa
 
 def test_slow_cognito_returns_none_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    ended = threading.Event()
     with socket.create_server((HOST, 0)) as slow, ThreadPoolExecutor() as executor:
-        executor.submit(send_header_slowly, slow)
+        executor.submit(send_header_slowly, slow, ended)
         started = time.monotonic()
         assert UserPool(ISSUER, f"http://{HOST}:{slow.getsockname()[1]}").name(TOKEN) is None
-        assert 1.9 < time.monotonic() - started < 3
+        ended.set()
+    assert 1.9 < time.monotonic() - started < 3
     assert [vars(record)["reason"] for record in caplog.records] == ["TimeoutError"]
 
 
-def send_header_slowly(server: socket.socket) -> None:
-    """Sends a response whose header takes 4 seconds, within the read timeout each time."""
+def send_header_slowly(server: socket.socket, ended: threading.Event) -> None:
+    """Sends a response byte by byte, each of them within the read timeout, and never all of it."""
     connection, _ = server.accept()
-    with connection, suppress(OSError):
+    with connection:
         connection.recv(65536)
-        for _ in range(8):
+        while not ended.wait(0.5):
             connection.sendall(b"H")
-            time.sleep(0.5)
 
 
 def test_unreachable_cognito_returns_none(unused_endpoint: str) -> None:
