@@ -11,7 +11,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate contact-sheet check format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz simulate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -22,6 +22,7 @@ help:
 	@echo "make simulate COUNT= SEED=    run the handlers against simulated AWS services that fail"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
+	@echo "make check-package            generate and check the package for other languages (needs the Pulumi CLI, npm, Go)"
 	@echo "make format                   format, and apply the linter's fixes"
 	@echo "make packages                 build the packages for Lambda and print their sizes"
 	@echo "make bench                    compare with sharp and Node.js (needs Node.js 20 and npm; takes minutes)"
@@ -55,6 +56,20 @@ check: .venv/installed
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/basedpyright
+
+# In a clone, as adding a package changes the program.
+check-package:
+	@for tool in pulumi node npm go; do command -v $$tool > /dev/null || \
+	  { echo "make check-package needs the Pulumi CLI 3.200 or newer, Node.js, npm and Go: $$tool is missing" >&2; exit 2; }; done
+	rm -rf .build/check-package
+	git clone --quiet . .build/check-package
+	cd .build/check-package/plugin && pulumi install
+	cd .build/check-package/examples/typescript && npm install && pulumi package add ../../plugin && npx tsc --noEmit
+	cd .build/check-package/examples/python && pulumi package add ../../plugin && \
+	  .venv/bin/pip install --quiet basedpyright && .venv/bin/basedpyright --pythonpath .venv/bin/python __main__.py
+	cd .build/check-package && pulumi package gen-sdk ./plugin --language go --local --out sdk
+	cd .build/check-package/sdk/go/avatars && go mod init example.com/pulumi-avatars/sdk/go/avatars && \
+	  go mod tidy && go vet ./...
 
 format: .venv/installed
 	$(VENV)/ruff format .
