@@ -66,7 +66,8 @@ check-package:
 	cd .build/check-package/plugin && pulumi install
 	cd .build/check-package/examples/typescript && npm install && pulumi package add ../../plugin && npx tsc --noEmit
 	cd .build/check-package/examples/python && pulumi package add ../../plugin && \
-	  .venv/bin/pip install --quiet basedpyright && .venv/bin/basedpyright --pythonpath .venv/bin/python __main__.py
+	  .venv/bin/pip install --quiet basedpyright && echo '{"typeCheckingMode": "standard"}' > pyrightconfig.json && \
+	  .venv/bin/basedpyright --pythonpath .venv/bin/python __main__.py
 	cd .build/check-package && pulumi package gen-sdk ./plugin --language go --local --out sdk
 	cd .build/check-package/sdk/go/avatars && go mod init example.com/pulumi-avatars/sdk/go/avatars && \
 	  go mod tidy && go vet ./...
