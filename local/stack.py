@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -128,9 +129,11 @@ class LocalStack:
             self.aws_url, self.cdn_url = servers["aws"].url, servers["cdn"].url
             self.api_url, self.webhook_url = servers["api"].url, servers["webhook"].url
             self._authorities = [server.authority for server in servers.values()]
-            self.aws = MotoServer(servers["aws"], config["aws:region"])
-            self.database = Postgres(ports.database)
-            cleanup.callback(self.database.close)
+            with ThreadPoolExecutor() as executor:  # initdb runs while moto is imported
+                starting = executor.submit(Postgres, ports.database)
+                cleanup.callback(lambda: starting.result().close())
+                self.aws = MotoServer(servers["aws"], config["aws:region"])
+                self.database = starting.result()
             provided = {
                 f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
                 _DATABASE_URL: self.database.url,

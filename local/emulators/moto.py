@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 
 import boto3
 from botocore.config import Config
+from moto.backends import SERVICE_NAMES, get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
 
@@ -17,6 +18,7 @@ from local.aws_checks.request_validator import RequestValidator
 from local.emulators.http_server import HttpServer
 
 ACCOUNT_ID = "123456789012"  # the default account of moto
+_SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp")
 _sequence = itertools.count(1)
 
 
@@ -24,6 +26,8 @@ class MotoServer:
     """Serves S3, SQS, SNS, Systems Manager and Cognito. The state of moto is shared by all servers of a process."""
 
     def __init__(self, server: HttpServer, region: str) -> None:
+        for service in _SERVICES:
+            get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
         self.url = server.url
         self.authority = server.authority
