@@ -84,9 +84,10 @@ class AvatarServiceArgs:
     """Seconds that API Gateway caches the authorizer's response for a token, 0 to 3600. A token that expires meanwhile
     is accepted until then."""
     throttle_rate: int = field(default=50, metadata={"rule": validation.THROTTLE_RATE})
-    """Rate limit of the API in requests per second, for all users together, 1 to 10000."""
+    """Rate limit of the API in requests per second, for all users together, 1 to 10000. The public profile route has
+    half of it for itself."""
     throttle_burst: int = field(default=100, metadata={"rule": validation.THROTTLE_BURST})
-    """Burst limit of the API in requests, 1 to 5000."""
+    """Burst limit of the API in requests, 1 to 5000. The public profile route has half of it for itself."""
     max_concurrency: int = field(default=20, metadata={"rule": validation.MAX_CONCURRENCY})
     """Maximum number of uploads processed concurrently, 2 to 1000. More uploads wait in the queue."""
     web_acl_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.WEB_ACL_ARN})
@@ -255,6 +256,8 @@ class AvatarService(pulumi.ComponentResource):
             ),
             self._child_options,
         )
+        self.database = self._create_database()
+        self.profiles = self._create_profiles(self.database) if self.database else None
         self.api = UploadApi(
             f"{name}-api",
             UploadApiArgs(
@@ -273,14 +276,13 @@ class AvatarService(pulumi.ComponentResource):
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
+            routes=self.profiles.routes if self.profiles else (),
         )
         self.web = WebAssets(
             f"{name}-web",
             WebAssetsArgs(bucket_name=self.cdn.bucket_name, cdn_url=self.cdn.base_url, protect=args.protect_data),
             self._child_options,
         )
-        self.database = self._create_database()
-        self.profiles = self._create_profiles(self.database) if self.database else None
         self.page = self._create_page() if self.database else None
         self._set_outputs()
 
@@ -308,7 +310,6 @@ class AvatarService(pulumi.ComponentResource):
         return ProfileApi(
             f"{self._name}-profiles",
             ProfileApiArgs(
-                api=self.api,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 issuer=self.identity.issuer,

@@ -10,7 +10,7 @@ from pulumi_aws import lambda_
 from components.blocks import iam, validation
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from components.database.external import DatabaseAccess
-from components.upload_api import UploadApi
+from components.upload_api import ApiRoute
 from lambda_packages import build
 
 FUNCTIONS = ("profile", "migrate_database")
@@ -19,8 +19,6 @@ FUNCTIONS = ("profile", "migrate_database")
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
-    api: UploadApi
-    """The API to add the routes to."""
     assets_bucket_name: pulumi.Input[str]
     """The bucket with the users' manifests."""
     assets_bucket_arn: pulumi.Input[str]
@@ -46,8 +44,9 @@ class ProfileApiArgs:
 class ProfileApi(pulumi.ComponentResource):
     """`avatars:index:ProfileApi`
 
-    Creates the functions `migrate_database` and `profile` with their layers, an invocation of the first, and routes to
-    the second. `profile` depends on the invocation: if a migration fails, the update fails and does not change it.
+    Creates the functions `migrate_database` and `profile` with their layers, and an invocation of the first. `profile`
+    depends on the invocation: if a migration fails, the update fails and does not change it. The attribute `routes` has
+    the routes of `profile`, for an UploadApi.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -67,9 +66,11 @@ class ProfileApi(pulumi.ComponentResource):
 
         migrate = self._create_migrate_function()
         profile = self._create_profile_function(self._invoke_migration(migrate))
-        args.api.add_route("GET /profiles/{handle}", profile, public=True)
-        args.api.add_route("GET /profile", profile)
-        args.api.add_route("PUT /profile", profile)
+        self.routes = (
+            ApiRoute("GET /profiles/{handle}", profile, public=True),
+            ApiRoute("GET /profile", profile),
+            ApiRoute("PUT /profile", profile),
+        )
 
         self.migrate_function_name = migrate.function_name
         self.register_outputs({"migrate_function_name": self.migrate_function_name})

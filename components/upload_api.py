@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import pulumi
 from pulumi_aws import apigatewayv2, cloudwatch, lambda_
@@ -42,6 +42,18 @@ _ACCESS_LOG = json.dumps(
 )
 
 
+@dataclass(frozen=True)
+class ApiRoute:
+    """A route of the API to a function."""
+
+    key: str
+    """One method and one path, such as `GET /avatars/me`."""
+    function: PythonFunction
+    _: KW_ONLY
+    public: bool = False
+    """Whether the route has no authorizer, and a throttle of its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UploadApiArgs:
     uploads_bucket_name: pulumi.Input[str]
@@ -63,9 +75,9 @@ class UploadApiArgs:
     authorizer_cache_seconds: int = 60
     """Seconds that API Gateway caches the authorizer's response for a token; 0 disables caching."""
     throttle_rate: int = 50
-    """Requests per second, of all users together."""
+    """Requests per second, of all users together; a public route has half of it for itself."""
     throttle_burst: int = 100
-    """The burst limit of requests."""
+    """The burst limit of requests; a public route has half of it for itself."""
     domain: CustomDomain | None = None
     """None: the API's default endpoint under amazonaws.com."""
     log_retention_days: int = 30
@@ -102,7 +114,10 @@ class UploadApi(pulumi.ComponentResource):
         name: str,
         args: UploadApiArgs,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        routes: Sequence[ApiRoute] = (),
     ) -> None:
+        """`routes` are those of functions of other components."""
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:UploadApi", name, None, opts)
         self._name = name
@@ -119,10 +134,14 @@ class UploadApi(pulumi.ComponentResource):
             opts=self._child_options,
         )
         self._authorizer = self._create_authorizer()
-        self.add_route("POST /avatars/key_upload", self._create_presign_upload())
-        self.add_route("GET /avatars/uploads/{upload_id}", self._create_upload_status())
-        self.add_route("GET /avatars/me", self._create_current_avatar())
-        stage = self._create_stage()
+        routes = (
+            ApiRoute("POST /avatars/key_upload", self._create_presign_upload()),
+            ApiRoute("GET /avatars/uploads/{upload_id}", self._create_upload_status()),
+            ApiRoute("GET /avatars/me", self._create_current_avatar()),
+            *routes,
+        )
+        created = [self.add_route(route.key, route.function, public=route.public) for route in routes]
+        stage = self._create_stage([route for route, given in zip(created, routes, strict=True) if given.public])
         if args.domain:
             self._create_custom_domain(args.domain, stage)
 
@@ -133,7 +152,8 @@ class UploadApi(pulumi.ComponentResource):
         """Adds a route, such as `GET /avatars/me`, with a Lambda proxy integration and, unless public, the authorizer.
 
         The function gets events of payload format 2.0, with the caller's subject at
-        requestContext.authorizer.lambda.sub. A public route has no caller, even if the request has a token.
+        requestContext.authorizer.lambda.sub. A public route has no caller, even if the request has a token. One that is
+        added here, after the stage was created, has no throttle of its own.
 
         Raises:
             ValueError: The route key is not one method and one path.
@@ -274,7 +294,7 @@ class UploadApi(pulumi.ComponentResource):
             self._child_options,
         )
 
-    def _create_stage(self) -> apigatewayv2.Stage:
+    def _create_stage(self, public_routes: Sequence[apigatewayv2.Route]) -> apigatewayv2.Stage:
         log_group = cloudwatch.LogGroup(
             f"{self._name}-access-logs",
             # Without this prefix, each log group is added to a resource policy that is limited to 5,120 characters:
@@ -295,7 +315,18 @@ class UploadApi(pulumi.ComponentResource):
                 throttling_rate_limit=self._args.throttle_rate,
                 throttling_burst_limit=self._args.throttle_burst,
             ),
-            opts=self._child_options,
+            # Anybody can send requests to these, and must not use up the limits of the other routes.
+            route_settings=[
+                apigatewayv2.StageRouteSettingArgs(
+                    route_key=route.route_key,
+                    throttling_rate_limit=max(1, self._args.throttle_rate // 2),
+                    throttling_burst_limit=max(1, self._args.throttle_burst // 2),
+                )
+                for route in public_routes
+            ]
+            or None,
+            # API Gateway rejects settings of a route that does not exist.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=public_routes),
         )
 
     def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> None:

@@ -149,7 +149,7 @@ def constants(call: ast.Call) -> list[Any]:
 
 
 def test_api_headings_and_route_table_match_registered_routes() -> None:
-    routes = sorted(constants(call)[0] for call in calls("components", "add_route"))
+    routes = sorted(constants(call)[0] for call in calls("components", "ApiRoute"))
     headings = re.findall(r"^## ((?:GET|POST|PUT|DELETE) .*)$", API.read_text(), re.MULTILINE)
     (rows,) = tables(section(API, "## Routes"))
     assert sorted(headings) == routes

@@ -45,6 +45,7 @@ class HttpApiEmulator:
         self._log_format = stage.inputs.get("accessLogSettings", {}).get("format")
         self._access_log = access_log
         self._token_bucket = _TokenBucket(stage.inputs.get("defaultRouteSettings", {}))
+        self._token_buckets = _create_token_buckets(graph, stage)
         permissions = _Permissions(graph)
         self._routes = [self._create_route(route, graph, functions, permissions) for route in _sort_routes(graph)]
 
@@ -61,17 +62,23 @@ class HttpApiEmulator:
         request = call.request
         if request.method == "OPTIONS" and request.headers.get("Origin"):
             return self._respond_to_preflight(request)
-        if not self._token_bucket.take():
+        self._find_route(call)
+        token_bucket = self._token_buckets.get(call.route.key, self._token_bucket) if call.route else self._token_bucket
+        if not token_bucket.take():
             return _build_error(429, "Too Many Requests")
         if (request.content_length or 0) > _MAX_PAYLOAD_BYTES:
             return _build_error(413, "Request Entity Too Large")
+        if call.route is None:
+            return _build_error(404, "Not Found")
+        return self._invoke_integration(call, call.route)
+
+    def _find_route(self, call: _ApiRequest) -> None:
         for route in self._routes:
-            parameters = route.match(request)
+            parameters = route.match(call.request)
             if parameters is not None:
                 call.route = route
                 call.parameters = parameters
-                return self._invoke_integration(call, route)
-        return _build_error(404, "Not Found")
+                return
 
     def _invoke_integration(self, call: _ApiRequest, route: _Route) -> Response:
         context: Mapping[str, Any] | None = None
@@ -293,6 +300,22 @@ class _TokenBucket:
                 return False
             self._tokens -= 1
             return True
+
+
+def _create_token_buckets(graph: Graph, stage: Resource) -> dict[str, _TokenBucket]:
+    """Returns a bucket for each route with settings of its own, which replace the stage's.
+
+    Raises:
+        ProgramError: There is no such route, or the stage can be created before it.
+    """
+    routes = {route.inputs["routeKey"]: route for route in graph.of_type("aws:apigatewayv2/route:Route")}
+    buckets: dict[str, _TokenBucket] = {}
+    for settings in stage.inputs.get("routeSettings", []):
+        key = settings["routeKey"]
+        if key not in routes or routes[key].urn not in stage.dependencies:
+            raise ProgramError(f"the stage {stage.name} has settings of {key}, but does not depend on such a route")
+        buckets[key] = _TokenBucket(settings)
+    return buckets
 
 
 def _sort_routes(graph: Graph) -> list[Resource]:

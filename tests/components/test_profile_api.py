@@ -37,14 +37,15 @@ def access(user: str, vpc_config: VpcConfig | None = None) -> DatabaseAccess:
 
 def make(**settings: Any) -> ProfileApi:
     given: dict[str, Any] = {
-        "api": UploadApi("api", upload_api.args()),
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
         "issuer": upload_api.ISSUER,
         "database": access("reader"),
         "migrations": access("owner"),
     }
-    return ProfileApi("profiles", ProfileApiArgs(**{**given, **settings}))
+    profiles = ProfileApi("profiles", ProfileApiArgs(**{**given, **settings}))
+    UploadApi("api", upload_api.args(throttle_rate=20, throttle_burst=31), routes=profiles.routes)
+    return profiles
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,21 @@ def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> Non
             "sourceArn": f"{upload_api.EXECUTION_ARN}/*/{method}{path}",
         }
     assert [key.split(" ")[1].split("/")[1] for key in routes] == ["avatars"] * 3
+
+
+def test_public_route_has_half_of_the_limits_for_itself(profiles: Graph) -> None:
+    stage = profiles.one("aws:apigatewayv2/stage:Stage")
+    assert stage.inputs["routeSettings"] == [
+        {"routeKey": "GET /profiles/{handle}", "throttlingRateLimit": 10, "throttlingBurstLimit": 15}
+    ]
+    assert stage.inputs["defaultRouteSettings"] == {"throttlingRateLimit": 20, "throttlingBurstLimit": 31}
+
+
+def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
+    """API Gateway rejects a stage with settings of a route that does not exist."""
+    assert (
+        profiles.named("api-get-profiles-handle-route").urn in profiles.one("aws:apigatewayv2/stage:Stage").dependencies
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from components.blocks import iam
 from components.blocks.custom_domain import CustomDomain
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs
-from components.upload_api import UploadApi, UploadApiArgs
+from components.upload_api import ApiRoute, UploadApi, UploadApiArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
@@ -202,6 +202,16 @@ def test_stage_throttles_and_auto_deploys(run_alone: RunAlone) -> None:
     assert inputs["name"] == "$default"
     assert inputs["autoDeploy"] is True
     assert inputs["defaultRouteSettings"] == {"throttlingRateLimit": 5, "throttlingBurstLimit": 9}
+    assert "routeSettings" not in inputs
+
+
+def test_public_route_has_limits_of_at_least_one(run_alone: RunAlone, packages: dict[str, Package]) -> None:
+    def program() -> None:
+        route = ApiRoute("GET /avatars/{name}", create_foreign_function(packages), public=True)
+        UploadApi("api", args(throttle_rate=1, throttle_burst=1), routes=[route])
+
+    (settings,) = run_alone(program).one(STAGE).inputs["routeSettings"]
+    assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (1, 1)
 
 
 def test_access_log_is_json_without_tokens(api: Graph) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,9 +98,12 @@ class ApiBuilder:
         )
         return function
 
-    def create_client(self) -> Client:
+    def create_client(self, stage_dependencies: Iterable[str] = ()) -> Client:
         self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN)
-        self.add("aws:apigatewayv2/stage:Stage", "$default", {"name": "$default", **self.stage})
+        stage = "aws:apigatewayv2/stage:Stage"
+        self.add(stage, "$default", {"name": "$default", **self.stage})
+        key = f"{stage}::$default"
+        self.graph.resources[key] = replace(self.graph.resources[key], dependencies=frozenset(stage_dependencies))
         functions = cast(LambdaFunctions, type("Deployed", (), {"by_arn": self.functions}))
         return Client(HttpApiEmulator(self.graph, functions, self.folder / "access.log"))
 
@@ -168,6 +171,26 @@ def test_request_over_the_rate_limit_returns_429(builder: ApiBuilder) -> None:
     builder.add_route("GET /things", return_ok)
     client = builder.create_client()
     assert [client.get("/things").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_route_with_settings_has_a_rate_limit_of_its_own(builder: ApiBuilder) -> None:
+    limits = {"throttlingRateLimit": 0.001, "throttlingBurstLimit": 1}
+    builder.stage = {"defaultRouteSettings": limits, "routeSettings": [{"routeKey": "GET /things/{thing}", **limits}]}
+    builder.add_route("GET /things/{thing}", return_ok)
+    builder.add_route("GET /others", return_ok)
+    client = builder.create_client(stage_dependencies=["f0"])
+    assert [client.get(f"/things/{number}").status_code for number in range(2)] == [200, 429]
+    assert [client.get("/others").status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize(("key", "dependencies"), [("GET /others", ["f0"]), ("GET /things", [])])
+def test_stage_with_settings_of_unknown_route_is_rejected(
+    builder: ApiBuilder, key: str, dependencies: list[str]
+) -> None:
+    builder.stage = {"routeSettings": [{"routeKey": key, "throttlingRateLimit": 1, "throttlingBurstLimit": 1}]}
+    builder.add_route("GET /things", return_ok)
+    with pytest.raises(ProgramError, match=f"has settings of {key}, but does not depend on such a route"):
+        builder.create_client(stage_dependencies=dependencies)
 
 
 def test_body_over_10_mib_returns_413(builder: ApiBuilder) -> None:
