@@ -120,8 +120,9 @@ class ProfileApi(pulumi.ComponentResource):
                 description="Returns and updates profiles",
                 # Importing the database driver and the S3 client takes most of a cold start.
                 memory=512,
-                # A paused database resumes in about fifteen seconds; API Gateway's timeout is thirty.
-                timeout=29,
+                # Three seconds each for a connection and a statement, and some for Cognito and S3. A paused database
+                # needs longer to resume: the response is 503, and the client tries again.
+                timeout=10,
                 environment={
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "ISSUER": args.issuer,

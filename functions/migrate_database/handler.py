@@ -12,7 +12,7 @@ log = logging.getLogger()
 
 # An Aurora cluster that was paused for more than 24 hours takes 30 seconds or longer to resume.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-CONNECT = login.from_environment(patience_seconds=120)
+CONNECT = login.from_environment(timeout_seconds=120)
 SCHEMA = Schema(CONNECT)
 APP_USER = os.environ.get("APP_USER")  # unset if the stack does not manage the database's users
 

@@ -14,12 +14,13 @@ log = logging.getLogger()
 
 S3 = clients.create("s3", read_timeout_seconds=1)
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
-# Aurora Serverless takes about 15 seconds to resume from a pause, and API Gateway waits for 30.
+# A database that is awake accepts a connection within milliseconds. The first attempt to connect to a paused one starts
+# to resume it, which takes about 15 seconds: requests that waited for it would each occupy an execution environment.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-USERS = Users(postgres.Database(login.from_environment(patience_seconds=20)))
+USERS = Users(postgres.Database(login.from_environment(timeout_seconds=3)))
 USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
 
-# A database that is not available after those 20 seconds is probably resuming and needs a few more.
+# A database that is not available after those seconds is probably resuming.
 RETRY_AFTER_SECONDS = 5
 
 

@@ -98,7 +98,7 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
     [
         (
             "profile",
-            29,
+            10,
             ["boto3", "postgres"],
             {"ASSETS_BUCKET": "their-assets", "ISSUER": upload_api.ISSUER, "PGHOST": "db", "PGUSER": "reader"},
         ),

@@ -1,4 +1,4 @@
-/** Above API Gateway's limit of 30 seconds for an integration: the database may be resuming. */
+/** Above API Gateway's limit of 30 seconds for an integration. */
 const TIMEOUT_MS = 35_000;
 
 /** No response: a network failure or timeout. The request may have been processed. */

@@ -17,26 +17,26 @@ from functions.shared.db import postgres
 _READ_TIMEOUT_SECONDS = 1
 
 
-def from_environment(*, patience_seconds: int) -> postgres.Connect:
-    """A function that opens a connection within `patience_seconds`.
+def from_environment(*, timeout_seconds: int) -> postgres.Connect:
+    """A function that opens a connection within `timeout_seconds`.
 
     Raises:
         KeyError: a variable is missing.
     """
     if name := os.environ.get("DATABASE_URL_PARAMETER"):
         ssm = clients.create("ssm", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
-        return _UrlLogin(lambda: _read_parameter(ssm, name), patience_seconds)
+        return _UrlLogin(lambda: _read_parameter(ssm, name), timeout_seconds)
     if "PGHOST" not in os.environ:
         raise KeyError("DATABASE_URL_PARAMETER (or PGHOST, with an IAM token as the password)")
-    return _iam_login(patience_seconds)
+    return _iam_login(timeout_seconds)
 
 
 class _UrlLogin:
     """Connections by a URL, which is kept until a connection fails: its password may have been changed."""
 
-    def __init__(self, read_url: Callable[[], str], patience_seconds: int) -> None:
+    def __init__(self, read_url: Callable[[], str], timeout_seconds: int) -> None:
         self._read_url = read_url
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._url: str | None = None
 
     def __call__(self) -> postgres.Connection:
@@ -45,7 +45,7 @@ class _UrlLogin:
         except (BotoCoreError, ClientError) as error:
             raise postgres.UnavailableError(f"the database's URL cannot be read: {error}") from error
         try:
-            return postgres.connect_to_url(self._url, timeout_seconds=self._patience_seconds)
+            return postgres.connect_to_url(self._url, timeout_seconds=self._timeout_seconds)
         except postgres.UnavailableError:
             self._url = None
             raise
@@ -55,7 +55,7 @@ def _read_parameter(ssm: BaseClient, name: str) -> str:
     return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
 
-def _iam_login(patience_seconds: int) -> postgres.Connect:
+def _iam_login(timeout_seconds: int) -> postgres.Connect:
     host, port, user = os.environ["PGHOST"], int(os.environ["PGPORT"]), os.environ["PGUSER"]
     database, ssl_mode = os.environ["PGDATABASE"], os.environ["PGSSLMODE"]
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=database, sslmode=ssl_mode)
@@ -65,6 +65,6 @@ def _iam_login(patience_seconds: int) -> postgres.Connect:
         # A token is valid for 15 minutes:
         # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
         token = rds.generate_db_auth_token(host, port, user)
-        return postgres.connect(conninfo, token, timeout_seconds=patience_seconds)
+        return postgres.connect(conninfo, token, timeout_seconds=timeout_seconds)
 
     return connect

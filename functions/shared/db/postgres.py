@@ -11,7 +11,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Connect: TypeAlias = Callable[[], Connection]
 
 # How long sent data may stay unacknowledged, in milliseconds: after a failover the old host does not close connections.
-_TCP_USER_TIMEOUT_MS = 5_000
+_TCP_USER_TIMEOUT_MS = 3_000
 
 # A password with an unencoded / or @ makes libpq split the URL at the wrong place, and report a part of the password as
 # an unknown host or an invalid port. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
@@ -28,7 +28,8 @@ def connect_to_url(url: str, *, timeout_seconds: int) -> Connection:
     TLS is required unless the URL has an `sslmode`. libpq's own default falls back to an unencrypted connection.
 
     Raises:
-        UnavailableError: There is no connection after `timeout_seconds`, or the URL is invalid.
+        UnavailableError: There is no connection after `timeout_seconds` for each of the host's addresses, or the URL is
+            invalid.
     """
     if not _URL.fullmatch(url):
         raise UnavailableError("not a postgresql:// URL; the password in it must be percent-encoded")
@@ -71,7 +72,7 @@ class Database:
         If the server has closed the connection, the statement is run again on a new one: it must be idempotent.
 
         Raises:
-            UnavailableError: The database cannot be reached, or the statement takes longer than five seconds.
+            UnavailableError: The database cannot be reached, or the statement takes longer than three seconds.
         """
         try:
             return self._fetch_one(statement, parameters)
@@ -95,7 +96,7 @@ def _run(connection: Connection, statement: LiteralString, parameters: tuple[obj
         # Set in each transaction, in a request of its own, because of poolers: they reject it as a connection parameter
         # and keep the effect of SET without LOCAL for the next client, and some lose results in pipeline mode.
         # https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes
-        connection.execute("SET LOCAL statement_timeout = 5000")
+        connection.execute("SET LOCAL statement_timeout = 3000")
         return connection.execute(statement, parameters).fetchone()
 
 

@@ -3,7 +3,9 @@
 import json
 import logging
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -17,7 +19,7 @@ import pytest
 from functions.profile import handle_generator
 from functions.shared.db import postgres
 from tests.functions.conftest import LoadHandler
-from tests.functions.servers import HttpStub, TcpProxy
+from tests.functions.servers import HOST, HttpStub, TcpProxy
 
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
 TOKEN = "eyJ.access.token"
@@ -372,6 +374,16 @@ def test_unavailable_database_returns_503_with_retry_after(
     said = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.getMessage() for record in said] == ["database unavailable"] * 3
     assert all("Connection refused" in vars(record)["reason"] for record in said)
+
+
+def test_database_that_does_not_answer_returns_503_in_three_seconds(load: Callable[[str], Api]) -> None:
+    with socket.create_server((HOST, 0)) as silent:  # accepts connections and never responds, as a paused database
+        api = load(f"postgresql://avatars:secret@{HOST}:{silent.getsockname()[1]}/avatars?sslmode=disable")
+        started = time.monotonic()
+        response = api.handler.handle(api.event("GET /profile", ADA), None)
+        elapsed = time.monotonic() - started
+    assert (response["statusCode"], response["headers"]["retry-after"]) == (503, "5")
+    assert 2 < elapsed < 4
 
 
 def test_log_and_response_have_no_password_or_token(

@@ -31,7 +31,7 @@ def sign_in(monkeypatch: pytest.MonkeyPatch, moto_endpoint: str) -> Login:
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may have other credentials
         for name, value in {**PLATFORM_ENVIRONMENT, "AWS_ENDPOINT_URL_SSM": moto_endpoint, **settings}.items():
             monkeypatch.setenv(name, value)
-        return login.from_environment(patience_seconds=5)
+        return login.from_environment(timeout_seconds=5)
 
     return read
 

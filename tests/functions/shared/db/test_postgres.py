@@ -18,7 +18,7 @@ from tests.functions.servers import TcpProxy
 def test_connect_sets_timeouts_and_prepares_no_statements(database_url: str) -> None:
     with postgres.connect_to_url(database_url, timeout_seconds=20) as connection:
         parameters = connection.info.get_parameters()
-        assert (parameters["connect_timeout"], parameters["tcp_user_timeout"]) == ("20", "5000")
+        assert (parameters["connect_timeout"], parameters["tcp_user_timeout"]) == ("20", "3000")
         assert connection.autocommit
         for _ in range(10):
             connection.execute("SELECT %s::int", (1,))
@@ -111,7 +111,7 @@ def test_fetch_one_without_row_returns_none(database: Database) -> None:
 def test_fetch_one_statement_timeout_is_local_to_transaction(
     database: Database, opened: list[postgres.Connection]
 ) -> None:
-    assert database.fetch_one("SELECT current_setting('statement_timeout')", ()) == ("5s",)
+    assert database.fetch_one("SELECT current_setting('statement_timeout')", ()) == ("3s",)
     (connection,) = opened
     assert connection.execute("SELECT current_setting('statement_timeout')").fetchone() == ("0",)
     assert connection.info.get_parameters().keys().isdisjoint({"options"})
