@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -72,6 +72,8 @@ class AvatarPipelineArgs:
     """The SNS topic for alarm notifications."""
     protect: bool = True
     """Sets `protect` and `retain_on_delete` on the uploads bucket."""
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
 
@@ -88,8 +90,23 @@ class AvatarPipelineArgs:
             webhook_url=validation.optional(validation.HTTPS_URL),
             max_concurrency=validation.MAX_CONCURRENCY,
             alarm_topic_arn=validation.optional(validation.TOPIC_ARN),
+            reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
+        if not allows_concurrency(self.reserved_concurrency, self.max_concurrency):
+            raise ValueError(
+                f"AvatarPipelineArgs.reserved_concurrency is {self.reserved_concurrency!r}; "
+                "process_avatar must not be below max_concurrency"
+            )
+
+
+def allows_concurrency(reserved_concurrency: Mapping[str, int], max_concurrency: int) -> bool:
+    """Whether `process_avatar` can have `max_concurrency` invocations at once.
+
+    If it cannot, the queue's messages are received, throttled and received again, until they are in the dead-letter
+    queue: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    """
+    return reserved_concurrency.get("process_avatar", max_concurrency) >= max_concurrency
 
 
 class AvatarPipeline(pulumi.ComponentResource):
@@ -319,6 +336,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.publish(topic.arn),
                 ],
                 layers=layers,
+                reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
@@ -341,6 +359,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp", "avatars/*.jpg"),
                 ],
                 layers=layers,
+                reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,

@@ -90,6 +90,17 @@ class AvatarServiceArgs:
     """Burst limit of the API in requests, 1 to 5000. The public profile route has half of it for itself."""
     max_concurrency: int = field(default=20, metadata={"rule": validation.MAX_CONCURRENCY})
     """Maximum number of uploads processed concurrently, 2 to 1000. More uploads wait in the queue."""
+    reserved_concurrency: Mapping[str, int] = field(
+        default_factory=dict[str, int],
+        metadata={
+            "rule": validation.map_of(
+                (*avatar_pipeline.FUNCTIONS, *upload_api.FUNCTIONS, *profile_api.FUNCTIONS),
+                validation.RESERVED_CONCURRENCY,
+            )
+        },
+    )
+    """Reserved concurrency by function, such as profile: 20. It is taken from the account's; 0 stops a function.
+    Default: all functions share the unreserved concurrency of the account."""
     web_acl_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.WEB_ACL_ARN})
     """The ARN of a WAF web ACL for the CDN (scope CLOUDFRONT, us-east-1). Default: none."""
     alarm_topic_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.TOPIC_ARN})
@@ -153,6 +164,12 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     subnets, groups = "database_subnet_ids", "database_security_group_ids"
     for key, other in ((subnets, groups), (groups, subnets)):
         yield from require(key, other if "database_url" in given else "database_url")
+    if not avatar_pipeline.allows_concurrency(values["reserved_concurrency"], values["max_concurrency"]):
+        yield Conflict("reserved_concurrency", "process_avatar must not be below", "max_concurrency")
+    if not {"database", "database_url"} & set(given) and set(profile_api.FUNCTIONS) & set(
+        values["reserved_concurrency"]
+    ):
+        yield Conflict("reserved_concurrency", f"{' and '.join(profile_api.FUNCTIONS)} require", "database")
     if values["uploads_bucket_name"] is not None and values["uploads_bucket_name"] == values["assets_bucket_name"]:
         yield Conflict("assets_bucket_name", "it must differ from", "uploads_bucket_name")
 
@@ -241,6 +258,7 @@ class AvatarService(pulumi.ComponentResource):
                 webhook_url=args.webhook_url,
                 max_concurrency=args.max_concurrency,
                 alarm_topic_arn=args.alarm_topic_arn,
+                reserved_concurrency=self._reserve_concurrency(avatar_pipeline.FUNCTIONS),
                 protect=args.protect_data,
                 log_retention_days=args.log_retention_days,
             ),
@@ -273,6 +291,7 @@ class AvatarService(pulumi.ComponentResource):
                 throttle_rate=args.throttle_rate,
                 throttle_burst=args.throttle_burst,
                 domain=zone and zone.subdomain("api"),
+                reserved_concurrency=self._reserve_concurrency(upload_api.FUNCTIONS),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
@@ -285,6 +304,9 @@ class AvatarService(pulumi.ComponentResource):
         )
         self.page = self._create_page() if self.database else None
         self._set_outputs()
+
+    def _reserve_concurrency(self, functions: Collection[str]) -> dict[str, int]:
+        return {name: count for name, count in self._args.reserved_concurrency.items() if name in functions}
 
     def _create_database(self) -> AuroraDatabase | ExternalDatabase | None:
         args = self._args
@@ -316,6 +338,7 @@ class AvatarService(pulumi.ComponentResource):
                 database=database.app,
                 migrations=database.owner,
                 app_user=database.app_user,
+                reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
             ),
             self._child_options,

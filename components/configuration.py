@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pulumi
 from pulumi.runtime import config as engine_config
@@ -78,7 +78,7 @@ class Setting:
     field: str
     rule: Rule
     default: Any
-    """A tuple for a list, None for a text without a default."""
+    """A tuple for a list, a dict for a map, None for a text without a default."""
     accepts_output: bool
     """Whether the field accepts an Output, and therefore a secret."""
 
@@ -92,11 +92,15 @@ def to_key(field: str) -> str:
 def _list_settings() -> dict[str, Setting]:
     rules = validation.get_rules(AvatarServiceArgs)
     settings = [
-        Setting(to_key(f.name), f.name, rules[f.name], f.default, f.type == pulumi.Input[str] | None)
+        Setting(to_key(f.name), f.name, rules[f.name], _default_of(f), f.type == pulumi.Input[str] | None)
         for f in dataclasses.fields(AvatarServiceArgs)
         if f.name in rules
     ]
     return {setting.key: setting for setting in settings}
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 SETTINGS = _list_settings()
@@ -116,8 +120,8 @@ class _Namespace:
         return bool(self._raw(key))
 
     def has_items(self, key: str) -> bool:
-        """Whether a list is set and not empty."""
-        return self.is_set(key) and self._raw(key) != "[]"
+        """Whether a list or map is set and not empty."""
+        return self.is_set(key) and self._raw(key) not in ("[]", "{}")
 
     def add_error(self, key: str, reason: str, *, is_confidential: bool = False) -> None:
         given = f"is {self._format_value(key, is_confidential)}" if self.is_set(key) else "has no value"
@@ -136,6 +140,8 @@ class _Namespace:
             return self._get(key, _parse_integer, rule, default)
         if isinstance(default, tuple):
             return tuple(self.get_json(key, rule))
+        if isinstance(default, dict):
+            return self._get(key, json.loads, rule, default=cast("dict[str, Any]", default))
         value = self.get_text(key, rule)
         if rule.is_confidential and self.is_set(key) and not self._is_secret(key):
             reason = f"it must be stored as a secret: pulumi config set --secret {key}"

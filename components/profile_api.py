@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumi_aws import lambda_
@@ -30,6 +31,8 @@ class ProfileApiArgs:
     """Access to migrate the schema of the same database."""
     app_user: str | None = None
     """The user of `database`, if the migrations are to create it."""
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
 
@@ -37,6 +40,7 @@ class ProfileApiArgs:
         validation.require(
             self,
             issuer=validation.HTTPS_URL,
+            reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
 
@@ -90,6 +94,7 @@ class ProfileApi(pulumi.ComponentResource):
                 statements=args.migrations.statements,
                 layers=self._layers,
                 vpc_config=args.migrations.vpc_config,
+                reserved_concurrency=args.reserved_concurrency.get("migrate_database"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
@@ -134,6 +139,8 @@ class ProfileApi(pulumi.ComponentResource):
                 ],
                 layers=self._layers,
                 vpc_config=args.database.vpc_config,
+                # Each execution environment has one connection.
+                reserved_concurrency=args.reserved_concurrency.get("profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
             ),

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 import pulumi
 from pulumi_aws import apigatewayv2, cloudwatch, lambda_
@@ -80,6 +80,8 @@ class UploadApiArgs:
     """The burst limit of requests; a public route has half of it for itself."""
     domain: CustomDomain | None = None
     """None: the API's default endpoint under amazonaws.com."""
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
 
@@ -93,6 +95,7 @@ class UploadApiArgs:
             authorizer_cache_seconds=validation.AUTHORIZER_CACHE_SECONDS,
             throttle_rate=validation.THROTTLE_RATE,
             throttle_burst=validation.THROTTLE_BURST,
+            reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
 
@@ -289,6 +292,7 @@ class UploadApi(pulumi.ComponentResource):
                 environment=environment,
                 statements=statements,
                 layers=self._layers,
+                reserved_concurrency=self._args.reserved_concurrency.get(function),
                 log_retention_days=self._args.log_retention_days,
             ),
             self._child_options,

@@ -125,6 +125,12 @@ def _build_value(type_: Any, value: Any, path: str) -> Any:
     if isinstance(value, list):
         items = typing.get_args(type_) or (Any,)
         return [_build_value(items[0], item, f"{path}[{i}]") for i, item in enumerate(cast("list[Any]", value))]
+    if isinstance(value, Mapping):
+        *_, item_type = typing.get_args(type_) or (Any,)
+        return {
+            key: _build_value(item_type, item, f"{path}.{key}")
+            for key, item in cast("Mapping[str, Any]", value).items()
+        }
     return int(value) if type_ is int and isinstance(value, float) and value.is_integer() else value
 
 

@@ -91,7 +91,7 @@ def settings() -> dict[str, dict[str, Any]]:
 
 def allowed_values() -> dict[str, str]:
     """The allowed values by key, from the error message for a configuration in which every value is invalid."""
-    wrong = {"array": "[0]", "boolean": "perhaps", "integer": "many", "string": "not this!"}
+    wrong = {"array": "[0]", "boolean": "perhaps", "integer": "many", "object": "[]", "string": "not this!"}
     config = {f"avatars:{key}": wrong[schema["type"]] for key, schema in settings().items()}
     with pytest.raises(ConfigurationError) as refusal:
         run_program(

@@ -45,6 +45,9 @@ class PythonFunctionArgs:
     depends_on: Sequence[pulumi.Resource] = ()
     """Resources that are created or updated before the function. `depends_on` of the component's resource options
     would not do: it does not order updates of the component's children."""
+    reserved_concurrency: int | None = None
+    """The maximum number of concurrent invocations, which no other function of the account can use; 0 stops the
+    function. None: it shares the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
 
@@ -53,6 +56,7 @@ class PythonFunctionArgs:
             self,
             memory=validation.integer_range(128, 10_240),
             timeout=validation.integer_range(1, 900),
+            reserved_concurrency=validation.optional(validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
         self._reject_reserved_names()
@@ -126,6 +130,7 @@ class PythonFunction(pulumi.ComponentResource):
             role=role.arn,
             memory_size=args.memory,
             timeout=args.timeout,
+            reserved_concurrent_executions=args.reserved_concurrency,
             environment=lambda_.FunctionEnvironmentArgs(variables=args.environment) if args.environment else None,
             vpc_config=_build_vpc_config(args.vpc_config) if args.vpc_config else None,
             logging_config=lambda_.FunctionLoggingConfigArgs(

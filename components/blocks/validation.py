@@ -7,7 +7,7 @@ are validated: an Output is not known before resources are created.
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -61,6 +61,19 @@ def list_of(rule: Rule) -> Rule:
     return Rule(
         f"a list, each item {rule.allowed}",
         lambda values: _is_list(values) and all(_is_output(v) or rule.accepts(v) for v in values),
+    )
+
+
+def map_of(names: Sequence[str], rule: Rule) -> Rule:
+    """Accepts a map from some of `names` to values that `rule` accepts."""
+    return Rule(
+        f"a map from {', '.join(names[:-1])} or {names[-1]} to {rule.allowed}",
+        lambda values: (
+            isinstance(values, Mapping)
+            and all(
+                name in names and rule.accepts(value) for name, value in cast("Mapping[str, object]", values).items()
+            )
+        ),
     )
 
 
@@ -235,6 +248,9 @@ THROTTLE_RATE = integer_range(1, 10_000)
 THROTTLE_BURST = integer_range(1, 5_000)
 # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
 MAX_CONCURRENCY = integer_range(2, 1000)
+# AWS has no upper limit other than the account's concurrency, which a quota increase raises to tens of thousands:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+RESERVED_CONCURRENCY = integer_range(0, 100_000)
 WEB_ACL_ARN = Rule(
     "the ARN of a web ACL for CloudFront, arn:aws:wafv2:us-east-1:<account>:global/webacl/<name>/<id>",
     _matches(r"arn:aws[a-z-]*:wafv2:us-east-1:\d{12}:global/webacl/[\w-]+/[\w-]+"),

@@ -377,6 +377,11 @@ def test_outputs(pipeline: Graph) -> None:
     [
         ({"cdn_url": "cdn.example.com"}, "cdn_url is 'cdn.example.com'; allowed is an https:// URL"),
         ({"sizes": []}, r"sizes is \[\]"),
+        (
+            {"reserved_concurrency": {"process_avatar": 19}},
+            "process_avatar': 19}; process_avatar must not be below max_concurrency",
+        ),
+        ({"reserved_concurrency": {"authorize": 1}}, "allowed is a map from process_avatar or sweep_avatars to"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),
         ({"originals_days": 0, "max_pixels": 1}, r"max_pixels is 1;[^\n]*\n.*originals_days is 0"),

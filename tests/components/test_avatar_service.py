@@ -95,9 +95,25 @@ def test_database_url_given_as_text_is_secret(run_alone: RunAlone) -> None:
     assert secrets == [True]
 
 
+def test_reserved_concurrency_of_each_function(run_alone: RunAlone) -> None:
+    reserved = {name: 20 + number for number, name in enumerate(LAYERS)}
+    args = AvatarServiceArgs(database_url=URL, reserved_concurrency=reserved)
+    graph = run_alone(lambda: AvatarService("faces", args))
+    functions = [function.inputs for function in graph.of_type("aws:lambda/function:Function")]
+    assert {f["handler"].split(".")[1]: f["reservedConcurrentExecutions"] for f in functions} == reserved
+
+
 @pytest.mark.parametrize(
     ("args", "error"),
     [
+        (
+            {"reserved_concurrency": {"process_avatar": 4}, "max_concurrency": 5},
+            "AvatarServiceArgs.reserved_concurrency: process_avatar must not be below max_concurrency",
+        ),
+        (
+            {"reserved_concurrency": {"migrate_database": 1}},
+            "AvatarServiceArgs.reserved_concurrency: profile and migrate_database require database",
+        ),
         ({"max_pixels": 1, "sizes": []}, r"max_pixels is 1; allowed|sizes is \[\]; allowed"),
         ({"domain": "https://a"}, "AvatarServiceArgs.domain is 'https://a'; allowed is a domain name"),
         ({"domain": None, "hosted_zone_id": "Z1"}, "AvatarServiceArgs.hosted_zone_id: it requires domain"),

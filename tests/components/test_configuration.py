@@ -75,6 +75,7 @@ def test_load_region_only_returns_defaults() -> None:
             throttle_rate=50,
             throttle_burst=100,
             max_concurrency=20,
+            reserved_concurrency={},
             web_acl_arn=None,
             alarm_topic_arn=None,
             database_url=None,
@@ -98,7 +99,7 @@ def test_load_invalid_value_of_any_key_is_an_error(key: str) -> None:
 
 @pytest.mark.parametrize(("key", "schema"), project_config().items())
 def test_project_key_has_type_default_and_description(key: str, schema: dict[str, Any]) -> None:
-    python = {"string": str, "integer": int, "boolean": bool, "array": list}[schema["type"]]
+    python = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}[schema["type"]]
     assert type(schema["default"]) is python
     assert schema["description"].endswith(".")
     assert ("items" in schema) == (schema["type"] == "array")
@@ -186,6 +187,27 @@ def test_load_dev_stack_is_valid() -> None:
         ({"throttleBurst": 0}, "avatars:throttleBurst is '0'; allowed is an integer from 1 to 5,000"),
         ({"maxConcurrency": 1}, "avatars:maxConcurrency is '1'; allowed is an integer from 2 to 1,000"),
         (
+            {"reservedConcurrency": {"resize": 5}},
+            "avatars:reservedConcurrency is '{\"resize\": 5}'; allowed is a map from process_avatar, sweep_avatars, ",
+        ),
+        (
+            {"reservedConcurrency": {"authorize": -1}},
+            "avatars:reservedConcurrency is '{\"authorize\": -1}'; allowed is a map from",
+        ),
+        (
+            {"reservedConcurrency": ["authorize"]},
+            "avatars:reservedConcurrency is '[\"authorize\"]'; allowed is a map from",
+        ),
+        (
+            {"reservedConcurrency": {"process_avatar": 19}},
+            "avatars:reservedConcurrency is '{\"process_avatar\": 19}'; process_avatar must not be below "
+            "avatars:maxConcurrency",
+        ),
+        (
+            {"reservedConcurrency": {"profile": 5}},
+            "avatars:reservedConcurrency is '{\"profile\": 5}'; profile and migrate_database require avatars:database",
+        ),
+        (
             {"webAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/a/b"},
             "avatars:webAclArn is 'arn:aws:wafv2:eu",
         ),
@@ -250,6 +272,12 @@ DATABASE_URL = "postgresql://app:s3cret@db.example.com/app"
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 GROUPS = ["sg-0123456789abcdef0"]
 SECRET_KEYS = ("avatars:databaseUrl",)
+
+
+def test_load_reserved_concurrency() -> None:
+    reserved = {"authorize": 0, "process_avatar": 20, "profile": 10}
+    config = load({"reservedConcurrency": reserved, "databaseUrl": DATABASE_URL}, SECRET_KEYS)
+    assert config.service.reserved_concurrency == reserved
 
 
 def test_load_database_url_with_vpc() -> None:

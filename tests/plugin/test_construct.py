@@ -127,6 +127,11 @@ def test_nested_argument_is_converted(provider: Provider) -> None:
     assert {record.inputs["zoneId"] for record in graph.of_type("aws:route53/record:Record")} == {"Z1"}
 
 
+def test_whole_number_in_map_argument_is_converted(provider: Provider) -> None:
+    graph, _ = provider.construct("UploadApi", {**API, "reservedConcurrency": {"authorize": 30}})
+    assert graph.one("aws:lambda/function:Function", "it-authorize").inputs["reservedConcurrentExecutions"] == 30
+
+
 def test_path_argument_is_read(provider: Provider, tmp_path: Path) -> None:
     picture = tmp_path / "own.jpg"
     picture.write_bytes(b"\xff\xd8\xff")

@@ -46,6 +46,14 @@ def test_log_group_has_retention_and_receives_logs(function: Graph) -> None:
     }
 
 
+@pytest.mark.parametrize("reserved", [None, 0, 20])
+def test_function_has_reserved_concurrency_only_if_given(
+    run_alone: RunAlone, packages: dict[str, Package], reserved: int | None
+) -> None:
+    graph = run_alone(lambda: PythonFunction("thing", args(packages["presign_upload"], reserved_concurrency=reserved)))
+    assert graph.one(FUNCTION).inputs.get("reservedConcurrentExecutions") == reserved
+
+
 def test_role_trusts_lambda_only(function: Graph) -> None:
     role = function.one("aws:iam/role:Role")
     assert role.inputs.keys() == {"description", "assumeRolePolicy"}
