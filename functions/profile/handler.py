@@ -23,6 +23,10 @@ USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGN
 # A database that is not available after those seconds is probably resuming.
 RETRY_AFTER_SECONDS = 5
 
+# Anybody can request a public profile, and popular ones are requested often. A cache must not give one origin the CORS
+# headers of another.
+_PUBLIC_HEADERS = {"cache-control": "public, max-age=30", "vary": "origin"}
+
 
 def handle(event: http_api.Event, _context: object) -> http_api.Response:
     try:
@@ -33,7 +37,8 @@ def handle(event: http_api.Event, _context: object) -> http_api.Response:
         log.error("database unavailable", extra={"reason": str(error)})
         retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
         return http_api.error_response(503, "unavailable", "profiles cannot be reached; try again", headers=retry)
-    return http_api.response(200, {**user._asdict(), "avatar": _avatar(user.subject)})
+    headers = _PUBLIC_HEADERS if event["routeKey"] == _PUBLIC_ROUTE else None
+    return http_api.response(200, {**user._asdict(), "avatar": _avatar(user.subject)}, headers)
 
 
 def _public(event: http_api.Event) -> User:
@@ -77,4 +82,5 @@ def _avatar(subject: str) -> dict[str, object] | None:
     return {name: manifest[name] for name in ("url", "updated_at", "images")} if manifest else None
 
 
-_ROUTES = {"GET /profiles/{handle}": _public, "GET /profile": _own, "PUT /profile": _changed}
+_PUBLIC_ROUTE = "GET /profiles/{handle}"
+_ROUTES = {_PUBLIC_ROUTE: _public, "GET /profile": _own, "PUT /profile": _changed}

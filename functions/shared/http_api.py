@@ -47,7 +47,8 @@ def get_access_token(event: Event) -> str:
 
 
 def response(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response. No cache may store it: it is specific to a user and changes at any time."""
+    """Return a JSON response. Unless `headers` allow it, no cache may store it: it is specific to a user and changes at
+    any time."""
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", "cache-control": "no-store", **(headers or {})},

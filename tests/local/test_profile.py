@@ -55,6 +55,8 @@ def test_saved_profile_is_public(stack: LocalStack, session: Session) -> None:
     assert saved.json()["display_name"] == "Grace Hopper"
     seen = call(stack, "GET", "/profiles/grace_h")
     assert (seen.status_code, seen.json()) == (200, saved.json())
+    assert seen.headers["Cache-Control"] == "public, max-age=30"
+    assert saved.headers["Cache-Control"] == "no-store"
 
 
 def test_unknown_handle_returns_404(stack: LocalStack) -> None:

@@ -55,9 +55,15 @@ export class ProfileApi {
     this.#session = session;
   }
 
-  /** A public profile. @param {string} handle @param {AbortSignal} signal @returns {Promise<Profile>} */
+  /**
+   * A public profile; without a session it may be as old as the API allows caches to keep it. With one it may be the
+   * user's own, which they have just changed.
+   *
+   * @param {string} handle @param {AbortSignal} signal @returns {Promise<Profile>}
+   */
   async getProfile(handle, signal) {
-    return parseProfile(await fetchJson(`${this.#url}/profiles/${encodeURIComponent(handle)}`, { signal }));
+    const cache = this.#session.signedIn ? "no-store" : "default";
+    return parseProfile(await fetchJson(`${this.#url}/profiles/${encodeURIComponent(handle)}`, { signal, cache }));
   }
 
   /** The user's own profile. @param {AbortSignal} signal @returns {Promise<Profile>} */

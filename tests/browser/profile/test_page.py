@@ -38,6 +38,35 @@ def test_profile_of_other_user_cannot_be_edited(visitor: Visitor, alice: Person,
     expect(page.get_by_role("link", name="Your profile")).to_be_hidden()
 
 
+def test_public_profile_is_cached_without_session(visitor: Visitor, alice: Person) -> None:
+    handle = alice.get()["handle"]
+    for _ in range(2):
+        expect(heading(visitor.open(handle))).to_have_text("Alice Ackermann")
+    assert len(visitor.request_bodies(f"GET profiles/{handle}")) == 2
+    assert alice.stack.read_access_log().count(f'"path":"/profiles/{handle}"') == 1
+
+
+def test_public_profile_is_not_cached_with_session(visitor: Visitor, alice: Person, new_person: NewPerson) -> None:
+    bob = new_person(display_name="Bob")
+    page = visitor.open(bob.get()["handle"])
+    expect(heading(page)).to_have_text("Bob")
+    address = page.url
+    bob.put(display_name="Bobby")
+    page = visitor.sign_in(alice)
+    page.goto(address)
+    expect(heading(page)).to_have_text("Bobby")
+
+
+def test_own_profile_in_new_tab_is_current(visitor: Visitor, alice: Person) -> None:
+    handle = alice.get()["handle"]
+    expect(heading(visitor.open(handle))).to_have_text("Alice Ackermann")
+    visitor.sign_in(alice)
+    alice.put(display_name="Alice Zuse")
+    page = visitor.open(handle)
+    expect(edit_button(page)).to_be_visible()
+    expect(heading(page)).to_have_text("Alice Zuse")
+
+
 def test_keyboard_reaches_everything_in_order(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     page.reload()

@@ -38,16 +38,19 @@ class Api:
 
     def public(self, handle: str) -> tuple[int, Any]:
         event = {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": handle}, "headers": {}}
-        return self._ask(event)
+        status, body, headers = self._ask(event)
+        cached = {"cache-control": "public, max-age=30", "vary": "origin"}
+        assert headers == (cached if status == 200 else {"cache-control": "no-store"})
+        return status, body
 
     def get(self, subject: str, name: str | None = None) -> tuple[int, Any]:
-        return self._ask(self.event("GET /profile", subject, name))
+        return self._ask_privately(self.event("GET /profile", subject, name))
 
     def put(self, subject: str, name: str | None = None, **profile: Any) -> tuple[int, Any]:
         return self.put_body(subject, json.dumps(profile), name)
 
     def put_body(self, subject: str, body: str, name: str | None = None) -> tuple[int, Any]:
-        return self._ask({**self.event("PUT /profile", subject, name), "body": body})
+        return self._ask_privately({**self.event("PUT /profile", subject, name), "body": body})
 
     def event(self, route: str, subject: str, name: str | None = None) -> dict[str, Any]:
         """Of a user whose name Cognito knows, or has none for."""
@@ -59,10 +62,16 @@ class Api:
             "requestContext": {"authorizer": {"lambda": {"sub": subject}}},
         }
 
-    def _ask(self, event: dict[str, Any]) -> tuple[int, Any]:
+    def _ask_privately(self, event: dict[str, Any]) -> tuple[int, Any]:
+        status, body, headers = self._ask(event)
+        assert headers == {"cache-control": "no-store"}
+        return status, body
+
+    def _ask(self, event: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         answer = self.handler.handle(event, None)
-        assert answer["headers"] == {"content-type": "application/json", "cache-control": "no-store"}
-        return answer["statusCode"], json.loads(answer["body"])
+        headers = dict(answer["headers"])
+        assert headers.pop("content-type") == "application/json"
+        return answer["statusCode"], json.loads(answer["body"]), headers
 
 
 @pytest.fixture
@@ -369,6 +378,7 @@ def test_unavailable_database_returns_503_with_retry_after(
             assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "5")
             error = {"code": "unavailable", "message": "profiles cannot be reached; try again"}
             assert json.loads(answer["body"]) == {"error": error}
+            assert answer["headers"]["cache-control"] == "no-store"
         proxy.start()
         assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 200]
     said = [record for record in caplog.records if record.levelname == "ERROR"]
