@@ -23,8 +23,8 @@ VERIFIER = AccessTokenVerifier(
 def handle(event: Event, _context: object) -> dict[str, Any]:
     """Whether the request is authorized and, if so, its subject.
 
-    API Gateway turns an exception, such as KeysUnavailableError, into a 500: the client may retry, while a 403 would
-    send a user with a valid token to the sign-in page.
+    API Gateway turns an exception, such as KeysUnavailableError, into a 500, which it does not cache: the client may
+    retry, while a 403 would send a user with a valid token to the sign-in page, and is cached.
     """
     try:
         subject = VERIFIER.verify(_bearer_token(event))

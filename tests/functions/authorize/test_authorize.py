@@ -276,22 +276,34 @@ def test_removed_key_is_refused_after_one_hour(handler: ModuleType, issuer: Issu
 def test_rotated_key_is_fetched(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.publish(CURRENT, NEXT)
-    clock.seconds += 31
+    clock.seconds += 6
     assert ask(handler, NEXT.sign(claims())) == ALLOWED
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     assert len(issuer.paths) == 2
 
 
 def test_unknown_kids_cause_one_fetch_per_cooldown(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
-    junk = [Key("current").sign(claims(), kid=f"junk-{n}") for n in range(5)]
+    junk = [CURRENT.sign(claims(), kid=f"junk-{n}") for n in range(5)]
+    assert ask(handler, junk[0]) == REFUSED
+    for fetches in (1, 2):
+        assert len(issuer.paths) == fetches
+        for token in junk:
+            with pytest.raises(access_tokens.KeysUnavailableError, match="read less than 5 seconds ago"):
+                ask(handler, token)
+        assert len(issuer.paths) == fetches
+        clock.seconds += 5
+        assert ask(handler, junk[fetches]) == REFUSED
+
+
+def test_rotated_key_after_junk_kid_is_not_refused(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    """API Gateway caches a refusal, but not an error."""
+    assert ask(handler, CURRENT.sign(claims(), kid="junk")) == REFUSED
+    issuer.publish(CURRENT, NEXT)
+    with pytest.raises(access_tokens.KeysUnavailableError):
+        ask(handler, NEXT.sign(claims()))
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
-    for token in junk:
-        assert ask(handler, token) == REFUSED
-    assert len(issuer.paths) == 1
-    clock.seconds += 31
-    for token in junk:
-        assert ask(handler, token) == REFUSED
-    assert len(issuer.paths) == 2
+    clock.seconds += 5
+    assert ask(handler, NEXT.sign(claims())) == ALLOWED
 
 
 def test_unreachable_issuer_raises_keys_unavailable(load_handler: LoadHandler, unused_endpoint: str) -> None:
@@ -326,12 +338,52 @@ def test_failed_fetch_is_not_retried_before_cooldown(handler: ModuleType, issuer
 def test_known_keys_are_used_while_issuer_is_down(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.status = 503
-    clock.seconds += 31
+    clock.seconds += 6
     for number in range(5):
         with pytest.raises(access_tokens.KeysUnavailableError):
             ask(handler, CURRENT.sign(claims(), kid=f"junk-{number}"))
         assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     assert len(issuer.paths) == 2
+
+
+def test_expired_keys_are_used_for_a_day_while_issuer_is_down(
+    handler: ModuleType, issuer: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetched_at = clock.seconds
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.status = 503
+    for hours in (1, 12, 24):
+        clock.seconds = fetched_at + hours * 3600
+        assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+        clock.seconds += 1 if hours < 24 else 0
+        assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    assert [(record.getMessage(), vars(record)["known"]) for record in caplog.records] == [
+        ("keys cannot be fetched", 1)
+    ] * 3
+    assert len(issuer.paths) == 4
+
+    clock.seconds = fetched_at + 24 * 3600 + 1
+    with pytest.raises(access_tokens.KeysUnavailableError):
+        ask(handler, CURRENT.sign(claims()))
+
+
+def test_removed_key_is_refused_once_issuer_is_up_again(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.publish(NEXT)
+    issuer.status = 503
+    clock.seconds += 3601
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.status = 200
+    clock.seconds += 10
+    assert ask(handler, CURRENT.sign(claims())) == REFUSED
+
+
+def test_unknown_key_while_issuer_is_down_is_not_refused(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
+    assert ask(handler, CURRENT.sign(claims())) == ALLOWED
+    issuer.status = 503
+    clock.seconds += 3601
+    with pytest.raises(access_tokens.KeysUnavailableError):
+        ask(handler, NEXT.sign(claims()))
 
 
 def test_no_part_of_a_token_is_logged(
@@ -343,13 +395,13 @@ def test_no_part_of_a_token_is_logged(
     forged = Key("secret-kid").sign(claims())
     for token in (good, expired, forged, "not.a.token"):
         ask(handler, token)
+        clock.seconds += 5
     issuer.status = 503
-    clock.seconds += 31
     with pytest.raises(access_tokens.KeysUnavailableError) as caught:
         ask(handler, forged)
 
     logged = str([vars(record) for record in caplog.records]) + str(caught.value)
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 4
     for token in (good, expired, forged):
         for part in token.split("."):
             assert part not in logged

@@ -227,6 +227,21 @@ def test_failed_authorizer_returns_500_and_denial_returns_403(builder: ApiBuilde
     assert function.events == []
 
 
+def test_denial_is_cached_and_failed_authorizer_is_not(builder: ApiBuilder) -> None:
+    authorize = builder.add_authorizer(
+        lambda event: {"isAuthorized": bool(1 / (event["identitySource"][0] != "Bearer broken")) and None}
+    )
+    builder.add_route("GET /me", return_ok, authorizer=True)
+    client = builder.create_client()
+    for token in ("broken", "broken", "bad", "bad"):
+        get_me(client, token)
+    assert [event["identitySource"][0] for event in authorize.events] == [
+        "Bearer broken",
+        "Bearer broken",
+        "Bearer bad",
+    ]
+
+
 @pytest.mark.parametrize("source", ["/*/POST/me", "/other/*"])
 def test_route_without_invoke_permission_raises(builder: ApiBuilder, source: str) -> None:
     builder.add_route("GET /me", return_ok, source=source)
