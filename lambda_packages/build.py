@@ -79,10 +79,11 @@ def build_packages(
         for layer in sorted({layer for contents in contents_by_function.values() for layer in contents.layers})
     }
     compiler = _require_compiler(platform)
+    imports: dict[str, list[str]] = {}
     with _lock(folder):
         recipes = [_layer_recipe(layer, archive, sources, platform) for layer, archive in layers.items()]
         recipes += [
-            _function_recipe(function, contents.files, folder / f"{function}.zip", sources)
+            _function_recipe(function, contents.files, folder / f"{function}.zip", sources, imports)
             for function, contents in contents_by_function.items()
         ]
         for recipe in recipes:
@@ -166,8 +167,10 @@ def _layer_recipe(layer: str, archive: Path, sources: Path, platform: Platform) 
     )
 
 
-def _function_recipe(function: str, patterns: Iterable[str], archive: Path, sources: Path) -> Recipe:
-    modules = find_imported_modules(sources, f"functions.{function}.handler")
+def _function_recipe(
+    function: str, patterns: Iterable[str], archive: Path, sources: Path, imports: dict[str, list[str]]
+) -> Recipe:
+    modules = find_imported_modules(sources, f"functions.{function}.handler", imports)
     files = [*modules, *(path for pattern in patterns for path in _find_files(sources, pattern))]
     inputs = {path.relative_to(sources).as_posix(): path.read_bytes() for path in files}
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from lambda_packages.errors import PackagingError
 
 
-def find_imported_modules(sources: Path, module: str) -> list[Path]:
+def find_imported_modules(sources: Path, module: str, imports: dict[str, list[str]]) -> list[Path]:
     """Return the files of `module` and of every module of `functions` that it imports, directly or indirectly.
 
     Args:
         sources: The folder that contains `functions/`.
         module: A dotted name, for example `functions.profile.handler`.
+        imports: The imports of the modules that earlier calls have parsed, by module. Those of this call are added.
 
     Raises:
         PackagingError: `module` or a module that is imported does not exist.
@@ -23,7 +24,9 @@ def find_imported_modules(sources: Path, module: str) -> list[Path]:
         name = pending.pop()
         if name not in files:
             files[name] = _find_module_file(sources, name)
-            pending += _find_imports(sources, name)
+            if name not in imports:
+                imports[name] = list(_find_imports(sources, name))
+            pending += imports[name]
             if "." in name:
                 pending.append(name.rpartition(".")[0])
     return sorted(files.values())

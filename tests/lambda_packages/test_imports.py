@@ -46,7 +46,7 @@ def test_every_form_of_import_is_followed(project: Project, statement: str) -> N
 
 
 def test_find_imported_modules_returns_sorted_files(project: Project) -> None:
-    files = find_imported_modules(project.folder, "functions.greet.words")
+    files = find_imported_modules(project.folder, "functions.greet.words", {})
     assert files == [
         project.folder / path
         for path in ("functions/__init__.py", "functions/greet/__init__.py", "functions/greet/words.py",
