@@ -18,8 +18,8 @@ FUNCTIONS = ("process_avatar", "sweep_avatars")
 """The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
-# For the file that takes longest to decode (functions/process_avatar/imaging/subprocess_decoder.py), and one request to
-# AWS that is answered only at its last attempt (functions/shared/aws/clients.py). See
+# For the file that takes longest to render (functions/process_avatar/imaging/render_process.py), and one request to AWS
+# that is answered only at its last attempt (functions/shared/aws/clients.py). See
 # docs/decisions/0033-one-upload-per-invocation.md.
 _TIMEOUT_SECONDS = 14
 # Six times the function's timeout, as AWS recommends, to allow for retries of throttled invocations:
@@ -309,8 +309,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                 package=self._packages["process_avatar"],
                 description="Processes uploads into avatars",
                 # The minimum for the worst file, because most of the time is waiting for S3 (measured in
-                # bench/results.md): the decoder's subprocess may use 700 MB and has a CPU limit
-                # (functions/process_avatar/imaging/subprocess_decoder.py).
+                # bench/results.md): the render process may use 700 MB and has a CPU limit
+                # (functions/process_avatar/imaging/render_process.py).
                 memory=1024,
                 timeout=_TIMEOUT_SECONDS,
                 environment={

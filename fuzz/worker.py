@@ -5,7 +5,6 @@ It writes each input to a file first, so that the input survives a crash of this
 
 import json
 import logging
-import resource
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.render_process import RenderProcess
 from functions.shared.square_crop import SquareCrop
 from fuzz.inputs import MUTATED, generate_structured, mutate
 from tests.functions.process_avatar.imaging.output_files import (
@@ -25,7 +25,6 @@ from tests.functions.process_avatar.imaging.output_files import (
 )
 
 MAX_PIXELS = 1_000_000
-MEMORY_BYTES = 700_000_000  # in addition to the address space at the start
 SIZES = (96, 24)
 _CROPS = (None, SquareCrop(0.25, 0.5, 0.25), SquareCrop(0.9, 0.9, 0.000001))
 
@@ -37,13 +36,12 @@ def main(kind: str, campaign_seed: int, start: int, stop: int, current: Path) ->
     input already.
     """
     crashes = _CrashCounter()
-    logging.getLogger("functions.process_avatar.imaging.subprocess_decoder").addHandler(crashes)
+    logging.getLogger("functions.process_avatar.imaging.render_process").addHandler(crashes)
     inputs = list(_generate_inputs(kind, campaign_seed, start, stop))
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES, mapped + MEMORY_BYTES))
+    process = RenderProcess()
     for number, data in enumerate(inputs, start):
         current.write_bytes(data)
-        source_format, outcome = _render(data, number, crashes)
+        source_format, outcome = _render(process, data, number, crashes)
         kept = data.hex() if outcome.startswith("error") else ""
         print(json.dumps([number, source_format, outcome, kept]), flush=True)
 
@@ -55,7 +53,7 @@ def _generate_inputs(kind: str, campaign_seed: int, start: int, stop: int) -> It
 
 
 class _CrashCounter(logging.Handler):
-    """Count the crashes of decoder subprocesses, which the engine only logs."""
+    """Count the crashes of decoders, which the engine only logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,13 +63,13 @@ class _CrashCounter(logging.Handler):
         self.count += record.levelno == logging.WARNING
 
 
-def _render(data: bytes, number: int, crashes: _CrashCounter) -> tuple[str, str]:
+def _render(process: RenderProcess, data: bytes, number: int, crashes: _CrashCounter) -> tuple[str, str]:
     crashed_before = crashes.count
     try:
-        rendition = renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
+        rendition = process.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
         _check(rendition)
     except renderer.ImageRejectedError as error:
-        reason = "subprocess crash" if crashes.count > crashed_before else error.reason
+        reason = "decoder crash" if crashes.count > crashed_before else error.reason
         return _detect_format(data), reason
     except BaseException:
         return _detect_format(data), "error: " + traceback.format_exc()

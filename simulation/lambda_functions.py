@@ -5,6 +5,7 @@ The modules are the simulator's own copies: whoever else imports them in the sam
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
 import os
@@ -78,17 +79,20 @@ def load() -> Functions:
             mock.patch.object(boto3, "client", _create_client),
         ):
             handlers = {name: importlib.import_module(f"functions.{name}.handler").handle for name in _HANDLERS}
+            render = importlib.import_module("functions.process_avatar.imaging.renderer").render
         modules = {name: module for name, module in sys.modules.items() if _is_function_module(name)}
     finally:
         for name in [name for name in sys.modules if _is_function_module(name)]:
             del sys.modules[name]
         sys.modules.update(others)
-    render = modules["functions.process_avatar.imaging.renderer"].render
+    process_avatar = modules["functions.process_avatar.handler"]
+    process_avatar.RENDER_PROCESS.close()  # files of the simulation need no process of their own
+    processor = process_avatar.PROCESSOR
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later
         id(ThreadPoolExecutor): SimulatedThreadPool,
-        id(render): _MemoizedRender(render),
+        id(processor): dataclasses.replace(processor, render=_MemoizedRender(render)),
     }
     for module in modules.values():
         for name, value in list(vars(module).items()):

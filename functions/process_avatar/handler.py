@@ -15,6 +15,7 @@ from typing import TypedDict
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.process_avatar import s3_events
+from functions.process_avatar.imaging.render_process import RenderProcess
 from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.topic import Topic
 from functions.shared.aws import clients
@@ -24,6 +25,8 @@ from functions.shared.aws import clients
 _READ_TIMEOUT_SECONDS = 2
 
 _TOPIC_ARN = os.environ["TOPIC_ARN"]
+
+RENDER_PROCESS = RenderProcess()  # before the clients: it imports the decoders while they are created
 
 S3 = clients.create("s3", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 SNS = clients.create(
@@ -40,6 +43,7 @@ PROCESSOR = UploadProcessor(
     uploads_bucket=os.environ["UPLOADS_BUCKET"],
     assets_bucket=os.environ["ASSETS_BUCKET"],
     topic=Topic(SNS, _TOPIC_ARN),
+    render=RENDER_PROCESS.render,
     cdn_url=os.environ["CDN_URL"].rstrip("/"),
     sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
     max_pixels=int(os.environ["MAX_PIXELS"]),

@@ -10,6 +10,7 @@ delivery repeats what is missing.
 
 import json
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from typing import Any, NamedTuple
 from botocore.client import BaseClient
 
 from functions.process_avatar import publishing
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.formats import ImageRejectedError, RejectionReason
+from functions.process_avatar.imaging.rendition import Rendition
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, upload_id
 from functions.shared.aws.s3 import (
@@ -47,6 +49,8 @@ class UploadProcessor:
     uploads_bucket: str
     assets_bucket: str
     topic: Topic
+    render: Callable[..., Rendition]
+    """`RenderProcess.render`"""
     cdn_url: str
     """Without a slash at the end."""
     sizes: tuple[int, ...]
@@ -99,7 +103,7 @@ class UploadProcessor:
             return
         try:
             rendition = self._render(original)
-        except renderer.ImageRejectedError as rejected:
+        except ImageRejectedError as rejected:
             # Another file may have been posted before with the same form.
             if not self._is_published(upload, existing, may_be_repeated):
                 self._reject(upload, original.etag, rejected.reason)
@@ -125,12 +129,12 @@ class UploadProcessor:
             return False
         return True
 
-    def _render(self, original: StoredObject) -> renderer.Rendition:
+    def _render(self, original: StoredObject) -> Rendition:
         if original.size > self.max_upload_bytes:
-            raise renderer.ImageRejectedError("too_large")
+            raise ImageRejectedError("too_large")
         # A malformed crop is a failure, not a rejection: S3 takes only what presign_upload has signed.
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
-        return renderer.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
+        return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
     def _end_superseded(self, upload: Upload, manifest: publishing.Manifest, may_be_repeated: bool) -> None:
         """Keep the current manifest: it is of a newer upload, or already of this one."""
@@ -143,7 +147,7 @@ class UploadProcessor:
         logger.info("duplicate event" if is_duplicate else "superseded by a newer upload", extra=details)
         self._delete_original(upload)
 
-    def _reject(self, upload: Upload, etag: str, reason: renderer.RejectionReason) -> None:
+    def _reject(self, upload: Upload, etag: str, reason: RejectionReason) -> None:
         """Record and announce a rejection. `etag` is the original's.
 
         A delivery that finds a record announces it, too: whoever wrote it may have failed since, and the original would

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from botocore.client import BaseClient
 
-from functions.process_avatar.imaging.renderer import Rendition, Variant
+from functions.process_avatar.imaging.rendition import Rendition, Variant
 from functions.shared import upload_id as upload_ids
 from functions.shared.aws import s3
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
-from functions.process_avatar.imaging import subprocess_decoder
+from functions.process_avatar.imaging import render_process
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
@@ -195,9 +195,9 @@ def test_function_memory_and_timeout_fit_decoder_limits(pipeline: Graph) -> None
     """
     inputs = pipeline.one(FUNCTION, "pipeline-process-avatar").inputs
     memory = inputs["memorySize"]
-    assert memory * 2**20 >= subprocess_decoder.MEMORY_BYTES + 200_000_000
-    assert subprocess_decoder.CPU_SECONDS / min(1, memory / 1769) <= subprocess_decoder.TIMEOUT_SECONDS
-    assert inputs["timeout"] >= subprocess_decoder.TIMEOUT_SECONDS + 6
+    assert memory * 2**20 >= render_process.MEMORY_BYTES + 200_000_000
+    assert render_process.CPU_SECONDS / min(1, memory / 1769) <= render_process.TIMEOUT_SECONDS
+    assert inputs["timeout"] >= render_process.TIMEOUT_SECONDS + 6
 
 
 def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:

@@ -15,7 +15,7 @@ _TO_END_OF_FILE = 0
 
 
 def parse(heif: bytes) -> PreparedImage:
-    """Return the file unchanged. Its decoder runs in a subprocess, and reports the ICC profile."""
+    """Return the file unchanged. Its decoder reports the ICC profile."""
     try:
         return PreparedImage(heif, cicp=_parse_cicp(memoryview(heif)))
     except (struct.error, IndexError, StopIteration):  # broken or missing boxes

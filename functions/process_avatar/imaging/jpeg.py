@@ -40,13 +40,13 @@ def parse(jpeg: bytes) -> PreparedImage:
     """
     kept: list[bytes | memoryview] = [_START_OF_IMAGE]
     orientation, profile_parts = exif.UPRIGHT, dict[bytes, bytes]()
-    frame, scans = None, 1
+    frame = None
     for segment in _read_header(jpeg):
         if segment.marker in _FRAMES:
             frame = segment
         if segment.marker == _START_OF_SCAN:
-            scans = 1 if frame and _is_complete(segment, frame, jpeg) else _count_scans(jpeg)
-            if scans > _MAX_SCANS:
+            is_complete = frame and _is_complete(segment, frame, jpeg)
+            if not is_complete and _has_too_many_scans(jpeg):
                 raise ImageRejectedError("too_many_pixels")
             kept.append(memoryview(jpeg)[segment.start :])
         elif segment.marker in _PIXEL_SEGMENTS:
@@ -56,7 +56,7 @@ def parse(jpeg: bytes) -> PreparedImage:
         elif segment.marker == _APP2 and (content := segment.content(jpeg)).startswith(_ICC_PREFIX):
             profile_parts.setdefault(content[len(_ICC_PREFIX) : len(_ICC_PREFIX) + 1], content[len(_ICC_PREFIX) + 2 :])
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
-    return PreparedImage(b"".join(kept), orientation, profile or None, decode_cost=scans)
+    return PreparedImage(b"".join(kept), orientation, profile or None)
 
 
 def _parse_orientation(content: bytes) -> int:
@@ -94,15 +94,13 @@ def _is_complete(scan: _Segment, frame: _Segment, jpeg: bytes) -> bool:
 _SCAN_MARKER = re.compile(rb"\xff\xda")  # three times as fast as bytes.count
 
 
-def _count_scans(jpeg: bytes) -> int:
-    """Return an upper bound on the number of scans: exact above _MAX_SCANS, where counting can stop early."""
-    upper_bound = len(_SCAN_MARKER.findall(jpeg))  # includes thumbnails and data after the end of the image
-    if upper_bound <= _MAX_SCANS:
-        return upper_bound
+def _has_too_many_scans(jpeg: bytes) -> bool:
+    if len(_SCAN_MARKER.findall(jpeg)) <= _MAX_SCANS:  # includes thumbnails and data after the end of the image
+        return False
     scans, at = 0, len(_START_OF_IMAGE)
     while scans <= _MAX_SCANS and (marker := _MARKER_WITH_LENGTH_OR_END.search(jpeg, at)):
         if marker.group()[1] == _END_OF_IMAGE:
             break
         scans += marker.group()[1] == _START_OF_SCAN
         at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
-    return scans
+    return scans > _MAX_SCANS

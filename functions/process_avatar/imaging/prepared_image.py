@@ -22,4 +22,3 @@ class PreparedImage(NamedTuple):
     orientation: int = exif.UPRIGHT
     icc_profile: bytes | None = None
     cicp: Cicp | None = None  # applies only without an ICC profile
-    decode_cost: int = 10  # upper bound for each pixel, in scans of a JPEG: 0.02 µs each on a fast processor

@@ -1,21 +1,20 @@
 """Render square avatars from the bytes of an upload. No AWS, no I/O: bytes in, bytes out.
 
-The steps: detect the format (`formats`), parse the container (`jpeg`, `png`, `webp`, `heif`), decode (`decoding`, for
-some files in a subprocess: `subprocess_decoder`), crop and scale (`cropping`), convert to sRGB (`color`), encode. Only
-pixels are copied: the metadata of an upload, such as its GPS position, cannot reach an output.
+The steps: detect the format (`formats`), parse the container (`jpeg`, `png`, `webp`, `heif`), decode (`decoding`), crop
+and scale (`cropping`), convert to sRGB (`color`), encode. Only pixels are copied: the metadata of an upload, such as
+its GPS position, cannot reach an output. Files of unknown origin are rendered in a process with limits, without
+credentials: `render_process`.
 """
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from functions.process_avatar.imaging.cropping import Square, crop_square, resize
-from functions.process_avatar.imaging.decoding import load_plugin, open_image
+from functions.process_avatar.imaging.cropping import crop_square, resize
+from functions.process_avatar.imaging.decoding import open_image
 from functions.process_avatar.imaging.formats import Format, ImageRejectedError, RejectionReason, detect_format
-from functions.process_avatar.imaging.malloc import keep_freed_memory
-from functions.process_avatar.imaging.subprocess_decoder import run_in_subprocess
+from functions.process_avatar.imaging.rendition import Rendition, Source, Variant
 from functions.shared.square_crop import SquareCrop
 
 __all__ = [
@@ -34,34 +33,6 @@ STABLE_JPEG_SIZE = 512  # independent of the configured sizes: apps rely on the 
 QUALITY = 80
 _WEBP_METHOD = 2  # the default, 4, takes twice the time for 3% fewer bytes at the same quality
 
-# The headers of these formats do not bound the decoding time. For the others, the pixel count does: up to this cost (16
-# million pixels of any format, or a whole photo of most JPEGs) they are decoded within seconds.
-_SUBPROCESS_FORMATS = ("avif", "heic")
-_MAX_IN_PROCESS_COST = 160_000_000
-
-
-class Source(NamedTuple):
-    """The upload. Width and height are those of the upright image."""
-
-    format: Format
-    width: int
-    height: int
-    bytes: int
-
-
-class Variant(NamedTuple):
-    """One output. `size` is the requested width in pixels. The image is smaller if the source is."""
-
-    size: int
-    format: Literal["webp"]
-    data: bytes
-
-
-class Rendition(NamedTuple):
-    source: Source
-    variants: tuple[Variant, ...]  # largest first
-    stable_jpeg: bytes  # STABLE_JPEG_SIZE pixels wide, on a white background
-
 
 def render(data: bytes, *, sizes: Sequence[int], max_pixels: int, crop: SquareCrop | None = None) -> Rendition:
     """Render the square of `crop`, or the center square, in `sizes` (widths in pixels).
@@ -71,7 +42,7 @@ def render(data: bytes, *, sizes: Sequence[int], max_pixels: int, crop: SquareCr
     """
     source_format = detect_format(data)
     edges = sorted({*sizes, STABLE_JPEG_SIZE}, reverse=True)
-    square = _decode_square(data, source_format, crop, edges[0], max_pixels)
+    square = crop_square(open_image(data, source_format, max_pixels), crop, edges[0])
 
     image = square.image
     images: dict[int, Image.Image] = {}
@@ -99,15 +70,3 @@ def encode_jpeg(image: Image.Image) -> bytes:
     output = BytesIO()
     image.save(output, "JPEG", quality=QUALITY, subsampling="4:2:0")
     return output.getvalue()
-
-
-def _decode_square(data: bytes, source_format: Format, crop: SquareCrop | None, edge: int, max_pixels: int) -> Square:
-    if source_format in _SUBPROCESS_FORMATS:
-        load_plugin(source_format)  # in the parent, where it stays loaded for the next file
-        return run_in_subprocess(lambda: crop_square(open_image(data, source_format, max_pixels), crop, edge))
-    if source_format != "jpeg":
-        keep_freed_memory()
-    opened = open_image(data, source_format, max_pixels)
-    if opened.image.width * opened.image.height * opened.prepared.decode_cost > _MAX_IN_PROCESS_COST:
-        return run_in_subprocess(lambda: crop_square(opened, crop, edge))
-    return crop_square(opened, crop, edge)

@@ -27,7 +27,6 @@ from botocore.httpsession import URLLib3Session
 
 from components import avatar_pipeline
 from functions.process_avatar import publishing
-from functions.process_avatar.imaging import renderer
 from functions.shared import storage_keys, upload_id
 from functions.shared.aws.s3 import StoredObject
 from tests.fixtures import pictures
@@ -166,6 +165,7 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
         queue=queue,
         **clients,
     )
+    handler.RENDER_PROCESS.close()
     for client in clients.values():
         client.close()
 
@@ -427,7 +427,7 @@ def test_newer_upload_supersedes_older_one_published_meanwhile(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     older, newer = stack.upload(1, jpeg_of(RED)), stack.upload(2, jpeg_of(BLUE))
-    rendered = count_renderings(monkeypatch)
+    rendered = count_renderings(stack, monkeypatch)
     once_before_put(stack, monkeypatch, moment, lambda: stack.deliver(older))
     assert stack.deliver(newer) == []
     assert_current(stack, newer, BLUE)
@@ -1014,15 +1014,15 @@ def once_before_put(stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, 
     before_each_put(stack, monkeypatch, lambda _key: pending.pop()() if pending else None, ending)
 
 
-def count_renderings(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def count_renderings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """The number of pictures rendered from now on."""
-    real_render, calls = renderer.render, []
+    processor, calls = stack.handler.PROCESSOR, []
 
     def render(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
-        return real_render(*arguments, **options)
+        return processor.render(*arguments, **options)
 
-    monkeypatch.setattr(renderer, "render", render)
+    monkeypatch.setattr(stack.handler, "PROCESSOR", dataclasses.replace(processor, render=render))
     return lambda: len(calls)
 
 
