@@ -16,6 +16,7 @@ import pytest
 from lambda_packages.archive import count_unzipped_bytes
 from lambda_packages.build import Package
 from lambda_packages.layers import AWS_SERVICES
+from tests.fixtures.gallery import FIXTURES
 from tests.lambda_packages.project import REPOSITORY, list_names
 
 # The environment variables of each function, which its handler reads when it is imported.
@@ -72,22 +73,40 @@ def test_handler_imports_only_from_package_and_layers(
     packages_for_host: Mapping[str, Package], tmp_path: Path, function: str
 ) -> None:
     package = packages_for_host[function]
+    module, _, attribute = package.handler.rpartition(".")
+    assert run_in_sandbox(
+        package, tmp_path, f"print(callable(importlib.import_module({module!r}).{attribute}))", ENVIRONMENTS[function]
+    ) == ("True\n", "")
+
+
+@pytest.mark.parametrize("name", ["JPEG", "HEIC"])
+def test_render_process_imports_only_from_package_and_layers(
+    packages_for_host: Mapping[str, Package], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "picture").write_bytes(FIXTURES[name].file())
+    package = packages_for_host["process_avatar"]
+    script = f"""
+handler = importlib.import_module({package.handler.rpartition(".")[0]!r})
+with open({str(tmp_path / "picture")!r}, "rb") as file:
+    print(handler.PROCESSOR.render(file.read(), sizes=(16,), max_pixels=10**6).source.format)
+"""
+    assert run_in_sandbox(package, tmp_path, script, ENVIRONMENTS["process_avatar"]) == (f"{name.lower()}\n", "")
+
+
+def run_in_sandbox(package: Package, folder: Path, script: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return what the script prints and its errors. It can import the package and its layers."""
     for archive, place in ((package.archive, "task"), *((layer, "opt") for layer in package.layers.values())):
         with zipfile.ZipFile(archive) as zipped:
-            zipped.extractall(tmp_path / place)
-    module, _, attribute = package.handler.rpartition(".")
-    script = (
-        f"import importlib, sys; sys.path[:0] = {[str(tmp_path / 'task'), str(tmp_path / 'opt/python')]!r}; "
-        f"print(callable(importlib.import_module({module!r}).{attribute}))"
-    )
+            zipped.extractall(folder / place)
+    path = [str(folder / "task"), str(folder / "opt/python")]
     shown = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script],
-        env={**PLATFORM_ENVIRONMENT, **ENVIRONMENTS[function]},
+        [sys.executable, "-I", "-S", "-c", f"import importlib, sys; sys.path[:0] = {path!r}\n{script}"],
+        env={**PLATFORM_ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (shown.stdout, shown.stderr) == ("True\n", "")
+    return shown.stdout, shown.stderr
 
 
 def test_boto3_layer_has_the_model_of_every_client(packages_for_lambda: Mapping[str, Package]) -> None:
