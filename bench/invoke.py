@@ -5,6 +5,7 @@ Prints the response, durations and peak memory as JSON.
 
 import importlib
 import json
+import os
 import sys
 import time
 
@@ -30,8 +31,17 @@ def main(module: str, event: str, times: str, *path: str) -> None:
 
 
 def _peak_mib() -> float:
-    """Not ru_maxrss of wait4(): it is at least the memory of the parent at the fork."""
-    with open("/proc/self/status") as file:  # noqa: PTH123 - as above
+    """Return the sum of the peaks of this process and of its children, such as the render process.
+
+    Not ru_maxrss of wait4(): it is at least the memory of the parent at the fork.
+    """
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 - as above
+        children = file.read().split()
+    return sum(_process_peak_mib(process) for process in ("self", *children))
+
+
+def _process_peak_mib(process: str) -> float:
+    with open(f"/proc/{process}/status") as file:  # noqa: PTH123 - as above
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
 
 
