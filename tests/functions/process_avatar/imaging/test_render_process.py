@@ -417,7 +417,7 @@ def peak_kib():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
 data = sys.stdin.buffer.read()
-process = RenderProcess()
+process = RenderProcess(timeout_seconds=120)
 before = peak_kib()
 try:
     process.render(data, sizes=(64,), max_pixels=10**6)
