@@ -118,7 +118,7 @@ class ColdBench:
         return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))
 
     def _process_avatar(self, common: Mapping[str, str], url: str) -> Contest:
-        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": {"key": _KEY}}}
+        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": {"key": _KEY, "sequencer": "1"}}}
         message = {
             "messageId": "1",
             "body": json.dumps({"Records": [record]}),
@@ -127,11 +127,13 @@ class ColdBench:
         environment = {
             **common,
             **self._deployed["process_avatar"].environment,
+            "AWS_ENDPOINT_URL_DYNAMODB": url,
             "AWS_ENDPOINT_URL_SNS": url,
             "AWS_ENDPOINT_URL_SQS": url,
             "UPLOADS_BUCKET": "uploads",
             "ASSETS_BUCKET": "assets",
             "CDN_URL": "https://cdn.example.com",
+            "QUOTA_TABLE": "quota",
             "TOPIC_ARN": _TOPIC,
             "QUEUE_URL": f"{url}/123456789012/queue",
         }

@@ -37,6 +37,7 @@ PHOTO_GB = 0.003
 EARLY_STATUS_REQUESTS = 0.25
 STATUS_REQUESTS = 1 + EARLY_STATUS_REQUESTS
 WRITE_MS, READ_MS = 30, 20  # latency of a small request to S3, SNS or SQS
+COUNT_MS = 10  # latency of an update in DynamoDB
 PHOTO_READ_MS = 60  # latency and transfer of 3 MB
 ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.42e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
 ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
@@ -124,8 +125,8 @@ def load_measurements() -> Mapping[str, Any]:
 
 def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
     memory = {name: function.memory for name, function in deployed.load_functions().items()}
-    # Requests in parallel count once: photo and manifest; variants; JPEG; manifest; notification and deletion.
-    process_waits = PHOTO_READ_MS + 4 * WRITE_MS
+    # Requests in parallel count once: photo and manifest; count; variants; JPEG; manifest; notification and deletion.
+    process_waits = PHOTO_READ_MS + COUNT_MS + 4 * WRITE_MS
     status_waits = _status_reads() / STATUS_REQUESTS * READ_MS
     return [
         Work("authorize", memory["authorize"], 1, cpu_ms["authorize"], 0),
@@ -162,6 +163,8 @@ def our_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
         _item(f"S3: reads: 2 to process it, {_status_reads()} for the status", 2 + _status_reads(), price["s3_get"]),
         _item("SQS: send, receive, delete", 3, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
+        # The item of an hour with the default quota has less than 1 KB (docs/decisions/0039).
+        _item("DynamoDB: count of the quota", 1, price["dynamodb_write"]),
         _item(f"CloudWatch: GB of logs, {1e6 * log:.1f} kB per upload", log, price["logs"]),
         _item("S3: GB-months of originals, deleted after processing", 0, price["s3_storage"]),
         _item("CloudFront: invalidations, none", 0, price["invalidation"]),
@@ -178,6 +181,7 @@ def original_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
         _item("S3: reads", 1, price["s3_get"]),
         _item("SQS: none", 0, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
+        _item("DynamoDB: none", 0, price["dynamodb_write"]),
         _item("CloudWatch: GB of logs", len(work) * ORIGINAL_LOG_GB, price["logs"]),
         # Originals are never deleted: in the first month half of them are stored on average.
         _item("S3: GB-months of originals", PHOTO_GB / 2, price["s3_storage"]),

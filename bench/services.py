@@ -1,4 +1,4 @@
-"""Minimal S3, SNS, SQS and JWKS services over TLS, with objects in memory.
+"""Minimal S3, SNS, SQS, DynamoDB and JWKS services over TLS, with objects in memory.
 
 They check no signatures, so that their own duration, which is the same for both sides, is small.
 """
@@ -103,6 +103,9 @@ def _make_handler(objects: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:
             body = self._body()
             if b"Action=Publish" in body:
                 self._answer(200, _PUBLISHED)
+                return
+            if "X-Amz-Target" in self.headers:  # of DynamoDB, as no message fails and SQS is not called
+                self._answer(200, b"{}")
                 return
             deleted = _KEY.findall(body)
             self._answer(200, b"<DeleteResult><Deleted>%s</Deleted></DeleteResult>" % b"".join(deleted))

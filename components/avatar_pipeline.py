@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_aws import cloudwatch, lambda_, s3, scheduler, sns, sqs
+from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs
 from pulumi_aws import iam as aws_iam
 
 from components.blocks import iam, validation
@@ -62,6 +62,8 @@ class AvatarPipelineArgs:
     """The maximum size of an upload in bytes."""
     max_pixels: int = 50_000_000
     """The maximum size of an image in pixels, width times height."""
+    uploads_per_hour: int = 60
+    """The maximum number of uploads of one user in a clock hour. 0: no maximum, and no table."""
     originals_days: int = 14
     """Days after which unprocessed originals and the records of rejected ones expire."""
     webhook_url: pulumi.Input[str] | None = None
@@ -86,6 +88,7 @@ class AvatarPipelineArgs:
             sizes=validation.SIZES,
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
             max_pixels=validation.MAX_PIXELS,
+            uploads_per_hour=validation.UPLOADS_PER_HOUR,
             originals_days=validation.ORIGINALS_DAYS,
             webhook_url=validation.optional(validation.HTTPS_URL),
             max_concurrency=validation.MAX_CONCURRENCY,
@@ -113,9 +116,10 @@ class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule; with a
-    webhook also its subscription, a dead-letter queue of undelivered events, and an alarm. The attributes
-    `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the resources.
+    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule; unless
+    `uploads_per_hour` is 0 also the table of the quota; with a webhook also its subscription, a dead-letter queue of
+    undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the
+    resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -147,7 +151,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         self._notify_queue(queue, uploads)
         topic = self._create_topic()
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
-        function = self._create_function(args, uploads, queue, topic, layers)
+        quota = self._create_quota_table() if args.uploads_per_hour else None
+        function = self._create_function(args, uploads, queue, topic, quota, layers)
         self._schedule(self._create_sweep(args, layers))
         lambda_.EventSourceMapping(
             f"{name}-event-source",
@@ -274,6 +279,21 @@ class AvatarPipeline(pulumi.ComponentResource):
         )
         return topic
 
+    def _create_quota_table(self) -> dynamodb.Table:
+        """Encrypted at rest with the key that DynamoDB owns, as every table without other settings.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/EncryptionAtRest.html
+        Without point-in-time recovery, and not protected: a lost table only begins the hours of its users anew.
+        """
+        return dynamodb.Table(
+            f"{self._name}-quota",
+            billing_mode="PAY_PER_REQUEST",
+            hash_key="subject_hour",
+            attributes=[dynamodb.TableAttributeArgs(name="subject_hour", type="S")],
+            ttl=dynamodb.TableTtlArgs(attribute_name="expires_at", enabled=True),
+            opts=self._child_options,
+        )
+
     def _subscribe_webhook(self, url: pulumi.Input[str], topic: sns.Topic) -> sqs.Queue:
         """Returns the dead-letter queue of the subscription."""
         undelivered = sqs.Queue(
@@ -301,6 +321,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         uploads: PrivateBucket,
         queue: sqs.Queue,
         topic: sns.Topic,
+        quota: dynamodb.Table | None,
         layers: Mapping[str, lambda_.LayerVersion],
     ) -> PythonFunction:
         return PythonFunction(
@@ -322,6 +343,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
                     "MAX_PIXELS": str(args.max_pixels),
                     "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
+                    "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
+                    **({"QUOTA_TABLE": quota.name} if quota else {}),
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
@@ -334,6 +357,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.publish(topic.arn),
+                    *([iam.update_item(quota.arn)] if quota else []),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),

@@ -71,6 +71,9 @@ class AvatarServiceArgs:
     """Maximum size of an upload in bytes, 1 KiB to 50 MiB."""
     max_pixels: int = field(default=50_000_000, metadata={"rule": validation.MAX_PIXELS})
     """Maximum size of an image in pixels (width times height), 1 to 100 million."""
+    uploads_per_hour: int = field(default=60, metadata={"rule": validation.UPLOADS_PER_HOUR})
+    """Maximum number of uploads of one user in a clock hour, 0 to 1000. More are rejected without being decoded. 0: no
+    maximum, and no DynamoDB table."""
     originals_days: int = field(default=14, metadata={"rule": validation.ORIGINALS_DAYS})
     """Days after which unprocessed originals and the records of rejected ones expire, 1 to 365."""
     webhook_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.HTTPS_URL})
@@ -254,6 +257,7 @@ class AvatarService(pulumi.ComponentResource):
                 sizes=args.sizes,
                 max_upload_bytes=args.max_upload_bytes,
                 max_pixels=args.max_pixels,
+                uploads_per_hour=args.uploads_per_hour,
                 originals_days=args.originals_days,
                 webhook_url=args.webhook_url,
                 max_concurrency=args.max_concurrency,

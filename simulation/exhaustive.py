@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from simulation.choices import RecordedChoices
-from simulation.lambda_functions import UPLOADS_BUCKET
+from simulation.lambda_functions import UPLOADS_BUCKET, UPLOADS_PER_HOUR
 from simulation.network import Request
 from simulation.rules import Rule
 from simulation.scheduler import Invocation, Scheduler
@@ -218,6 +218,15 @@ def two_posts(stage: Stage) -> None:
     stage.post_at_any_time(upload, 5)
 
 
+def last_of_the_quota(stage: Stage) -> None:
+    """Two uploads of one user whose quota has room for one of them."""
+    for number in range(1, UPLOADS_PER_HOUR):
+        stage.deliver(stage.upload(f"ada-{number}", 4 * number))
+        stage.settle()
+    for number in (UPLOADS_PER_HOUR, UPLOADS_PER_HOUR + 1):
+        stage.deliver(stage.upload(f"ada-{number}", 4 * number))
+
+
 def late_upload_and_status(stage: Stage) -> None:
     """A client asks for the status while a late event is processed."""
     upload = stage.upload("ada-1", 4)
@@ -243,6 +252,7 @@ SCENARIOS: dict[str, Scenario] = {
         same_upload_twice_replacing,
         two_uploads,
         two_posts,
+        last_of_the_quota,
         late_upload_and_status,
         upload_and_sweep,
     )

@@ -21,6 +21,7 @@ import boto3
 from botocore.config import Config
 
 from simulation.clock import REPLACEMENTS, sleep
+from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.s3 import SimulatedS3Client
 from simulation.scheduler import current_task
 from simulation.settings import Settings
@@ -32,8 +33,14 @@ UPLOADS_BUCKET, ASSETS_BUCKET = "uploads", "assets"
 CDN_URL = "https://cdn.example"
 SIZES = (64, 32)
 MAX_PIXELS = 1_000_000
+UPLOADS_PER_HOUR = 3  # as small as it can be without being used up in most runs
 
-_CLIENTS = {"s3": SimulatedS3Client, "sqs": SimulatedSqsClient, "sns": SimulatedSnsClient}
+_CLIENTS = {
+    "s3": SimulatedS3Client,
+    "sqs": SimulatedSqsClient,
+    "sns": SimulatedSnsClient,
+    "dynamodb": SimulatedDynamoDbClient,
+}
 _HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "sweep_avatars")
 _ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
@@ -48,6 +55,8 @@ _ENVIRONMENT = {
     "SIZES": ",".join(map(str, SIZES)),
     "MAX_PIXELS": str(MAX_PIXELS),
     "MAX_UPLOAD_BYTES": "10485760",
+    "UPLOADS_PER_HOUR": str(UPLOADS_PER_HOUR),
+    "QUOTA_TABLE": "quota",
     "ORIGINALS_DAYS": str(Settings().originals_days),
 }
 

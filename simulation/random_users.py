@@ -30,7 +30,7 @@ def run(simulation: Simulation) -> None:
     """
     users = _RandomUsers(simulation)
     pick = simulation.choices.pick
-    simulation.outage = pick("outage of an hour", (None, "sns", "sqs", "s3"), simulation.rates.outage)
+    simulation.outage = pick("outage of an hour", (None, "sns", "sqs", "s3", "dynamodb"), simulation.rates.outage)
     users.begin()
     simulation.scheduler.run()
     users.look_once_more()

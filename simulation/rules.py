@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from simulation.lambda_functions import ASSETS_BUCKET, CDN_URL, MAX_PIXELS, SIZES, UPLOADS_BUCKET, load
+from simulation.lambda_functions import (
+    ASSETS_BUCKET,
+    CDN_URL,
+    MAX_PIXELS,
+    SIZES,
+    UPLOADS_BUCKET,
+    UPLOADS_PER_HOUR,
+    load,
+)
 from simulation.s3 import StoredObject
 from simulation.simulation import DAY_MS, Post, Simulation, Upload
 
@@ -55,6 +64,11 @@ class Rule:
         uploads = [each for each in self._simulation.uploads.values() if each.subject == subject and each.posts]
         return sorted(uploads, key=lambda upload: upload.upload_id)
 
+    def _is_over_quota(self, upload: Upload) -> bool:
+        """Whether a file of the upload was rejected because the quota was used up."""
+        stored = self._simulation.s3.find(UPLOADS_BUCKET, f"rejected/{upload.subject}/{upload.upload_id}.json")
+        return stored is not None and json.loads(stored.data)["reason"] == "too_many_uploads"
+
     def _find_shown(self, subject: str, jpeg: bytes) -> tuple[Upload, Post] | None:
         for upload in self._accepted(subject):
             for post in upload.posts:
@@ -73,7 +87,11 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
     def _check(self, subject: str) -> None:
         dead = self._dead()
         manifest = self._current(subject)
-        certain = [u.upload_id for u in self._accepted(subject) if all(p.is_good for p in u.posts)]
+        certain = [
+            upload.upload_id
+            for upload in self._accepted(subject)
+            if all(post.is_good for post in upload.posts) and not self._is_over_quota(upload)
+        ]
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
         shown_id = manifest["upload_id"] if manifest else ""
         if shown_id < expected:
@@ -224,6 +242,44 @@ class originals_are_deleted(Rule):  # noqa: N801
                 self._report(f"{key} stays")
 
 
+class quota_is_kept(Rule):  # noqa: N801
+    """Nobody has more uploads published in an hour than the quota, none counts twice, none is rejected before it."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._published: dict[str, set[str]] = {}
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if after is None:
+            return
+        if bucket == ASSETS_BUCKET and key.endswith(".json"):
+            upload = self._simulation.uploads[parse_manifest(after.data)["upload_id"]]
+            hours = {_hour(post) for post in upload.posts}
+            published = self._published.setdefault(upload.subject, set())
+            published.add(upload.upload_id)
+            # An upload whose form was posted in two hours was counted in at least one of them.
+            in_hours = [u for u in self._accepted(upload.subject) if {_hour(post) for post in u.posts} <= hours]
+            count = sum(u.upload_id in published for u in in_hours)
+            if count > (counted := sum(self._counted(upload.subject, hour) for hour in hours)):
+                self._report(f"{upload.subject} has {count} uploads published, and {counted} counted")
+        elif bucket == UPLOADS_BUCKET and key.startswith("rejected/"):
+            upload = self._simulation.uploads[key.rpartition("/")[2].removesuffix(".json")]
+            counted = max(self._counted(upload.subject, _hour(post)) for post in upload.posts)
+            if self._is_over_quota(upload) and counted < UPLOADS_PER_HOUR:
+                self._report(f"{upload.name} is rejected, and {counted} uploads are counted in its hour")
+
+    def check_rest(self) -> None:
+        for subject in self._subjects():
+            posts = [_hour(post) for upload in self._accepted(subject) for post in upload.posts]
+            for hour in dict.fromkeys(posts):
+                counted = self._counted(subject, hour)
+                if counted > min(posts.count(hour), UPLOADS_PER_HOUR):
+                    self._report(f"{subject} has {counted} of {posts.count(hour)} posts counted in {hour}")
+
+    def _counted(self, subject: str, hour: str) -> int:
+        return len(self._simulation.dynamodb.items.get(f"{subject}#{hour}", {}).get("posts", ()))
+
+
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
     """GET uploads/{id} never says 404 for an accepted upload within its life."""
 
@@ -278,12 +334,18 @@ RULES: dict[str, type[Rule]] = {
         every_answer_is_announced,
         nothing_is_left_behind,
         originals_are_deleted,
+        quota_is_kept,
         accepted_upload_is_never_unknown,
         ready_is_final,
         avatar_never_goes_back,
         wait_is_bounded,
     )
 }
+
+
+def _hour(post: Post) -> str:
+    """The clock hour in which a file was posted, as the key of its quota has it."""
+    return f"{datetime.fromtimestamp(post.at_ms / 1000, UTC):%Y-%m-%dT%H}"
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from simulation import lambda_functions, network
 from simulation.choices import Choices, RandomChoices
+from simulation.dynamodb import SimulatedDynamoDb
 from simulation.event_source_mapping import EventSourceMapping
 from simulation.network import ERROR, KILLED_AFTER, KILLED_BEFORE, KILLS, LATENCIES_MS, OK, SLOW_MS, TYPICAL_MS, Request
 from simulation.s3 import SimulatedS3, StoredObject
@@ -120,6 +121,7 @@ class Simulation:
         self.s3 = SimulatedS3()
         self.s3.observers.append(self._observe)
         self.sns = SimulatedSns()
+        self.dynamodb = SimulatedDynamoDb()
         self.event_source = EventSourceMapping(self)
         self.main_queue = SimulatedQueue(
             self.scheduler,

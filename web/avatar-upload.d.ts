@@ -33,7 +33,8 @@ export type RejectionReason =
   | "unsupported_format"
   | "too_many_pixels"
   | "truncated"
-  | "too_large";
+  | "too_large"
+  | "too_many_uploads";
 
 export interface Manifest {
   subject: string;
@@ -195,6 +196,7 @@ export type MessageName =
   | "rejected_too_many_pixels"
   | "rejected_truncated"
   | "rejected_too_large"
+  | "rejected_too_many_uploads"
   | "offline"
   | "network"
   | "session_expired"

@@ -85,6 +85,10 @@ def publish(topic_arn: pulumi.Input[str]) -> Statement:
     return _allow("sns:Publish", topic_arn)
 
 
+def update_item(table_arn: pulumi.Input[str]) -> Statement:
+    return _allow("dynamodb:UpdateItem", table_arn)
+
+
 def read_parameter(parameter_arn: pulumi.Input[str]) -> Statement:
     """Sufficient for a SecureString under the AWS managed key, whose key policy allows callers in the account.
 

@@ -231,6 +231,9 @@ BUCKET_NAME = Rule(
 # At most six, because each size is one more PUT request, at $5 per million.
 SIZES = Rule("a list of one to six different integers from 16 to 1,024 (pixels)", _are_sizes)
 MAX_UPLOAD_BYTES = integer_range(1024, 50 * 1024 * 1024)
+# At most what an item of 8 bytes for each upload has room for in 8 KB, because each KB is billed at each upload
+# (functions/process_avatar/quota.py).
+UPLOADS_PER_HOUR = integer_range(0, 1000)
 MAX_PIXELS = integer_range(1_000_000, 100_000_000)
 ORIGINALS_DAYS = integer_range(1, 365)
 HTTPS_URL = Rule("an https:// URL", _is_https_url)

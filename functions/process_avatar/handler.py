@@ -17,6 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.process_avatar import s3_events
 from functions.process_avatar.imaging.render_process import RenderProcess
 from functions.process_avatar.process_upload import UploadProcessor
+from functions.process_avatar.quota import Quota
+from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
 from functions.shared.aws import clients
 
@@ -38,6 +40,14 @@ SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 
+
+def _create_quota(uploads_per_hour: int) -> Quota | None:
+    if not uploads_per_hour:
+        return None
+    dynamodb = clients.create("dynamodb", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
+    return Quota(dynamodb, os.environ["QUOTA_TABLE"], uploads_per_hour)
+
+
 PROCESSOR = UploadProcessor(
     s3=S3,
     uploads_bucket=os.environ["UPLOADS_BUCKET"],
@@ -48,6 +58,7 @@ PROCESSOR = UploadProcessor(
     sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
     max_pixels=int(os.environ["MAX_PIXELS"]),
     max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
+    quota=_create_quota(int(os.environ["UPLOADS_PER_HOUR"])),
 )
 
 # The pause before a message is delivered again: this to the power of its receive count, in seconds, and up to half of
@@ -105,7 +116,7 @@ def _handle_message(message: _Message) -> bool:
         logger.exception("not an S3 event", extra={"message_id": message["messageId"]})
         return False
     # A list, not a generator: the objects after one that failed are processed too.
-    results = [_process_upload(its.key, is_redelivery or _is_late(its.at)) for its in objects]
+    results = [_process_upload(its, is_redelivery or _is_late(its.at)) for its in objects]
     return all(results)
 
 
@@ -131,11 +142,11 @@ def _is_late(created_at: datetime) -> bool:
     return datetime.now(UTC) - created_at > LATE
 
 
-def _process_upload(key: str, may_be_repeated: bool) -> bool:
+def _process_upload(created: Created, may_be_repeated: bool) -> bool:
     """Whether it succeeded."""
     try:
-        PROCESSOR.process(key, may_be_repeated=may_be_repeated)
+        PROCESSOR.process(created, may_be_repeated=may_be_repeated)
     except Exception:  # any failure: the other uploads of the batch are processed nevertheless
-        logger.exception("upload failed, given back", extra={"key": key})
+        logger.exception("upload failed, given back", extra={"key": created.key})
         return False
     return True

@@ -1,7 +1,7 @@
 """The use case: an original becomes variants, a stable JPEG, a manifest and an announcement.
 
 Events arrive more than once, late and out of order, and a form can be posted several times: every step reads what
-exists before it changes it. A rejected picture is a result, which is recorded and announced. Failures of the system are
+exists before it changes it. A rejected upload is a result, which is recorded and announced. Failures of the system are
 raised, and SQS delivers the event again.
 
 The original is deleted last, and only if it is still the file that was processed. As long as it exists, the next
@@ -14,13 +14,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from botocore.client import BaseClient
 
 from functions.process_avatar import publishing
-from functions.process_avatar.imaging.formats import ImageRejectedError, RejectionReason
+from functions.process_avatar.imaging import formats
+from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition
+from functions.process_avatar.quota import Quota, QuotaExceededError
+from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, upload_id
 from functions.shared.aws.s3 import (
@@ -34,12 +37,15 @@ from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 logger = logging.getLogger(__name__)
 
+RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads"]
+
 
 class Upload(NamedTuple):
     """An upload, and its original if that still exists."""
 
     subject: str
     id: str
+    created: Created
     original: StoredObject | None
 
 
@@ -56,9 +62,10 @@ class UploadProcessor:
     sizes: tuple[int, ...]
     max_pixels: int
     max_upload_bytes: int
+    quota: Quota | None
 
-    def process(self, key: str, *, may_be_repeated: bool) -> None:
-        """Process the original under `key`.
+    def process(self, created: Created, *, may_be_repeated: bool) -> None:
+        """Process the original that an event tells of.
 
         With `may_be_repeated`, an earlier delivery may have failed before its announcement: a published avatar is
         announced once more.
@@ -66,6 +73,7 @@ class UploadProcessor:
         Raises:
             Exception: any failure that the next delivery may not have.
         """
+        key = created.key
         try:
             subject, its_id = storage_keys.parse_incoming_key(key)
             upload_id.parse_time_ms(its_id)
@@ -74,7 +82,7 @@ class UploadProcessor:
             return
 
         existing, original = self._fetch(subject, key)
-        upload = Upload(subject, its_id, original)
+        upload = Upload(subject, its_id, created, original)
         if existing and existing.upload_id > its_id:
             self._end_superseded(upload, existing.manifest, may_be_repeated)
         elif original:
@@ -102,8 +110,10 @@ class UploadProcessor:
             self._end_superseded(upload, existing.manifest, may_be_repeated)
             return
         try:
+            if self.quota:
+                self.quota.count(upload.subject, upload.created)
             rendition = self._render(original)
-        except ImageRejectedError as rejected:
+        except (ImageRejectedError, QuotaExceededError) as rejected:
             # Another file may have been posted before with the same form.
             if not self._is_published(upload, existing, may_be_repeated):
                 self._reject(upload, original.etag, rejected.reason)

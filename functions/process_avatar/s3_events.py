@@ -13,6 +13,8 @@ class Created(NamedTuple):
 
     key: str
     at: datetime  # with its time zone, UTC
+    sequencer: str
+    """Differs between the posts of a key, and is the same when S3 sends an event twice."""
 
 
 def created_objects(event: object) -> list[Created]:
@@ -27,9 +29,12 @@ def created_objects(event: object) -> list[Created]:
     try:
         return [_created(record) for record in event["Records"]]
     except (KeyError, TypeError) as error:
-        raise ValueError("not an S3 event: Records[].eventTime or Records[].s3.object.key is missing") from error
+        raise ValueError(
+            "not an S3 event: Records[].eventTime, or key or sequencer of Records[].s3.object, is missing"
+        ) from error
 
 
 def _created(record: dict[str, Any]) -> Created:
-    key = unquote_plus(record["s3"]["object"]["key"])  # S3 encodes keys as an HTML form does: a space is a plus
-    return Created(key, datetime.fromisoformat(record["eventTime"]))
+    stored = record["s3"]["object"]
+    key = unquote_plus(stored["key"])  # S3 encodes keys as an HTML form does: a space is a plus
+    return Created(key, datetime.fromisoformat(record["eventTime"]), stored["sequencer"])

@@ -112,8 +112,22 @@ def _ssm(request: SignedRequest) -> list[Permission]:
     return [Permission(f"ssm:{operation}", f"arn:aws:ssm:{_region(request)}:{DEFAULT_ACCOUNT_ID}:parameter/{name}")]
 
 
+def _dynamodb(request: SignedRequest) -> list[Permission]:
+    operation = request.headers["x-amz-target"].removeprefix("DynamoDB_20120810.")
+    table = json.loads(request.body)["TableName"]
+    return [
+        Permission(f"dynamodb:{operation}", f"arn:aws:dynamodb:{_region(request)}:{DEFAULT_ACCOUNT_ID}:table/{table}")
+    ]
+
+
 def _region(request: SignedRequest) -> str:
     return request.headers["authorization"].split("/")[2]
 
 
-_SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {"s3": _s3, "sqs": _sqs, "sns": _sns, "ssm": _ssm}
+_SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {
+    "s3": _s3,
+    "sqs": _sqs,
+    "sns": _sns,
+    "ssm": _ssm,
+    "dynamodb": _dynamodb,
+}

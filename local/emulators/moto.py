@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 import boto3
 from botocore.config import Config
 from moto.backends import SERVICE_NAMES, get_backend
+from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
 
@@ -18,17 +19,18 @@ from local.aws_checks.request_validator import RequestValidator
 from local.emulators.http_server import HttpServer
 
 ACCOUNT_ID = "123456789012"  # the default account of moto
-_SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp")
+_SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp", "dynamodb")
 _sequence = itertools.count(1)
 
 
 class MotoServer:
-    """Serves S3, SQS, SNS, Systems Manager and Cognito. The state of moto is shared by all servers of a process."""
+    """Serves the AWS services of the stack. The state of moto is shared by all servers of a process."""
 
     def __init__(self, server: HttpServer, region: str) -> None:
         for service in _SERVICES:
             get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
+        make_updates_atomic()
         self.url = server.url
         self.authority = server.authority
         self.region = region
@@ -84,3 +86,21 @@ def _complete_s3_events() -> None:
 
     create_complete_event.is_complete = True  # pyright: ignore[reportFunctionMemberAccess]
     notifications._get_s3_event = create_complete_event  # pyright: ignore[reportPrivateUsage]
+
+
+def make_updates_atomic() -> None:
+    """Lets moto's DynamoDB evaluate a condition and update the item in one step, as DynamoDB does.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
+    """
+    original = DynamoDBBackend.update_item
+    if getattr(original, "is_atomic", False):
+        return
+    lock = threading.Lock()
+
+    def update_item(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            return original(*arguments, **options)
+
+    update_item.is_atomic = True  # pyright: ignore[reportFunctionMemberAccess]
+    DynamoDBBackend.update_item = update_item

@@ -100,7 +100,28 @@ def _build_queue_configuration(bucket: str, queue: dict[str, Any], context: Hand
     return {"QueueArn": arn, "Events": queue["events"], "Filter": {"Key": {"FilterRules": rules}}}
 
 
+def _table(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name, inputs = resolve_physical_name(resource, "name"), resource.inputs
+    dynamodb = context.aws.client("dynamodb")
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode=inputs["billingMode"],
+        KeySchema=[{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}],
+        AttributeDefinitions=[
+            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
+            for attribute in inputs["attributes"]
+        ],
+    )
+    ttl = inputs["ttl"]
+    dynamodb.update_time_to_live(
+        TableName=name,
+        TimeToLiveSpecification={"AttributeName": ttl["attributeName"], "Enabled": ttl["enabled"]},
+    )
+    return name, {"name": name, "arn": context.aws.arn("dynamodb", f"table/{name}")}
+
+
 HANDLERS: dict[str, ResourceHandler] = {
+    "aws:dynamodb/table:Table": _table,
     "aws:s3/bucket:Bucket": _bucket,
     "aws:s3/bucketVersioning:BucketVersioning": _versioning,
     "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": _cors,

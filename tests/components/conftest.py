@@ -145,6 +145,7 @@ COMPUTED: dict[str, Callable[[Resource], Computed]] = {
     "aws:acm/certificate:Certificate": _certificate,
     "aws:acm/certificateValidation:CertificateValidation": lambda r: {},
     "aws:route53/record:Record": lambda r: {"fqdn": r.inputs["name"].rstrip(".")},
+    "aws:dynamodb/table:Table": _named("dynamodb", "table/"),
     "aws:sqs/queue:Queue": _queue,
     "aws:sqs/queuePolicy:QueuePolicy": lambda r: {},
     "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": lambda r: {},

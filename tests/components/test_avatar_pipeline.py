@@ -20,6 +20,7 @@ DEAD_LETTERS_ARN = arn("sqs", "pipeline-dead-letters-abc1234")
 TOPIC_ARN = arn("sns", "pipeline-events-abc1234")
 UNDELIVERED_ARN = arn("sqs", "pipeline-undelivered-abc1234")
 QUEUE = "aws:sqs/queue:Queue"
+TABLE = "aws:dynamodb/table:Table"
 FUNCTION = "aws:lambda/function:Function"
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 
@@ -176,6 +177,8 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
                 "SIZES": "256,64",
                 "MAX_PIXELS": "50000000",
                 "MAX_UPLOAD_BYTES": "10485760",
+                "UPLOADS_PER_HOUR": "60",
+                "QUOTA_TABLE": "pipeline-quota-abc1234",
             }
         },
         "loggingConfig": {
@@ -225,6 +228,11 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": TOPIC_ARN},
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:UpdateItem",
+            "Resource": arn("dynamodb", "table/pipeline-quota-abc1234"),
+        },
     ]
 
 
@@ -283,6 +291,24 @@ def test_topic_is_encrypted_signed_and_tls_only(pipeline: Graph) -> None:
     assert get_statements(pipeline.one("aws:sns/topicPolicy:TopicPolicy").inputs["policy"]) == [
         deny_insecure_transport("sns:Publish", TOPIC_ARN)
     ]
+
+
+def test_quota_table_is_on_demand_and_expires_items(pipeline: Graph) -> None:
+    assert pipeline.one(TABLE).inputs == {
+        "billingMode": "PAY_PER_REQUEST",
+        "hashKey": "subject_hour",
+        "attributes": [{"name": "subject_hour", "type": "S"}],
+        "ttl": {"attributeName": "expires_at", "enabled": True},
+    }
+
+
+def test_without_quota_there_is_no_table_and_no_permission(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(uploads_per_hour=0)))
+    assert graph.of_type(TABLE) == []
+    assert "dynamodb" not in graph.named("pipeline-process-avatar-policy").inputs["policy"]
+    variables = graph.one(FUNCTION, "pipeline-process-avatar").inputs["environment"]["variables"]
+    assert variables["UPLOADS_PER_HOUR"] == "0"
+    assert "QUOTA_TABLE" not in variables
 
 
 def test_webhook_gets_signed_envelope(run_alone: RunAlone) -> None:
@@ -382,6 +408,7 @@ def test_outputs(pipeline: Graph) -> None:
             "process_avatar': 19}; process_avatar must not be below max_concurrency",
         ),
         ({"reserved_concurrency": {"authorize": 1}}, "allowed is a map from process_avatar or sweep_avatars to"),
+        ({"uploads_per_hour": 1001}, "uploads_per_hour is 1001; allowed is an integer from 0 to 1,000"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),
         ({"originals_days": 0, "max_pixels": 1}, r"max_pixels is 1;[^\n]*\n.*originals_days is 0"),

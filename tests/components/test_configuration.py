@@ -66,6 +66,7 @@ def test_load_region_only_returns_defaults() -> None:
             sizes=(256,),
             max_upload_bytes=10_485_760,
             max_pixels=50_000_000,
+            uploads_per_hour=60,
             originals_days=14,
             webhook_url=None,
             self_sign_up=False,
@@ -185,6 +186,7 @@ def test_load_dev_stack_is_valid() -> None:
         ),
         ({"throttleRate": "1.5"}, "avatars:throttleRate is '1.5'; allowed is an integer from 1 to 10,000"),
         ({"throttleBurst": 0}, "avatars:throttleBurst is '0'; allowed is an integer from 1 to 5,000"),
+        ({"uploadsPerHour": -1}, "avatars:uploadsPerHour is '-1'; allowed is an integer from 0 to 1,000"),
         ({"maxConcurrency": 1}, "avatars:maxConcurrency is '1'; allowed is an integer from 2 to 1,000"),
         (
             {"reservedConcurrency": {"resize": 5}},

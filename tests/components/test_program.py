@@ -89,6 +89,7 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "aws:cloudwatch/metricAlarm:MetricAlarm": 2,
         "aws:cognito/userPool:UserPool": 1,
         "aws:cognito/userPoolClient:UserPoolClient": 1,
+        "aws:dynamodb/table:Table": 1,
         "aws:iam/role:Role": 7,
         "aws:iam/rolePolicy:RolePolicy": 7,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,

@@ -34,6 +34,8 @@ ENVIRONMENTS = {
         "SIZES": "512,128",
         "MAX_PIXELS": "50000000",
         "MAX_UPLOAD_BYTES": "5000000",
+        "UPLOADS_PER_HOUR": "60",
+        "QUOTA_TABLE": "quota",
     },
     "profile": {
         "ASSETS_BUCKET": "assets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -11,6 +12,7 @@ import pytest
 
 from simulation.campaign import Failure, describe, run_campaign, run_choices, run_seed, shrink_failure
 from simulation.choices import RandomChoices, RecordedChoices, Value
+from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.lambda_functions import SIZES, load
 from simulation.pictures import picture
 from simulation.rules import RULES, rendition_of
@@ -80,12 +82,34 @@ def delete_superseded_version_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "publish", publish)
 
 
+def count_without_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    update_item = SimulatedDynamoDbClient.update_item
+
+    def update(client: SimulatedDynamoDbClient, **request: Any) -> Any:
+        del request["ConditionExpression"]
+        return update_item(client, **request)
+
+    monkeypatch.setattr(SimulatedDynamoDbClient, "update_item", update)
+
+
+def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    quota, numbers = module("process_avatar.quota").Quota, itertools.count()
+    count = quota.count
+
+    def count_anew(self: Any, subject: str, created: Any) -> None:
+        count(self, subject, created._replace(sequencer=str(next(numbers))))
+
+    monkeypatch.setattr(quota, "count", count_anew)
+
+
 @pytest.mark.parametrize(
     ("plant", "rule"),
     [
         (write_without_condition, "older_never_replaces_newer"),
         (write_manifest_before_pictures, "manifest_is_complete"),
         (delete_superseded_version_at_once, "cached_manifest_stays_complete"),
+        (count_without_condition, "quota_is_kept"),
+        (count_every_delivery, "quota_is_kept"),
     ],
 )
 def test_planted_mistake_is_found_and_shrunk(

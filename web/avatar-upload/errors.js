@@ -4,7 +4,8 @@
  * @typedef {"empty_file" | "unreadable_file" | "unsupported_type" | "file_too_large" | "rejected" | "offline" | "network"
  *   | "session_expired" | "upload_refused" | "server_error" | "upload_lost" | "still_pending" | "unexpected"
  *   | "no_token"} ErrorCode
- * @typedef {"not_an_image" | "unsupported_format" | "too_many_pixels" | "truncated" | "too_large"} RejectionReason
+ * @typedef {"not_an_image" | "unsupported_format" | "too_many_pixels" | "truncated" | "too_large"
+ *   | "too_many_uploads"} RejectionReason
  */
 
 /** @type {ReadonlySet<ErrorCode>} */

@@ -49,6 +49,7 @@ export const ENGLISH = Object.freeze({
   rejected_too_many_pixels: "This picture has too many pixels. Make it smaller, or choose another one.",
   rejected_truncated: "This picture is damaged or incomplete. Choose another one.",
   rejected_too_large: "This file is too large. Choose a smaller one.",
+  rejected_too_many_uploads: "You have uploaded too many pictures within an hour. Try again in an hour.",
   offline: "You are offline. Your photo will be sent when you are back online.",
   network: "The server cannot be reached. Check your connection and try again.",
   session_expired: "Your session has ended. Sign in again, then try again.",

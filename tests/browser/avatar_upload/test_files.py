@@ -91,7 +91,11 @@ def test_upload_rejected_by_server_tells_reason(widget: Widget, reason: str, dat
 
 @pytest.mark.parametrize(
     ("reason", "sentence"),
-    [("too_large", "This file is too large."), ("of_the_future", "This photo cannot be used.")],
+    [
+        ("too_large", "This file is too large."),
+        ("too_many_uploads", "You have uploaded too many pictures within an hour. Try again in an hour."),
+        ("of_the_future", "This photo cannot be used."),
+    ],
 )
 def test_upload_rejected_for_other_reason_has_sentence(widget: Widget, reason: str, sentence: str) -> None:
     widget.page.route(STATUS, respond_with(200, {"status": "rejected", "reason": reason}))

@@ -45,6 +45,7 @@ SETTINGS = {
     "SIZES": "64,16",
     "MAX_PIXELS": "1000000",
     "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+    "UPLOADS_PER_HOUR": "0",
 }
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 

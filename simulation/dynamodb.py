@@ -1,0 +1,104 @@
+"""Simulated DynamoDB: items of one table, and conditional updates of them, each atomic.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from simulation.network import Request, SimulatedClient
+
+Item = dict[str, Any]
+Values = Mapping[str, Mapping[str, Any]]
+
+
+class SimulatedDynamoDb:
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        """By the value of the hash key; sets of bytes as sets, numbers as integers."""
+
+
+class ConditionalCheckFailedError(ClientError):
+    """`client.exceptions.ConditionalCheckFailedException`"""
+
+
+class _Exceptions:
+    """`client.exceptions`"""
+
+    ConditionalCheckFailedException = ConditionalCheckFailedError
+
+
+class SimulatedDynamoDbClient(SimulatedClient):
+    """`boto3.client("dynamodb")`, as far as the functions use it."""
+
+    service = "dynamodb"
+    exceptions = _Exceptions
+
+    def update_item(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        Key: Mapping[str, Mapping[str, str]],  # noqa: N803
+        UpdateExpression: str,  # noqa: N803
+        ConditionExpression: str | None = None,  # noqa: N803
+        ExpressionAttributeValues: Values,  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html"""
+        ((_, hash_key),) = Key.items()
+        key = hash_key["S"]
+
+        def effect(request: Request) -> dict[str, Any]:
+            items = request.simulation.dynamodb.items
+            item = items.get(key, {})
+            if ConditionExpression is not None and not _is_met(ConditionExpression, item, ExpressionAttributeValues):
+                raise _condition_failed()
+            items[key] = _update(UpdateExpression, item, ExpressionAttributeValues)
+            return {}
+
+        return self.call("UpdateItem", key, effect, bucket=TableName)
+
+
+def _is_met(expression: str, item: Item, values: Values) -> bool:
+    """Whether one of the alternatives holds: `attribute_not_exists(a)`, `contains(a, :v)`, `size(a) < :v`."""
+    return any(_holds(alternative, item, values) for alternative in expression.split(" OR "))
+
+
+def _holds(alternative: str, item: Item, values: Values) -> bool:
+    match = re.fullmatch(r"(\w+)\((\w+)(?:, (:\w+))?\)(?: < (:\w+))?", alternative)
+    match match and match.groups():
+        case ("attribute_not_exists", name, None, None):
+            return name not in item
+        case ("contains", name, operand, None):
+            return name in item and _value(values[operand]) in item[name]
+        case ("size", name, None, limit):
+            return name in item and len(item[name]) < _value(values[limit])
+        case _:
+            raise NotImplementedError(alternative)
+
+
+def _update(expression: str, item: Item, values: Values) -> Item:
+    """The item after `ADD a :v SET b = :w`."""
+    match = re.fullmatch(r"ADD (\w+) (:\w+) SET (\w+) = (:\w+)", expression)
+    if match is None:
+        raise NotImplementedError(expression)
+    added, addend, name, value = match.groups()
+    return {**item, added: item.get(added, frozenset()) | _value(values[addend]), name: _value(values[value])}
+
+
+def _value(typed: Mapping[str, Any]) -> Any:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html"""
+    ((type_, value),) = typed.items()
+    return {"S": str, "N": int, "B": bytes, "BS": frozenset}[type_](value)
+
+
+def _condition_failed() -> ConditionalCheckFailedError:
+    response: Any = {
+        "Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"},
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+    }
+    return ConditionalCheckFailedError(response, "UpdateItem")
