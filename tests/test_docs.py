@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from bench import cost
 from components.configuration import ConfigurationError, StackConfig
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar import process_upload
 from functions.shared import storage_keys
 from functions.shared.square_crop import SquareCrop
 from local.recording.graph import Graph, Resource
@@ -162,9 +162,9 @@ def test_error_table_matches_raised_statuses_and_codes() -> None:
     assert {(int(status), code.strip("`")) for status, code, _ in rows} == raised - {()}
 
 
-def test_rejection_table_matches_renderer_reasons() -> None:
+def test_rejection_table_matches_reasons() -> None:
     (rows,) = tables(section(API, "## Rejections"))
-    assert [row[0].strip("`") for row in rows] == list(get_args(renderer.RejectionReason))
+    assert [row[0].strip("`") for row in rows] == list(get_args(process_upload.RejectionReason))
 
 
 # --- Cost -------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ than the quota in one clock hour.
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from botocore.client import BaseClient
 
@@ -28,7 +29,7 @@ _POST_BYTES = 8
 class QuotaExceededError(Exception):
     """The user has used up the quota of this hour."""
 
-    reason = "too_many_uploads"
+    reason: Literal["too_many_uploads"] = "too_many_uploads"
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,18 @@ class TestRejectedUploads:
         assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_type")
 
 
+def use_up_quota(stack: LocalStack, subject: str) -> None:
+    """Fills the items of this hour and the next, so that the hour may end meanwhile."""
+    table = stack.graph.one("aws:dynamodb/table:Table").outputs["name"]
+    now = datetime.datetime.now(datetime.UTC)
+    for hour in (now, now + datetime.timedelta(hours=1)):
+        item = {
+            "subject_hour": {"S": f"{subject}#{hour:%Y-%m-%dT%H}"},
+            "posts": {"BS": [bytes([number]) for number in range(60)]},
+        }
+        stack.aws.client("dynamodb").put_item(TableName=table, Item=item)
+
+
 class TestRejectedPictures:
     def test_rejection_reason_is_in_status_and_webhook(self, stack: LocalStack, session: Session) -> None:
         form = request_form(session, stack)
@@ -214,6 +226,16 @@ class TestRejectedPictures:
             "avatar.rejected", "not_an_image", session.subject
         )  # fmt: skip
         assert call_api(session, stack, "GET", "/avatars/me").status_code == 404
+
+    def test_upload_over_the_quota_is_rejected_for_that_user_only(
+        self, stack: LocalStack, session: Session, photo: bytes
+    ) -> None:
+        use_up_quota(stack, session.subject)
+        with pytest.raises(ClientError, match="rejected: too_many_uploads"):
+            session.upload(photo, "image/jpeg")
+        assert call_api(session, stack, "GET", "/avatars/me").status_code == 404
+        stranger = sign_in(stack)
+        assert stranger.upload(photo, "image/jpeg").avatar["subject"] == stranger.subject
 
     def test_rejected_picture_does_not_change_the_avatar(
         self, stack: LocalStack, session: Session, photo: bytes

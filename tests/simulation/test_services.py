@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from moto import mock_aws
 
 from simulation.choices import RecordedChoices, Value
+from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.network import ERROR, HANG, RESPONSE_LOST
 from simulation.s3 import SimulatedS3Client
 from simulation.settings import Settings
@@ -175,3 +176,46 @@ def test_change_visibility_of_message_not_in_flight_is_refused() -> None:
         return respond(lambda: sqs.change_message_visibility(**change))  # type: ignore[arg-type]
 
     assert run(work)[0] == (400, "MessageNotInflight")
+
+
+def add_to_set(client: Any, entry: bytes, condition: str) -> tuple[int, str]:
+    return respond(
+        lambda: client.update_item(
+            TableName="table",
+            Key={"id": {"S": "any"}},
+            UpdateExpression="ADD entries :entries SET seen = :seen",
+            ConditionExpression=condition,
+            ExpressionAttributeValues={
+                ":entries": {"BS": [entry]},
+                ":entry": {"B": entry},
+                ":limit": {"N": "2"},
+                ":seen": {"N": "5"},
+            },
+        )
+    )
+
+
+def test_conditional_updates_respond_as_moto_does() -> None:
+    condition = "attribute_not_exists(entries) OR contains(entries, :entry) OR size(entries) < :limit"
+    entries = [b"a", b"a", b"b", b"c", b"b"]
+
+    def work(client: Any) -> list[tuple[int, str]]:
+        return [add_to_set(client, entry, condition) for entry in entries]
+
+    simulated, simulation = run(lambda: work(SimulatedDynamoDbClient(None)))
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        client.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
+        assert simulated == work(client)
+    assert [status for status, _ in simulated] == [200, 200, 200, 400, 200]
+    assert simulation.dynamodb.items == {"any": {"entries": {b"a", b"b"}, "seen": 5}}
+
+
+def test_unknown_condition_of_an_update_is_not_ignored() -> None:
+    with pytest.raises(NotImplementedError, match="attribute_exists"):
+        run(lambda: add_to_set(SimulatedDynamoDbClient(None), b"a", "attribute_exists(entries)"))

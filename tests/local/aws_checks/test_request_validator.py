@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import json
+import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from moto.dynamodb.models.table import Table
 
 from local.aws_checks.iam import UnsupportedPolicyError
 from local.emulators.http_server import HttpServer
@@ -387,3 +391,42 @@ def test_get_tokens_from_refresh_token_succeeds_until_revoked(aws: MotoServer) -
     assert refresh().json()["AuthenticationResult"]["AccessToken"]
     cognito.revoke_token(Token=token, ClientId=client_id)
     assert (refresh().status_code, refresh().json()["__type"]) == (400, "NotAuthorizedException")
+
+
+def test_dynamodb_updates_are_not_concurrent(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    dynamodb = aws.client("dynamodb")
+    dynamodb.create_table(
+        TableName="counts",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    met: list[bool] = []
+    meeting = threading.Barrier(2, timeout=0.3)
+    put_item = Table.put_item
+
+    def meet(*arguments: Any, **options: Any) -> Any:
+        """Between condition and update, as the item does not exist."""
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait()
+            met.append(True)
+        return put_item(*arguments, **options)
+
+    monkeypatch.setattr(Table, "put_item", meet)
+
+    def update(entry: bytes) -> bool:
+        try:
+            dynamodb.update_item(
+                TableName="counts",
+                Key={"id": {"S": "any"}},
+                UpdateExpression="ADD entries :entries",
+                ConditionExpression="attribute_not_exists(entries)",
+                ExpressionAttributeValues={":entries": {"BS": [entry]}},
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(update, [b"a", b"b"])) == [False, True]
+    assert met == []
