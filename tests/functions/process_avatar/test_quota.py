@@ -14,6 +14,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from functions.process_avatar import publishing
 from functions.process_avatar.quota import Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
@@ -148,14 +149,13 @@ def limited(stack: Stack, dynamodb: Any, table: str, monkeypatch: pytest.MonkeyP
 
 def record_renders(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     rendered: list[bytes] = []
-    renderer = vars(stack.handler)["PROCESSOR"]._render.__globals__["renderer"]
-    render = renderer.render
+    processor = vars(stack.handler)["PROCESSOR"]
 
-    def record(data: bytes, **options: Any) -> Any:
+    def render(data: bytes, **options: Any) -> Any:
         rendered.append(data)
-        return render(data, **options)
+        return processor.render(data, **options)
 
-    monkeypatch.setattr(renderer, "render", record)
+    monkeypatch.setattr(stack.handler, "PROCESSOR", dataclasses.replace(processor, render=render))
     return rendered
 
 
@@ -186,10 +186,13 @@ def test_delivery_killed_after_its_count_is_not_counted_again(
         raise KilledError
 
     first, second = limited.upload(1, jpeg_of(RED)), limited.upload(2, jpeg_of(BLUE))
-    modules = vars(limited.handler)["PROCESSOR"]._render.__globals__
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(modules["renderer" if step == "render" else "publishing"], step, die)
+            if step == "render":
+                processor = dataclasses.replace(limited.handler.PROCESSOR, render=die)
+                patch.setattr(limited.handler, "PROCESSOR", processor)
+            else:
+                patch.setattr(publishing, "publish", die)
             with pytest.raises(KilledError):
                 limited.deliver(first)
     assert limited.deliver(first, second, receive_count=2) == []
