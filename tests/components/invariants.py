@@ -28,7 +28,8 @@ BUCKET_PARTS = {
     "policy": f"{S3}bucketPolicy:BucketPolicy",
 }
 PUBLIC_ACCESS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-JSON_INPUTS = ("policy", "assumeRolePolicy", "redrivePolicy", "redriveAllowPolicy", "desiredState", "input")
+POLICY_INPUTS = ("policy", "assumeRolePolicy")
+JSON_INPUTS = (*POLICY_INPUTS, "redrivePolicy", "redriveAllowPolicy", "desiredState", "input")
 PUBLIC_ROUTES = ("GET /profiles/{handle}",)
 """Without authorizer, because profiles are public."""
 CLUSTER = "AWS::RDS::DBCluster"
@@ -229,6 +230,19 @@ def policies_have_no_wildcards(graph: Graph) -> list[str]:
         if policy.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment" or policy.inputs.get("managedPolicyArns"):
             violations.append(f"{policy.name} attaches a managed policy")
     return violations
+
+
+def policies_have_the_current_version(graph: Graph) -> list[str]:
+    """Without a version, IAM evaluates policies by the language of 2008, which has no policy variables.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
+    """
+    documents = ((r.name, json.loads(r.inputs.get(name) or "{}")) for r in graph for name in POLICY_INPUTS)
+    return [
+        f"{name} has a policy of the version {document.get('Version')}"
+        for name, document in documents
+        if document and document.get("Version") != "2012-10-17"
+    ]
 
 
 _NETWORK_INTERFACES = [
@@ -491,6 +505,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     service_principals_are_limited_to_one_source,
     buckets_have_one_notification,
     policies_have_no_wildcards,
+    policies_have_the_current_version,
     certificates_are_validated_in_their_region,
     data_is_protected,
     databases_are_private,

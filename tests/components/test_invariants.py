@@ -229,6 +229,18 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
         "does not depend on its queue's policy",
     ),
     (
+        invariants.policies_have_the_current_version,
+        "avatars-api-presign-upload-policy",
+        replace_in_policy("2012-10-17", "2008-10-17"),
+        "avatars-api-presign-upload-policy has a policy of the version 2008-10-17",
+    ),
+    (
+        invariants.policies_have_the_current_version,
+        "avatars-api-authorize-role",
+        set_inputs(assumeRolePolicy='{"Statement":[]}'),
+        "avatars-api-authorize-role has a policy of the version None",
+    ),
+    (
         invariants.policies_have_no_wildcards,
         "avatars-api-presign-upload-policy",
         replace_in_policy("s3:PutObject", "s3:*"),

@@ -220,7 +220,14 @@ def test_access_log_is_json_without_tokens(api: Graph) -> None:
     assert group.inputs == {"name": "/aws/vendedlogs/api-a1b2c3d4e5", "retentionInDays": 30}
     assert settings["destinationArn"] == group.outputs["arn"]
     line = json.loads(settings["format"])
-    assert {"requestId", "routeKey", "status", "subject"} <= set(line)
+    assert {name: line[name] for name in ("path", "time", "routeKey", "status", "subject")} == {
+        "path": "$context.path",
+        "time": "$context.requestTime",
+        "routeKey": "$context.routeKey",
+        "status": "$context.status",
+        "subject": "$context.authorizer.sub",
+    }
+    assert {"requestId", "integrationLatency", "authorizerError"} <= set(line)
     assert not [value for value in line.values() if "header" in value.lower() or "identitySource" in value]
 
 
@@ -343,6 +350,7 @@ def test_add_route_catch_all_raises_value_error(route_key_errors: dict[str, Valu
     [
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
         ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
+        ({"max_upload_bytes": 1023}, "max_upload_bytes is 1023; allowed is an integer from 1,024 to"),
         ({"throttle_rate": 0}, "throttle_rate is 0; allowed is an integer from 1 to 10,000"),
         ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],

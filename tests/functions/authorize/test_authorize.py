@@ -3,6 +3,8 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -197,6 +199,11 @@ def test_token_with_invalid_claim_is_refused(
     assert [vars(record)["reason"] for record in caplog.records] == [reason]
 
 
+def test_token_with_audience_is_authorized(handler: ModuleType) -> None:
+    """Cognito adds `aud` for a resource that the request for the token names (RFC 8707)."""
+    assert ask(handler, CURRENT.sign(claims(aud="https://api.example.com"))) == ALLOWED
+
+
 def test_token_issued_within_leeway_is_authorized(handler: ModuleType) -> None:
     now = int(time.time())
     assert ask(handler, CURRENT.sign(claims(iat=now + 3, auth_time=now + 3))) == ALLOWED
@@ -335,6 +342,40 @@ def test_failed_fetch_is_not_retried_before_cooldown(handler: ModuleType, issuer
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
 
 
+def test_reset_connection_raises_keys_unavailable_and_starts_cooldown(load_handler: LoadHandler) -> None:
+    """urllib raises an OSError of its own kind only until the request is sent."""
+
+    def reset_connection() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65_536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        connection.close()
+
+    with socket.create_server((HOST, 0)) as listener:
+        handler = load_under(load_handler, f"http://{HOST}:{listener.getsockname()[1]}")
+        threading.Thread(target=reset_connection, daemon=True).start()
+        for message in ("Connection reset by peer", "less than 10 seconds ago"):
+            with pytest.raises(access_tokens.KeysUnavailableError, match=message):
+                ask(handler, CURRENT.sign(claims()))
+
+
+def test_silent_issuer_raises_keys_unavailable_after_timeout(
+    load_handler: LoadHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_tokens, "FETCH_TIMEOUT_SECONDS", 0.2)
+    with socket.create_server((HOST, 0)) as silent:
+        handler = load_under(load_handler, f"http://{HOST}:{silent.getsockname()[1]}")
+        started_at = time.monotonic()
+        with pytest.raises(access_tokens.KeysUnavailableError, match="timed out"):
+            ask(handler, CURRENT.sign(claims()))
+    assert time.monotonic() - started_at < access_tokens.FAILED_FETCH_COOLDOWN_SECONDS
+
+
+def test_fetch_timeout_is_below_timeout_of_function() -> None:
+    """A fetch that is cut off by Lambda would not start the cooldown."""
+    assert access_tokens.FETCH_TIMEOUT_SECONDS < 5  # components/upload_api.py
+
+
 def test_known_keys_are_used_while_issuer_is_down(handler: ModuleType, issuer: Issuer, clock: Clock) -> None:
     assert ask(handler, CURRENT.sign(claims())) == ALLOWED
     issuer.status = 503
@@ -430,6 +471,9 @@ def test_untrusted_certificate_raises_keys_unavailable(load_handler: LoadHandler
     with pytest.raises(access_tokens.KeysUnavailableError, match="self-signed certificate"):
         ask(handler, CURRENT.sign(claims()))
     assert certified.requests == []
+    with pytest.raises(access_tokens.KeysUnavailableError, match="less than 10 seconds ago"):
+        ask(handler, CURRENT.sign(claims()))
+    assert certified.connections == 1
 
 
 def test_certificate_of_another_host_raises_keys_unavailable(

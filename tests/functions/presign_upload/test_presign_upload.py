@@ -2,6 +2,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -119,6 +120,12 @@ def test_upload_id_belongs_to_subject_and_is_unique(handler: ModuleType) -> None
     ids = [ask(handler, {"content_type": "image/jpeg"})[1]["upload_id"] for _ in range(3)]
     assert len(set(ids)) == 3
     assert all(upload_id.is_owned_by(made, SUBJECT) for made in ids)
+
+
+def test_upload_id_has_the_time_of_the_request(handler: ModuleType) -> None:
+    before = int(time.time() * 1000)
+    _, answer = ask(handler, {"content_type": "image/jpeg"})
+    assert before <= upload_id.parse_time_ms(answer["upload_id"]) <= time.time() * 1000
 
 
 def test_response_has_max_bytes(handler: ModuleType) -> None:

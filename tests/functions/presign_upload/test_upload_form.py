@@ -124,6 +124,13 @@ def test_sign_makes_the_form_of_generate_presigned_post(
     assert ours.fields["x-amz-signature"] == boto3_signature(form_credentials, region, now, ours.fields["policy"])
 
 
+@pytest.mark.parametrize(("microsecond", "fraction"), [(0, "000"), (5_000, "005"), (123_999, "123")])
+def test_iso_has_three_decimals(microsecond: int, fraction: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html, "Expiration"."""
+    moment = datetime(2015, 12, 30, 12, 0, 0, microsecond, UTC)
+    assert upload_form.iso(moment) == f"2015-12-30T12:00:00.{fraction}Z"
+
+
 def test_sign_policy_gives_the_signature_that_s3_documents() -> None:
     # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html; its lines end in CR LF
     lines = [

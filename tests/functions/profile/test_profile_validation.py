@@ -78,6 +78,8 @@ def test_parse_update_valid_display_name_is_normalized(text: str, expected: str)
         pytest.param("\u2800 \u2800", INVISIBLE, id="Braille without dots"),
         pytest.param("\U000e0041", INVISIBLE, id="tag character"),
         pytest.param("\U000e0fff", INVISIBLE, id="unassigned"),
+        pytest.param("\u20dd", INVISIBLE, id="enclosing mark alone"),
+        pytest.param("\u200b \u00a0\u200b", INVISIBLE, id="spaces between format characters"),
         *(pytest.param(value, "This must be text.", id=repr(value)) for value in (None, 5, 1.5, True, [], ["Ada"], {})),
     ],
 )

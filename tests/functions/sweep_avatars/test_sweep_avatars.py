@@ -194,7 +194,9 @@ def test_other_objects_are_kept(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.objects == before
 
 
-def test_failed_subject_raises_after_the_others_are_swept(s3: FakeS3, sweep: Sweep) -> None:
+def test_failed_subject_raises_after_the_others_are_swept(
+    s3: FakeS3, sweep: Sweep, caplog: pytest.LogCaptureFixture
+) -> None:
     s3.refused = ADA
     for subject in (ADA, BOB):
         s3.put_manifest(subject, CURRENT, 30)
@@ -203,6 +205,8 @@ def test_failed_subject_raises_after_the_others_are_swept(s3: FakeS3, sweep: Swe
     with pytest.raises(Exception, match="1 subjects were not swept"):
         sweep()
     assert (s3.versions_of(ADA), s3.versions_of(BOB)) == ({OLD, CURRENT}, {CURRENT})
+    (failure,) = [vars(record) for record in caplog.records if record.message == "subject not swept"]
+    assert failure["subject"] == ADA
 
 
 def test_repeated_sweep_deletes_nothing_more(s3: FakeS3, sweep: Sweep) -> None:

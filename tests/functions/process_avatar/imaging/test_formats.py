@@ -204,6 +204,25 @@ def test_render_cicp_wide_gamut_and_hdr_converts_to_srgb(
 
 
 @pytest.mark.usefixtures("lossless_outputs")
+@pytest.mark.parametrize("transfer", [1, 13, 14])
+def test_render_cicp_wide_gamut_of_srgb_curve_is_converted(transfer: int) -> None:
+    # BT.2020 (160, 110, 70) by the sRGB curve, the matrix of BT.2087, and the sRGB curve again
+    data = pictures.with_png_chunks(encode(plain(90, 90, (160, 110, 70)), "PNG"), (b"cICP", bytes((9, transfer, 0, 1))))
+    assert render_webp(data).getpixel((45, 45)) == pytest.approx((185, 102, 61), abs=2)
+
+
+@pytest.mark.usefixtures("lossless_outputs")
+@pytest.mark.parametrize(("transfer", "signal"), [(16, pq_signal), (18, hlg_signal), (4, gamma_signal)])
+def test_render_cicp_srgb_primaries_with_another_curve_are_converted(
+    transfer: int, signal: Callable[[float], float]
+) -> None:
+    color = (200, 100, 50)
+    stored = tuple(round(255 * signal(((value / 255 + 0.055) / 1.055) ** 2.4)) for value in color)
+    data = pictures.with_png_chunks(encode(plain(90, 90, stored), "PNG"), (b"cICP", bytes((1, transfer, 0, 1))))
+    assert render_webp(data).getpixel((45, 45)) == pytest.approx(color, abs=8)
+
+
+@pytest.mark.usefixtures("lossless_outputs")
 @pytest.mark.parametrize("points", [(1, 13), (1, 1), (2, 2), (9, 99), (99, 13)])
 def test_render_cicp_srgb_or_unknown_keeps_colors(points: tuple[int, int]) -> None:
     data = pictures.with_png_chunks(encode(plain(90, 90, (200, 100, 50)), "PNG"), (b"cICP", bytes((*points, 0, 1))))

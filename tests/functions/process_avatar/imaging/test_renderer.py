@@ -105,6 +105,21 @@ def test_render_exif_orientation_is_upright(orientation: int, file_format: str) 
         assert get_quarter_centers(picture.convert("RGB")) == close_to(RED, GREEN, BLUE, YELLOW)
 
 
+def test_render_orientation_is_of_exif_before_xmp() -> None:
+    stored = pictures.rotate_for_exif(pictures.four_corners(120, 80), 6)
+    jpeg = encode(stored, "JPEG", exif=pictures.exif(6), quality=95)
+    xmp = pictures.jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>")
+    tables = jpeg.index(b"\xff\xdb")  # after EXIF
+    rendition = render(jpeg[:tables] + xmp + jpeg[tables:])
+    assert get_quarter_centers(decode_jpeg(rendition)) == close_to(RED, GREEN, BLUE, YELLOW)
+
+
+def test_render_png_exif_after_end_is_ignored() -> None:
+    png = encode(pictures.four_corners(80, 80), "PNG")
+    data = png + pictures.png_chunk(b"eXIf", pictures.exif(6).tobytes().removeprefix(b"Exif\0\0"))
+    assert get_quarter_centers(decode_jpeg(render(data))) == close_to(RED, GREEN, BLUE, YELLOW)
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("broken", [b"Exif\0\0garbage garbage", b"Exif\0\0II*\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
 def test_render_broken_exif_is_ignored(file_format: str, broken: bytes) -> None:
@@ -159,6 +174,17 @@ def test_render_display_p3_converts_to_srgb() -> None:
     # By the matrices of https://www.w3.org/TR/css-color-4/#color-conversion-code, P3 (200, 100, 100) is:
     assert get_center_pixel(decode_webp(render(data))) == pytest.approx((215, 94, 98), abs=2)
     assert get_center_pixel(decode_jpeg(render(data))) == pytest.approx((215, 94, 98), abs=2)
+
+
+def test_render_jpeg_profile_in_swapped_segments_is_joined() -> None:
+    """The numbers of the segments count, not their order: ICC.1:2022, B.4."""
+    profile, jpeg = pictures.display_p3_profile(), encode(plain(90, 90, (200, 100, 100)), "JPEG", quality=95)
+    first, second = (
+        pictures.jpeg_segment(0xE2, b"ICC_PROFILE\0" + bytes((number, 2)) + part)
+        for number, part in ((1, profile[:300]), (2, profile[300:]))
+    )
+    data = jpeg[:2] + second + first + jpeg[2:]
+    assert get_center_pixel(decode_webp(render(data))) == pytest.approx((215, 94, 98), abs=3)
 
 
 def test_render_cmyk_uses_embedded_profile() -> None:
@@ -402,6 +428,12 @@ def test_render_jpeg_over_scan_limit_is_rejected() -> None:
     assert get_rejection_reason(pictures.jpeg_of_many_scans(100)) == "too_many_pixels"
 
 
+@pytest.mark.parametrize("frame", [0xC2, 0xC6, 0xCA, 0xCE])
+def test_render_jpeg_every_progressive_frame_counts_scans(frame: int) -> None:
+    jpeg = pictures.jpeg_of_many_scans(100).replace(b"\xff\xc2", bytes((0xFF, frame)), 1)
+    assert get_rejection_reason(jpeg) == "too_many_pixels"
+
+
 def test_render_jpeg_with_scan_per_component_counts_scans() -> None:
     assert get_center_pixel(decode_jpeg(render(pictures.jpeg_of_separate_scans()))) == pytest.approx(RED, abs=3)
     assert get_rejection_reason(pictures.jpeg_of_separate_scans(*[2] * 98)) == "too_many_pixels"
@@ -464,17 +496,30 @@ def test_render_out_of_memory_raises_memory_error(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_render_crop_applies_to_upright_image(file_format: str, orientation: int) -> None:
     upright = plain(160, 80, (40, 90, 160))
-    upright.paste(pictures.four_corners(40, 40), (110, 20))
+    upright.paste(pictures.four_corners(40, 40), (110, 30))
     data = encode(
         pictures.rotate_for_exif(upright, orientation),
         file_format,
         exif=pictures.exif(orientation).tobytes(),
         quality=95,
     )
-    crop = SquareCrop(110 / 160, 0.25, 0.5)
+    crop = SquareCrop(110 / 160, 30 / 80, 0.5)  # off center both ways
     rendition = renderer.render(data, sizes=(40,), max_pixels=MAX_PIXELS, crop=crop)
     for picture in decode_outputs(rendition):
         assert picture.size == (40, 40)
+        assert get_quarter_centers(picture.convert("RGB")) == [
+            pytest.approx(it, abs=30) for it in (RED, GREEN, BLUE, YELLOW)
+        ]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_render_crop_of_transparent_image_is_where_it_was_asked(orientation: int) -> None:
+    upright = plain(160, 80, (40, 90, 160, 99), "RGBA")
+    upright.paste(pictures.four_corners(40, 40), (110, 30))
+    data = encode(pictures.rotate_for_exif(upright, orientation), "PNG", exif=pictures.exif(orientation))
+    crop = SquareCrop(110 / 160, 30 / 80, 0.5)
+    rendition = renderer.render(data, sizes=(20,), max_pixels=MAX_PIXELS, crop=crop)
+    for picture in decode_outputs(rendition):
         assert get_quarter_centers(picture.convert("RGB")) == [
             pytest.approx(it, abs=30) for it in (RED, GREEN, BLUE, YELLOW)
         ]
