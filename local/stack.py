@@ -129,18 +129,19 @@ class LocalStack:
             self.aws_url, self.cdn_url = servers["aws"].url, servers["cdn"].url
             self.api_url, self.webhook_url = servers["api"].url, servers["webhook"].url
             self._authorities = [server.authority for server in servers.values()]
-            with ThreadPoolExecutor() as executor:  # initdb runs while moto is imported
-                starting = executor.submit(Postgres, ports.database)
-                cleanup.callback(lambda: starting.result().close())
+            self.database = Postgres(ports.database)
+            cleanup.callback(self.database.close)
+            with ThreadPoolExecutor() as executor:
+                starting = executor.submit(self.database.start)  # the migrations are the first to connect
                 self.aws = MotoServer(servers["aws"], config["aws:region"])
-                self.database = starting.result()
-            provided = {
-                f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
-                _DATABASE_URL: self.database.url,
-            }
-            self.graph = self._create_resources(
-                program, {**config, **provided}, servers, mutate_resource or (lambda resource: resource)
-            )
+                provided = {
+                    f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
+                    _DATABASE_URL: self.database.url,
+                }
+                self.graph = self._create_resources(
+                    program, {**config, **provided}, servers, mutate_resource or (lambda resource: resource)
+                )
+                starting.result()
             self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment())
             cleanup.callback(self.functions.close)
             self._run_invocations()

@@ -40,20 +40,33 @@ class PostgresError(Exception):
 
 
 class Postgres:
-    """A running server with an empty database, as a context manager. `url` has the credentials of the owner."""
+    """A server with an empty database, as a context manager."""
 
     url: str
-    """postgresql://<user>:<password>@127.0.0.1:<port>/<database>?sslmode=disable"""
+    """postgresql://<owner>:<password>@127.0.0.1:<port>/<database>?sslmode=disable"""
+    administrator_url: str
+    """The same database with the credentials of the superuser."""
 
     def __init__(self, port: int = 0) -> None:
-        """Starts the server on `port`, or on a free port if it is 0.
+        """Chooses addresses and passwords. The server listens on `port`, or on a free port if it is 0.
 
         Raises:
             PortInUseError: Another process listens on `port`.
-            PostgresError: The server does not start.
         """
         self._port = port or _find_free_port()
         _require_free_port(self._port)
+        self._password, self._owner_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        address = f"{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
+        self.url = f"postgresql://{_OWNER}:{self._owner_password}@{address}"
+        self.administrator_url = f"postgresql://postgres:{self._password}@{address}"
+        self._cleanup = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Starts the server and creates the database, which takes a second or two.
+
+        Raises:
+            PostgresError: The server does not start.
+        """
         with contextlib.ExitStack() as cleanup:
             self._folder = Path(tempfile.mkdtemp(prefix="avatars-postgres-", dir=_find_temporary_folder()))
             cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -62,13 +75,14 @@ class Postgres:
             if _is_root():
                 os.chown(self._folder, _NOBODY, _NOBODY)
                 self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-            administrator = self._create_cluster()
-            self._start()
+            self._create_cluster()
+            self._run_server()
             cleanup.callback(self._stop)
-            self.url = self._create_database(administrator)
+            self._create_database()
             self._cleanup = cleanup.pop_all()
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -77,17 +91,15 @@ class Postgres:
         self.close()
 
     def close(self) -> None:
+        """Stops the server, if it was started."""
         self._cleanup.close()
 
-    def _create_cluster(self) -> str:
-        """Returns the password of the administrator."""
-        password = secrets.token_urlsafe(24)
-        with _write_password_file(self._as_user.get("user"), self._folder / "password", password) as file:
+    def _create_cluster(self) -> None:
+        with _write_password_file(self._as_user.get("user"), self._folder / "password", self._password) as file:
             options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={file}", "--encoding=UTF8"]
             self._run("initdb", [f"--pgdata={self._folder / 'data'}", "--no-locale", "--no-sync", *options])
-        return password
 
-    def _start(self) -> None:
+    def _run_server(self) -> None:
         settings = {
             "port": self._port,
             "listen_addresses": HOST,
@@ -116,22 +128,25 @@ class Postgres:
             self._server.kill()
             self._server.wait()
 
-    def _create_database(self, password: str) -> str:
-        """Returns the URL of the database with the credentials of its owner."""
-        owner_password = secrets.token_urlsafe(24)
-        with self._connect("postgres", password) as connection:
+    def _create_database(self) -> None:
+        with self._connect() as connection:
             owner, database = sql.Identifier(_OWNER), sql.Identifier(_DATABASE)
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, sql.Literal(owner_password)))
+            password = sql.Literal(self._owner_password)
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, password))
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
-        return f"postgresql://{_OWNER}:{owner_password}@{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
 
-    def _connect(self, user: str, password: str) -> psycopg.Connection:
-        """Waits until the server accepts connections."""
+    def _connect(self) -> psycopg.Connection:
+        """Connects as the superuser. Waits until the server accepts connections."""
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
                 return psycopg.connect(
-                    host=HOST, port=self._port, user=user, password=password, dbname="postgres", autocommit=True
+                    host=HOST,
+                    port=self._port,
+                    user="postgres",
+                    password=self._password,
+                    dbname="postgres",
+                    autocommit=True,
                 )
             except psycopg.OperationalError as error:
                 if self._server.poll() is not None or time.monotonic() > deadline:

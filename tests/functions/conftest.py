@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import boto3
 import psycopg
@@ -117,27 +116,15 @@ def unused_endpoint() -> Iterator[str]:
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-class Server(Postgres):
-    administrator_url: str
-
-    def _create_database(self, password: str) -> str:
-        url = super()._create_database(password)
-        place = urlsplit(url)
-        self.administrator_url = place._replace(
-            netloc=f"postgres:{password}@{place.netloc.rpartition('@')[2]}"
-        ).geturl()
-        return url
-
-
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
+def postgres_server() -> Iterator[Postgres]:
     """For the whole run: use the database through the next two."""
-    with Server() as server:
+    with Postgres() as server:
         yield server
 
 
 @pytest.fixture
-def administrator(postgres_server: Server) -> Iterator[postgres.Connection]:
+def administrator(postgres_server: Postgres) -> Iterator[postgres.Connection]:
     """A connection that may do everything: make users, and end the connections of others."""
     with psycopg.connect(postgres_server.administrator_url, autocommit=True) as connection:
         yield connection
@@ -160,7 +147,7 @@ def new_user(administrator: postgres.Connection) -> Iterator[Callable[[str], str
 
 
 @pytest.fixture
-def database_url(postgres_server: Server) -> str:
+def database_url(postgres_server: Postgres) -> str:
     """The owner's URL of a database in which nothing has been made yet."""
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS avatars CASCADE")

@@ -23,7 +23,8 @@ from sqlalchemy.exc import DatabaseError
 
 from functions.migrate_database.schema import MIGRATIONS, MigrationResult, Schema
 from functions.shared.db import postgres
-from tests.functions.conftest import LoadHandler, Server, wait_until
+from local.emulators.postgres import Postgres
+from tests.functions.conftest import LoadHandler, wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 NUMBERS = [path.name.partition("_")[0] for path in sorted((MIGRATIONS / "versions").glob("*.py"))]
@@ -152,7 +153,7 @@ def test_migrate_each_downgrade_restores_previous_schema(schema: Schema, owner: 
 
 
 @pytest.fixture(scope="module")
-def newest_url(postgres_server: Server) -> Iterator[str]:
+def newest_url(postgres_server: Postgres) -> Iterator[str]:
     """The URL of a database with the newest schema, for tests that do not migrate."""
     url = urlsplit(postgres_server.url)._replace(path="/newest").geturl()
     with psycopg.connect(postgres_server.administrator_url, autocommit=True) as administrator:
@@ -379,7 +380,7 @@ class TestAppUser:
     NAME = "profiles"
 
     @pytest.fixture
-    def handler(self, load: LoadFunction, postgres_server: Server) -> ModuleType:
+    def handler(self, load: LoadFunction, postgres_server: Postgres) -> ModuleType:
         return load(postgres_server.administrator_url, APP_USER=self.NAME)
 
     @pytest.fixture(autouse=True)
