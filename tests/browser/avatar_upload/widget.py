@@ -149,19 +149,20 @@ class Widget:
         deadline = time.monotonic() + timeout
         while (current := self.state) != state:
             assert time.monotonic() < deadline, f"the state is {current}, not {state}, after {timeout} s"
-            if self._has_clock and current in _UPLOADING and not self._in_flight:
+            if self._has_clock and current in _UPLOADING and not self._awaits_response():
                 self.page.clock.run_for(step_ms)
             self.page.wait_for_timeout(10)
 
     def advance(self, seconds: int) -> None:
-        """Moves the page's clock forward second by second, and waits for the response to each request.
-
-        The page is asked whether a response is pending: Playwright reports a request later than the page sends it.
-        """
+        """Moves the page's clock forward second by second, and waits for the response to each request."""
         for _ in range(seconds):
             self.page.clock.run_for(1000)
-            while self.page.evaluate("window.pendingResponses"):
+            while self._awaits_response():
                 self.page.wait_for_timeout(5)
+
+    def _awaits_response(self) -> bool:
+        """Asks the page too: Playwright reports a request later than the page sends it."""
+        return bool(self._in_flight or self.page.evaluate("window.pendingResponses"))
 
     def advance_until(self, state: str, milliseconds: int) -> None:
         """Moves the page's clock forward in steps until the state is reached, also while a request is in flight."""
