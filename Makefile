@@ -4,7 +4,8 @@ PYTHON ?= python3
 STACK  ?= dev
 VENV   := .venv/bin
 PYTEST := $(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
-# Without byte code: Python writes it for the modules that are imported, a fraction of the 10,000 files of pulumi-aws.
+# Without byte code: Python writes it when a module is first imported, and few of pulumi-aws's 10,000 files are. With
+# PYTHONDONTWRITEBYTECODE in the environment, every process would compile again what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check --no-input --constraint constraints.txt
 

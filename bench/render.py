@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.rendition import Rendition
 
 SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
 MAX_PIXELS = int(os.environ["MAX_PIXELS"])
@@ -35,11 +36,11 @@ def main(path: str, folder: str, seconds: str, *options: str) -> None:
     print(json.dumps(_times(work, float(seconds))))
 
 
-def _render(data: bytes) -> renderer.Rendition:
+def _render(data: bytes) -> Rendition:
     return renderer.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
-def _make_floor(data: bytes, rendition: renderer.Rendition) -> Callable[[], object]:
+def _make_floor(data: bytes, rendition: Rendition) -> Callable[[], object]:
     variants = [_decode(variant.data) for variant in rendition.variants]
     stable = _decode(rendition.stable_jpeg)
 

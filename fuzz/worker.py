@@ -14,7 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.formats import ImageRejectedError, detect_format
 from functions.process_avatar.imaging.render_process import RenderProcess
+from functions.process_avatar.imaging.rendition import Rendition
 from functions.shared.square_crop import SquareCrop
 from fuzz.inputs import MUTATED, generate_structured, mutate
 from tests.functions.process_avatar.imaging.output_files import (
@@ -68,7 +70,7 @@ def _render(process: RenderProcess, data: bytes, number: int, crashes: _CrashCou
     try:
         rendition = process.render(data, sizes=SIZES, max_pixels=MAX_PIXELS, crop=_CROPS[number % len(_CROPS)])
         _check(rendition)
-    except renderer.ImageRejectedError as error:
+    except ImageRejectedError as error:
         reason = "decoder crash" if crashes.count > crashed_before else error.reason
         return _detect_format(data), reason
     except BaseException:
@@ -78,12 +80,12 @@ def _render(process: RenderProcess, data: bytes, number: int, crashes: _CrashCou
 
 def _detect_format(data: bytes) -> str:
     try:
-        return renderer.detect_format(data)
-    except renderer.ImageRejectedError:
+        return detect_format(data)
+    except ImageRejectedError:
         return "-"
 
 
-def _check(rendition: renderer.Rendition) -> None:
+def _check(rendition: Rendition) -> None:
     assert list_jpeg_segments(rendition.stable_jpeg) == JPEG_SEGMENTS
     edge = min(renderer.STABLE_JPEG_SIZE, rendition.source.width, rendition.source.height)
     for size, data in (

@@ -45,7 +45,7 @@ class HttpApiEmulator:
         self._log_format = stage.inputs.get("accessLogSettings", {}).get("format")
         self._access_log = access_log
         self._token_bucket = _TokenBucket(stage.inputs.get("defaultRouteSettings", {}))
-        self._token_buckets = _create_token_buckets(graph, stage)
+        self._route_token_buckets = _create_route_token_buckets(graph, stage)
         permissions = _Permissions(graph)
         self._routes = [self._create_route(route, graph, functions, permissions) for route in _sort_routes(graph)]
 
@@ -63,7 +63,9 @@ class HttpApiEmulator:
         if request.method == "OPTIONS" and request.headers.get("Origin"):
             return self._respond_to_preflight(request)
         self._find_route(call)
-        token_bucket = self._token_buckets.get(call.route.key, self._token_bucket) if call.route else self._token_bucket
+        token_bucket = (
+            self._route_token_buckets.get(call.route.key, self._token_bucket) if call.route else self._token_bucket
+        )
         if not token_bucket.take():
             return _build_error(429, "Too Many Requests")
         if (request.content_length or 0) > _MAX_PAYLOAD_BYTES:
@@ -302,7 +304,7 @@ class _TokenBucket:
             return True
 
 
-def _create_token_buckets(graph: Graph, stage: Resource) -> dict[str, _TokenBucket]:
+def _create_route_token_buckets(graph: Graph, stage: Resource) -> dict[str, _TokenBucket]:
     """Returns a bucket for each route with settings of its own, which replace the stage's.
 
     Raises:

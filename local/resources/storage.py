@@ -1,4 +1,4 @@
-"""Handlers for S3."""
+"""Handlers for S3 and DynamoDB."""
 
 from __future__ import annotations
 

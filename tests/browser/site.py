@@ -43,7 +43,7 @@ class EmbeddingSite:
                 self.wfile.write(content[1] if content else b"")
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-                pass
+                """Disables the access log."""
 
         self._server = http.server.ThreadingHTTPServer(("localhost", 0), Handler)
         self.origin = f"http://localhost:{self._server.server_port}"

@@ -13,21 +13,9 @@ from PIL import Image
 
 from functions.process_avatar.imaging.cropping import crop_square, resize
 from functions.process_avatar.imaging.decoding import open_image
-from functions.process_avatar.imaging.formats import Format, ImageRejectedError, RejectionReason, detect_format
+from functions.process_avatar.imaging.formats import detect_format
 from functions.process_avatar.imaging.rendition import Rendition, Source, Variant
 from functions.shared.square_crop import SquareCrop
-
-__all__ = [
-    "STABLE_JPEG_SIZE",
-    "Format",
-    "ImageRejectedError",
-    "RejectionReason",
-    "Rendition",
-    "Source",
-    "Variant",
-    "detect_format",
-    "render",
-]
 
 STABLE_JPEG_SIZE = 512  # independent of the configured sizes: apps rely on the image behind the stable URL
 QUALITY = 80

@@ -20,9 +20,7 @@ from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
 from local.emulators.moto import make_updates_atomic
 from tests.functions.conftest import LoadHandler
-from tests.functions.process_avatar.test_process_avatar import BLUE, RED, SETTINGS, SUBJECT, Stack, jpeg_of, stack
-
-__all__ = ["stack"]
+from tests.functions.process_avatar.conftest import BLUE, RED, SETTINGS, SUBJECT, Stack, jpeg_of
 
 AT = datetime(2026, 11, 20, 9, 59, 59, 999_000, tzinfo=UTC)
 OTHER = "0c9d1a77-1f0e-4a58-9d8e-5f3f7c1b2a60"

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.rendition import Source
 from tests.fixtures import gallery, pictures
 from tests.fixtures.gallery import FIXTURES, golden, scene
 from tests.fixtures.pictures import decode, encode, plain
@@ -63,7 +64,7 @@ def test_render_fixture_reports_upright_source(name: str) -> None:
     data = FIXTURES[name].file()
     source = renderer.render(data, sizes=(16,), max_pixels=MAX_PIXELS).source
     size = (960, 720) if "iPhone" in name else (480, 360)
-    assert source == renderer.Source(name.partition(",")[0].lower(), *size, len(data))  # pyright: ignore[reportArgumentType]
+    assert source == Source(name.partition(",")[0].lower(), *size, len(data))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("name", FIXTURES)

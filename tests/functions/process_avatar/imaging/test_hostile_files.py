@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.render_process import RenderProcess
 from tests.fixtures.gallery import FIXTURES
 from tests.fixtures.hostile import HOSTILE
@@ -30,7 +30,7 @@ def render(process: RenderProcess, data: bytes) -> str:
     """Return the outcome. Files that make the process fail in another way than by its limits raise."""
     try:
         rendition = process.render(data, sizes=(64,), max_pixels=MAX_PIXELS)
-    except renderer.ImageRejectedError as error:
+    except ImageRejectedError as error:
         return error.reason
     assert list_jpeg_segments(rendition.stable_jpeg) == JPEG_SEGMENTS
     assert list_webp_chunks(rendition.variants[0].data) in WEBP_CHUNKS

@@ -21,6 +21,7 @@ import pytest
 from functions.process_avatar.imaging import malloc, render_process, renderer
 from functions.process_avatar.imaging.formats import ImageRejectedError, RejectionReason
 from functions.process_avatar.imaging.render_process import RenderProcess
+from functions.process_avatar.imaging.rendition import Rendition, Source, Variant
 from functions.shared.square_crop import SquareCrop
 from tests.fixtures.gallery import FIXTURES
 from tests.fixtures.hostile import HOSTILE
@@ -75,7 +76,7 @@ def start_exploitable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         process.close()
 
 
-def render(process: RenderProcess, data: bytes) -> renderer.Rendition:
+def render(process: RenderProcess, data: bytes) -> Rendition:
     return process.render(data, sizes=SIZES, max_pixels=MAX_PIXELS)
 
 
@@ -251,9 +252,9 @@ HEADER: dict[str, Any] = {"format": "jpeg", "size": [9, 9], "lengths": [3, 2, 1]
 
 def test_parse_response_valid_returns_rendition() -> None:
     rendition = render_process.parse_response(HEADER, memoryview(b"jpgw6w"), SIZES, 7)
-    assert rendition == renderer.Rendition(
-        renderer.Source("jpeg", 9, 9, 7),
-        (renderer.Variant(64, "webp", b"w6"), renderer.Variant(16, "webp", b"w")),
+    assert rendition == Rendition(
+        Source("jpeg", 9, 9, 7),
+        (Variant(64, "webp", b"w6"), Variant(16, "webp", b"w")),
         b"jpg",
     )
 

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat, PngImagePlugin
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.formats import ImageRejectedError
+from functions.process_avatar.imaging.rendition import Rendition, Source
 from functions.shared.square_crop import SquareCrop
 from tests.fixtures import pictures
 from tests.fixtures.pictures import BLUE, GREEN, RED, YELLOW, decode, encode, plain
@@ -26,19 +28,19 @@ MAX_PIXELS = 50_000_000
 LOSSY_TOLERANCE = 12  # of 255: the loss of a solid color at quality 80
 
 
-def render(data: bytes, sizes: tuple[int, ...] = (64,), max_pixels: int = MAX_PIXELS) -> renderer.Rendition:
+def render(data: bytes, sizes: tuple[int, ...] = (64,), max_pixels: int = MAX_PIXELS) -> Rendition:
     return renderer.render(data, sizes=sizes, max_pixels=max_pixels)
 
 
-def decode_webp(rendition: renderer.Rendition) -> Image.Image:
+def decode_webp(rendition: Rendition) -> Image.Image:
     return decode(rendition.variants[0].data)
 
 
-def decode_jpeg(rendition: renderer.Rendition) -> Image.Image:
+def decode_jpeg(rendition: Rendition) -> Image.Image:
     return decode(rendition.stable_jpeg)
 
 
-def decode_outputs(rendition: renderer.Rendition) -> list[Image.Image]:
+def decode_outputs(rendition: Rendition) -> list[Image.Image]:
     return [decode_jpeg(rendition), *(decode(variant.data) for variant in rendition.variants)]
 
 
@@ -59,7 +61,7 @@ def close_to(*colors: tuple[int, ...]) -> list[Any]:
 
 
 def get_rejection_reason(data: bytes, max_pixels: int = MAX_PIXELS) -> str:
-    with pytest.raises(renderer.ImageRejectedError) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         render(data, max_pixels=max_pixels)
     return caught.value.reason
 
@@ -76,7 +78,7 @@ def measure_psnr(one: Image.Image, other: Image.Image) -> float:
 def test_render_photo_returns_requested_sizes_largest_first() -> None:
     data = PHOTO.read_bytes()
     rendition = render(data, sizes=(128, 512))
-    assert rendition.source == renderer.Source("jpeg", 512, 552, len(data))
+    assert rendition.source == Source("jpeg", 512, 552, len(data))
     assert [(variant.size, variant.format) for variant in rendition.variants] == [(512, "webp"), (128, "webp")]
     assert [picture.size for picture in decode_outputs(rendition)] == [(512, 512), (512, 512), (128, 128)]
     assert [picture.format for picture in decode_outputs(rendition)] == ["JPEG", "WEBP", "WEBP"]
@@ -474,7 +476,7 @@ def test_render_damaged_file_is_rendered_or_rejected() -> None:
             data[chance.randrange(len(data))] = chance.randrange(256)
         try:
             render(bytes(data), sizes=(32,), max_pixels=100_000)
-        except renderer.ImageRejectedError:
+        except ImageRejectedError:
             rejected += 1
     assert 0 < rejected < 1500
 
