@@ -214,9 +214,11 @@ def test_crop_without_preview_is_not_offered(widget: Widget) -> None:
 
 def test_crop_by_keyboard_alone_uploads_square(widget: Widget, stack: LocalStack, user: Session) -> None:
     page = widget.page
-    page.on("filechooser", lambda chooser: chooser.set_files(jpeg(900, 500)))
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    with page.expect_file_chooser() as chooser:
+        expect(widget.button("Choose a photo")).to_be_focused()
+        page.keyboard.press("Enter")
+    chooser.value.set_files(jpeg(900, 500))
     expect(widget.button("Use this photo")).to_be_focused()
     expect(widget.element.locator("canvas")).to_be_visible()
     names = [widget.focused_control]
