@@ -54,6 +54,8 @@ class AvatarPipelineArgs:
     """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose pages may upload to the uploads bucket (CORS)."""
+    distribution_arn: pulumi.Input[str] | None = None
+    """The ARN of the CloudFront distribution whose caches deleted avatars are removed from. None: no distribution."""
     bucket_name: str | None = None
     """The uploads bucket's physical name. None: auto-named by Pulumi."""
     sizes: Sequence[int] = (256,)
@@ -83,6 +85,7 @@ class AvatarPipelineArgs:
         validation.require(
             self,
             cdn_url=validation.HTTPS_URL,
+            distribution_arn=validation.optional(validation.DISTRIBUTION_ARN),
             allowed_origins=validation.list_of(validation.ORIGIN),
             bucket_name=validation.optional(validation.BUCKET_NAME),
             sizes=validation.SIZES,
@@ -192,7 +195,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             PrivateBucketArgs(
                 protect=args.protect,
                 bucket_name=args.bucket_name,
-                expire_days=[("incoming/", args.originals_days), ("rejected/", args.originals_days)],
+                expire_days=[(f"{prefix}/", args.originals_days) for prefix in ("incoming", "rejected", "deletions")],
                 post_origins=args.allowed_origins,
             ),
             self._child_options,
@@ -243,13 +246,14 @@ class AvatarPipeline(pulumi.ComponentResource):
             bucket=uploads.bucket_name,
             queues=[
                 s3.BucketNotificationQueueArgs(
-                    id="uploaded",
+                    id=id_,
                     queue_arn=queue.arn,
                     # Including multipart uploads and copies.
                     events=["s3:ObjectCreated:*"],
                     # Without rejected/, which the function writes: that would be a loop.
-                    filter_prefix="incoming/",
+                    filter_prefix=prefix,
                 )
+                for id_, prefix in (("uploaded", "incoming/"), ("deleted", "deletions/"))
             ],
             # S3 sends a test event to the queue before it accepts the configuration.
             opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
@@ -328,7 +332,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             f"{self._name}-process-avatar",
             PythonFunctionArgs(
                 package=self._packages["process_avatar"],
-                description="Processes uploads into avatars",
+                description="Processes uploads into avatars, and deletions",
                 # The minimum for the worst file, because most of the time is waiting for S3 (measured in
                 # bench/results.md): the render process may use 700 MB and has a CPU limit
                 # (functions/process_avatar/imaging/render_process.py).
@@ -345,18 +349,22 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
                     "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
                     **({"QUOTA_TABLE": quota.name} if quota else {}),
+                    **_build_distribution_environment(args.distribution_arn),
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
                     iam.change_visibility(queue.arn),
-                    # The original is deleted after it is processed.
-                    iam.delete_objects(uploads.bucket_arn, "incoming/*"),
+                    # Originals and requests to delete are deleted after they are processed, rejections with the avatar.
+                    iam.delete_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
                     # Reads rejected/ to recognize a record that an earlier delivery of the message wrote.
                     *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
+                    iam.tag_objects(args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+                    iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
                     iam.publish(topic.arn),
+                    *([iam.create_invalidation(args.distribution_arn)] if args.distribution_arn is not None else []),
                     *([iam.update_item(quota.arn)] if quota else []),
                 ],
                 layers=layers,
@@ -379,8 +387,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "ORIGINALS_DAYS": str(args.originals_days),
                 },
                 statements=[
-                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json"),
-                    iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp", "avatars/*.jpg"),
+                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+                    iam.delete_objects(args.assets_bucket_arn, "avatars/*"),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
@@ -480,3 +488,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             ok_actions=actions,
             opts=self._child_options,
         )
+
+
+def _build_distribution_environment(arn: pulumi.Input[str] | None) -> dict[str, pulumi.Input[str]]:
+    """An ARN ends with /<id>: arn:aws:cloudfront::<account>:distribution/<id>."""
+    if arn is None:
+        return {}
+    return {"DISTRIBUTION_ID": pulumi.Output.from_input(arn).apply(lambda text: text.rpartition("/")[2])}

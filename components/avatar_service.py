@@ -252,6 +252,7 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
+                distribution_arn=self.cdn.distribution.arn,
                 allowed_origins=origins,
                 bucket_name=args.uploads_bucket_name,
                 sizes=args.sizes,

@@ -16,7 +16,7 @@ from lambda_packages import build
 METHODS = ("DELETE", "GET", "POST", "PUT")
 """The methods of the CORS configuration, and therefore of routes."""
 
-FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar")
+FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar", "delete_avatar")
 """The functions that an UploadApi creates."""
 
 _ROUTE_KEY = re.compile(rf"({'|'.join(METHODS)}) ((?:/(?:[a-z0-9_-]+|\{{[a-z_]+\}}))+)")
@@ -104,9 +104,9 @@ class UploadApi(pulumi.ComponentResource):
     """`avatars:index:UploadApi`
 
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
-    `presign_upload`, `upload_status` and `current_avatar` with their layers and routes; with a domain also a
-    certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the API
-    resource.
+    `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
+    also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
+    API resource.
     """
 
     url: pulumi.Output[str]
@@ -141,6 +141,7 @@ class UploadApi(pulumi.ComponentResource):
             ApiRoute("POST /avatars/key_upload", self._create_presign_upload()),
             ApiRoute("GET /avatars/uploads/{upload_id}", self._create_upload_status()),
             ApiRoute("GET /avatars/me", self._create_current_avatar()),
+            ApiRoute("DELETE /avatars/me", self._create_delete_avatar()),
             *routes,
         )
         created = [self.add_route(route.key, route.function, public=route.public) for route in routes]
@@ -270,6 +271,27 @@ class UploadApi(pulumi.ComponentResource):
             timeout=5,
             environment={"ASSETS_BUCKET": self._args.assets_bucket_name},
             statements=iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json"),
+        )
+
+    def _create_delete_avatar(self) -> PythonFunction:
+        return self._create_function(
+            "delete_avatar",
+            description="Deletes the caller's avatar",
+            memory=256,  # as upload_status
+            timeout=10,  # up to eight small S3 requests
+            environment={
+                "UPLOADS_BUCKET": self._args.uploads_bucket_name,
+                "ASSETS_BUCKET": self._args.assets_bucket_name,
+            },
+            statements=[
+                iam.list_objects(self._args.uploads_bucket_arn),
+                # process_avatar deletes what is left.
+                iam.write_objects(self._args.uploads_bucket_arn, "deletions/*"),
+                *iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+                # The records of the deletion
+                iam.write_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+                iam.tag_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+            ],
         )
 
     def _create_function(

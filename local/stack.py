@@ -253,6 +253,7 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_SQS": self.aws_url,
                 "AWS_ENDPOINT_URL_SSM": self.aws_url,
                 "AWS_ENDPOINT_URL_DYNAMODB": self.aws_url,
+                "AWS_ENDPOINT_URL_CLOUDFRONT": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
             },
         )

@@ -13,7 +13,7 @@ from simulation.scheduler import Invocation
 from simulation.sqs import Message
 
 if TYPE_CHECKING:
-    from simulation.simulation import Simulation, Upload
+    from simulation.simulation import Deletion, Simulation, Upload
 
 _NO_UPLOADS: Sequence[Upload] = ()
 _RECEIVED_AGAIN_MS = (None, 150, 2_000, 20_000)
@@ -23,6 +23,7 @@ class EventSourceMapping:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._uploads: dict[str, list[Upload]] = {}
+        self._deletions: dict[str, list[Deletion]] = {}
         self.readers: dict[str, Callable[[Upload, str], None]] = {}
         """By name: what a client may ask while an upload is processed; the second argument says when."""
 
@@ -42,6 +43,10 @@ class EventSourceMapping:
         """The uploads that an invocation's batch is about."""
         return self._uploads.get(invocation.name, _NO_UPLOADS)
 
+    def deletions_of(self, invocation: Invocation) -> Sequence[Deletion]:
+        """The deletions that an invocation's batch is about."""
+        return self._deletions.get(invocation.name, ())
+
     def maybe_read(self, label: str, invocation: Invocation) -> None:
         """Let a client ask for something while an upload is processed."""
         uploads = self.uploads_of(invocation)
@@ -58,7 +63,9 @@ class EventSourceMapping:
             simulation.main_queue.receive(message)
             self._maybe_receive_again(message)
         name = "process " + " + ".join(message.receipt_handle for message in batch)
-        self._uploads[name] = [simulation.uploads[upload_id] for message in batch for upload_id in message.upload_ids]
+        ids = {its_id: None for message in batch for its_id in message.ids}
+        self._uploads[name] = [simulation.uploads[each] for each in ids if each in simulation.uploads]
+        self._deletions[name] = [simulation.deletions[each] for each in ids if each in simulation.deletions]
         simulation.record(name, "invoked")
         simulation.invoke(
             name,

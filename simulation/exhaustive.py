@@ -117,7 +117,7 @@ class _Explorer(Scheduler):
     def _possible(self) -> Iterator[Step]:
         for step, _ in self._waiting:
             yield step
-            if self._kills and step.actor.startswith("process"):
+            if self._kills and step.actor.startswith(("process", "delete")):
                 yield step._replace(is_kill=True)
 
     def _take(self, chosen: Step) -> None:
@@ -156,6 +156,7 @@ class Stage(Users):
         super().__init__(simulation)
         self._explorer = explorer
         self._events: dict[str, str] = {}
+        self._held: list[tuple[str, str]] = []
 
     def upload(self, name: str, number: int) -> Upload:
         """Get a form and post file `number` with it."""
@@ -167,6 +168,14 @@ class Stage(Users):
         """Queue the event of an upload."""
         for ordinal in range(1, times + 1):
             self.queue_event(upload, f"{upload.name}.{ordinal}", self._events[upload.name])
+
+    def queue_deletion(self, name: str, body: str) -> None:
+        self._held.append((name, body))
+
+    def deliver_deletions(self) -> None:
+        """Queue the events of the requests to delete."""
+        while self._held:
+            super().queue_deletion(*self._held.pop())
 
     def settle(self) -> None:
         """Let everything that was begun end, undisturbed."""
@@ -211,6 +220,17 @@ def two_uploads(stage: Stage) -> None:
     stage.deliver(newer)
 
 
+def first_picture_again(stage: Stage) -> None:
+    """Two uploads of one user, the newer of the picture that is current: a compare-and-set must not mistake it."""
+    stage.deliver(stage.upload("ada-1", 4))
+    stage.settle()
+    older = stage.upload("ada-2", 8)
+    stage.wait(100)
+    newer = stage.upload("ada-3", 4)
+    stage.deliver(older)
+    stage.deliver(newer)
+
+
 def two_posts(stage: Stage) -> None:
     """Another file is posted with the same form, at any moment of the first one's delivery."""
     upload = stage.upload("ada-1", 4)
@@ -245,16 +265,58 @@ def upload_and_sweep(stage: Stage) -> None:
     stage.sweep("meanwhile")
 
 
+def upload_and_deletion(stage: Stage) -> None:
+    """A user deletes the avatar while the first upload is processed."""
+    stage.deliver(stage.upload("ada-1", 4))
+    stage.delete("ada-deletion", "ada")
+
+
+def replacing_upload_and_deletion(stage: Stage) -> None:
+    """A user deletes the avatar while another upload is processed."""
+    stage.deliver(stage.upload("ada-1", 4))
+    stage.settle()
+    stage.deliver(stage.upload("ada-2", 8))
+    stage.delete("ada-deletion", "ada")
+
+
+def late_upload_and_processed_deletion(stage: Stage) -> None:
+    """What is left is deleted while the event of an older upload arrives."""
+    stage.deliver(stage.upload("ada-1", 4))
+    stage.settle()
+    late = stage.upload("ada-2", 8)
+    stage.wait(100)
+    stage.delete("ada-deletion", "ada")
+    stage.settle()
+    stage.deliver(late)
+    stage.deliver_deletions()
+
+
+def deletion_and_next_upload(stage: Stage) -> None:
+    """What is left is deleted while the next upload is processed."""
+    stage.deliver(stage.upload("ada-1", 4))
+    stage.settle()
+    stage.delete("ada-deletion", "ada")
+    stage.settle()
+    stage.wait(100)
+    stage.deliver(stage.upload("ada-2", 8))
+    stage.deliver_deletions()
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         same_upload_twice,
         same_upload_twice_replacing,
         two_uploads,
+        first_picture_again,
         two_posts,
         last_of_the_quota,
         late_upload_and_status,
         upload_and_sweep,
+        upload_and_deletion,
+        replacing_upload_and_deletion,
+        late_upload_and_processed_deletion,
+        deletion_and_next_upload,
     )
 }
 
@@ -295,6 +357,8 @@ def _execute(
         stage = Stage(simulation, scheduler)
         scenario(stage)
         scheduler.run()
+        stage.deliver_deletions()
+        stage.settle()
         stage.look_once_more()
         exploration.count += 1
     except _RedundantError:

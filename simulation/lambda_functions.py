@@ -21,6 +21,7 @@ import boto3
 from botocore.config import Config
 
 from simulation.clock import REPLACEMENTS, sleep
+from simulation.cloudfront import SimulatedCloudFrontClient
 from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.s3 import SimulatedS3Client
 from simulation.scheduler import current_task
@@ -40,8 +41,9 @@ _CLIENTS = {
     "sqs": SimulatedSqsClient,
     "sns": SimulatedSnsClient,
     "dynamodb": SimulatedDynamoDbClient,
+    "cloudfront": SimulatedCloudFrontClient,
 }
-_HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "sweep_avatars")
+_HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "delete_avatar", "sweep_avatars")
 _ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
@@ -50,6 +52,7 @@ _ENVIRONMENT = {
     "UPLOADS_BUCKET": UPLOADS_BUCKET,
     "ASSETS_BUCKET": ASSETS_BUCKET,
     "CDN_URL": CDN_URL,
+    "DISTRIBUTION_ID": "distribution",
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:events",
     "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
     "SIZES": ",".join(map(str, SIZES)),
@@ -70,6 +73,7 @@ class Functions(NamedTuple):
     process_avatar: Handler
     upload_status: Handler
     current_avatar: Handler
+    delete_avatar: Handler
     sweep_avatars: Handler
     render: Callable[..., Any]
     """The real renderer."""
@@ -96,7 +100,7 @@ def load() -> Functions:
         sys.modules.update(others)
     process_avatar = modules["functions.process_avatar.handler"]
     process_avatar.RENDER_PROCESS.close()  # files of the simulation need no process of their own
-    processor = process_avatar.PROCESSOR
+    processor = process_avatar.UPLOADS
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later

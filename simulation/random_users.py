@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from simulation.simulation import DAY_MS, Simulation, Upload
@@ -19,6 +20,8 @@ _NO, _SAME, _OTHER = "no", "same file", "other file"
 _EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 80_000, 90_000, 250_000, 700_000, 1_300_000)
 _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
 _SWEEP_DAYS = (None, 1, 8)
+_DELETION_MS = (3_000, 500, 900, 2_100, 6_000, 70_000, 700_000, 8 * DAY_MS)
+MAX_DELETIONS = 2
 _REDRIVE_MS = (7_200_000, 60_000, 8 * DAY_MS, 13 * DAY_MS)
 
 
@@ -30,15 +33,17 @@ def run(simulation: Simulation) -> None:
     """
     users = _RandomUsers(simulation)
     pick = simulation.choices.pick
-    simulation.outage = pick("outage of an hour", (None, "sns", "sqs", "s3", "dynamodb"), simulation.rates.outage)
+    simulation.outage = pick(
+        "outage of an hour", (None, "sns", "sqs", "s3", "dynamodb", "cloudfront"), simulation.rates.outage
+    )
     users.begin()
     simulation.scheduler.run()
     users.look_once_more()
     queue = simulation.main_queue
     if queue.dead_letters and pick("dead letters", ("stay", "redriven"), 0.7) == "redriven":
         for message in queue.dead_letters:
-            for upload_id in message.upload_ids:
-                simulation.uploads[upload_id].was_dead = True
+            for its_id in set(message.ids) & simulation.uploads.keys():
+                simulation.uploads[its_id].was_dead = True
         simulation.record("operator", "redrives %s", ", ".join(message.name for message in queue.dead_letters))
         redrive_ms = pick("milliseconds to the redrive", _REDRIVE_MS, 0.7)
         simulation.scheduler.after(redrive_ms, queue.redrive)
@@ -62,12 +67,17 @@ class _RandomUsers(Users):
                 if number > 1:
                     at_ms += pick(f"{name}: milliseconds after the form before", _GAPS_MS, 0.9)
                 self._simulation.scheduler.after(at_ms, partial(self.get_form, name, self._use_form))
+            at_ms = 0
+            for number in range(1, pick(f"{user}: deletions", range(MAX_DELETIONS + 1), 0.4) + 1):
+                name = f"{user}-deletion-{number}"
+                at_ms += pick(f"{name}: milliseconds after the one before", _DELETION_MS, 0.9)
+                self._simulation.scheduler.after(at_ms, partial(self.delete, name, user))
 
     def _use_form(self, upload: Upload) -> None:
         simulation, name = self._simulation, upload.name
         pick, after = simulation.choices.pick, simulation.scheduler.after
         is_good = pick(f"{name}: file", _FILES, 0.3) == "picture"
-        number = 4 * int(name.rpartition("-")[2])
+        number = 4 * pick(f"{name}: picture of upload", (int(name.rpartition("-")[2]), 1), 0.3)
         after(_POST_DELAY_MS, partial(self._post, upload, 1, number, is_good))
         second = pick(f"{name}: second post", (_NO, _SAME, _OTHER), 0.4)
         if second == _NO:
@@ -79,16 +89,21 @@ class _RandomUsers(Users):
         after(delay_ms, partial(self._post, upload, 2, number, is_good))
 
     def _post(self, upload: Upload, ordinal: int, number: int, is_good: bool) -> None:
-        simulation = self._simulation
-        pick, rates = simulation.choices.pick, simulation.rates
         body = self.post(upload, number, is_good=is_good)
-        name = f"{upload.name}.{ordinal}"
+        self._queue_events(f"{upload.name}.{ordinal}", lambda event: self.queue_event(upload, event, body))
+        if ordinal == 1:
+            self._poll(upload, 1)
+
+    def queue_deletion(self, name: str, body: str) -> None:
+        self._queue_events(name, lambda event: super(_RandomUsers, self).queue_deletion(event, body))
+
+    def _queue_events(self, name: str, queue: Callable[[str], None]) -> None:
+        """The event of an object arrives once or more often, some time later."""
+        pick, rates = self._simulation.choices.pick, self._simulation.rates
         for copy in range(1, pick(f"{name}: events", (1, 2, 3), rates.duplicate) + 1):
             event = name if copy == 1 else f"{name}({copy})"
             delay_ms = pick(f"{event}: milliseconds to the event", _EVENT_DELAYS_MS, rates.late)
-            simulation.scheduler.after(delay_ms, partial(self.queue_event, upload, event, body))
-        if ordinal == 1:
-            self._poll(upload, 1)
+            self._simulation.scheduler.after(delay_ms, partial(queue, event))
 
     def _poll(self, upload: Upload, ordinal: int) -> None:
         """Ask until there is an answer."""

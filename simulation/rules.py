@@ -21,7 +21,7 @@ from simulation.lambda_functions import (
     load,
 )
 from simulation.s3 import StoredObject
-from simulation.simulation import DAY_MS, Post, Simulation, Upload
+from simulation.simulation import DAY_MS, DELETED, Post, Simulation, Upload
 
 
 class Rule:
@@ -49,12 +49,18 @@ class Rule:
         self._simulation.report(type(self).__name__, details)
 
     def _dead(self) -> set[str]:
-        """Ids of uploads whose message is in the dead-letter queue."""
-        return {upload_id for message in self._simulation.main_queue.dead_letters for upload_id in message.upload_ids}
+        """Ids of uploads and deletions whose message is in the dead-letter queue."""
+        return {its_id for message in self._simulation.main_queue.dead_letters for its_id in message.ids}
 
     def _current(self, subject: str) -> dict[str, Any] | None:
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.json")
         return None if stored is None else parse_manifest(stored.data)
+
+    def _deletions(self, subject: str) -> list[str]:
+        return [its.deletion_id for its in self._simulation.deletions.values() if its.subject == subject]
+
+    def _is_deleted(self, upload: Upload) -> bool:
+        return self._simulation.newest_deletion(upload.subject) > upload.upload_id
 
     def _subjects(self) -> list[str]:
         return list(dict.fromkeys(upload.subject for upload in self._simulation.uploads.values()))
@@ -69,11 +75,13 @@ class Rule:
         stored = self._simulation.s3.find(UPLOADS_BUCKET, f"rejected/{upload.subject}/{upload.upload_id}.json")
         return stored is not None and json.loads(stored.data)["reason"] == "too_many_uploads"
 
-    def _find_shown(self, subject: str, jpeg: bytes) -> tuple[Upload, Post] | None:
-        for upload in self._accepted(subject):
-            for post in upload.posts:
-                if post.is_good and rendition_of(post.data).stable_jpeg == jpeg:
-                    return upload, post
+    def _find_shown(self, jpeg: StoredObject) -> tuple[Upload, Post] | None:
+        upload = self._simulation.uploads.get(uploaded_in(jpeg))
+        if upload is None:
+            return None
+        for post in upload.posts:
+            if post.is_good and without_comment(jpeg.data) == rendition_of(post.data).stable_jpeg:
+                return upload, post
         return None
 
 
@@ -92,17 +100,20 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             for upload in self._accepted(subject)
             if all(post.is_good for post in upload.posts) and not self._is_over_quota(upload)
         ]
+        deleted = max((its for its in self._deletions(subject) if its not in dead), default="")
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
         shown_id = manifest["upload_id"] if manifest else ""
-        if shown_id < expected:
-            self._report(f"{subject}: the manifest shows {shown_id or 'nothing'}, not {expected}")
+        if shown_id < max(expected, deleted) and (manifest or expected > deleted):
+            self._report(f"{subject}: the manifest shows {shown_id or 'nothing'}, not {max(expected, deleted)}")
             return
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.jpg")
-        shown = None if stored is None else self._find_shown(subject, stored.data)
+        if manifest and "deleted_at" in manifest and (stored is None or uploaded_in(stored) == shown_id):
+            return
+        shown = None if stored is None else self._find_shown(stored)
         if stored is not None and shown is None:
             self._report(f"{subject}: the stable JPEG is of none of the uploads")
             return
-        if shown is not None and shown[0].upload_id in dead:
+        if stored is not None and uploaded_in(stored) in dead:
             return  # published in part; a redrive completes it
         if manifest is None:
             if stored is not None:
@@ -123,6 +134,8 @@ class manifest_is_complete(Rule):  # noqa: N801
         if bucket != ASSETS_BUCKET or not key.endswith(".json") or after is None:
             return
         manifest = parse_manifest(after.data)
+        if "deleted_at" in manifest:
+            return
         for _, picture in picture_keys(manifest):
             if self._simulation.s3.find(ASSETS_BUCKET, picture) is None:
                 self._report(f"manifest {manifest['version']} names {picture}, which is not there")
@@ -132,7 +145,8 @@ class manifest_is_complete(Rule):  # noqa: N801
 
 
 class cached_manifest_stays_complete(Rule):  # noqa: N801
-    """A picture neither goes nor changes while a manifest that names it is current, or was in the last seven days."""
+    """A picture neither goes nor changes while a manifest that names it is current, or was in the last seven days,
+    unless its user has deleted it."""
 
     def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
         if bucket != ASSETS_BUCKET or not key.endswith(".webp") or before is None:
@@ -143,6 +157,8 @@ class cached_manifest_stays_complete(Rule):  # noqa: N801
         simulation = self._simulation
         now_ms = simulation.scheduler.now_ms
         kept_ms = simulation.settings.superseded_days * DAY_MS
+        if key.split("/")[2] < simulation.newest_deletion(subject):
+            return
         for data, replaced_at_ms in simulation.manifests.get(subject, ()):
             is_seen = replaced_at_ms is None or now_ms - replaced_at_ms < kept_ms
             if is_seen and any(named == key for _, named in picture_keys(parse_manifest(data))):
@@ -151,7 +167,7 @@ class cached_manifest_stays_complete(Rule):  # noqa: N801
 
 
 class older_never_replaces_newer(Rule):  # noqa: N801
-    """Neither manifest nor stable JPEG of a newer upload is ever replaced by an older upload's."""
+    """Neither manifest nor stable JPEG of a newer upload or deletion is ever replaced by an older one's."""
 
     def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
         if bucket != ASSETS_BUCKET or before is None or after is None:
@@ -159,9 +175,7 @@ class older_never_replaces_newer(Rule):  # noqa: N801
         if key.endswith(".json"):
             old, new = parse_manifest(before.data)["upload_id"], parse_manifest(after.data)["upload_id"]
         elif key.endswith(".jpg"):
-            subject = key.removeprefix("avatars/").removesuffix(".jpg")
-            found = self._find_shown(subject, before.data), self._find_shown(subject, after.data)
-            old, new = (shown[0].upload_id if shown else "" for shown in found)
+            old, new = uploaded_in(before), uploaded_in(after)
         else:
             return
         if new < old:
@@ -179,17 +193,17 @@ class every_upload_is_answered(Rule):  # noqa: N801
 
 
 class dead_letters_have_a_cause(Rule):  # noqa: N801
-    """An upload is dead-lettered only when something failed in its deliveries, again and again."""
+    """An upload or deletion is dead-lettered only when something failed in its deliveries, again and again."""
 
     def check_rest(self) -> None:
         simulation = self._simulation
         if simulation.outage is not None:
             return
-        for upload_id in self._dead():
-            upload = simulation.uploads[upload_id]
+        for its_id in self._dead():
+            its = simulation.uploads.get(its_id) or simulation.deletions[its_id]
             # One delivery less: a message that SQS delivers twice at once is counted twice.
-            if upload.failures < simulation.settings.max_receives - 1:
-                self._report(f"{upload.name} is dead-lettered after {upload.failures} failures")
+            if its.failures < simulation.settings.max_receives - 1:
+                self._report(f"{its.name} is dead-lettered after {its.failures} failures")
 
 
 class every_answer_is_announced(Rule):  # noqa: N801
@@ -198,9 +212,12 @@ class every_answer_is_announced(Rule):  # noqa: N801
     def check_rest(self) -> None:
         dead = self._dead()
         announced = {(content["event"], content["upload_id"]) for content in self._messages()}
+        for deletion in self._simulation.deletions.values():
+            if deletion.deletion_id not in dead and ("avatar.deleted", deletion.deletion_id) not in announced:
+                self._report(f"{deletion.name} is never announced")
         for subject in self._subjects():
             manifest = self._current(subject)
-            newest = manifest["upload_id"] if manifest else ""
+            newest = max(manifest["upload_id"] if manifest else "", self._simulation.newest_deletion(subject))
             for upload in self._accepted(subject):
                 if upload.upload_id in dead or upload.upload_id < newest:
                     continue
@@ -220,25 +237,41 @@ class every_answer_is_announced(Rule):  # noqa: N801
             yield content
 
 
+class deleted_avatar_leaves_the_caches(Rule):  # noqa: N801
+    """Every deletion removes the avatar from the CDN's caches."""
+
+    def check_rest(self) -> None:
+        dead = self._dead()
+        invalidations = self._simulation.cloudfront.invalidations
+        for deletion in self._simulation.deletions.values():
+            paths = invalidations.get(deletion.deletion_id)
+            if deletion.deletion_id not in dead and paths != [f"/avatars/{deletion.subject}*"]:
+                self._report(f"{deletion.name} invalidates {paths}")
+
+
 class nothing_is_left_behind(Rule):  # noqa: N801
-    """No picture stays that no manifest names, but for what a dead-lettered message still needs."""
+    """No picture stays that no manifest names, nor the record of a deletion, but for what a dead letter still needs."""
 
     def check_swept(self) -> None:
         dead = self._dead()
         named = {key for subject in self._subjects() for _, key in picture_keys(self._current(subject))}
         for key in self._simulation.s3.buckets.get(ASSETS_BUCKET, {}):
-            if not key.endswith(".webp") or key in named or any(upload_id in key for upload_id in dead):
-                continue
-            self._report(f"{key} stays, and no manifest names it")
+            if key.endswith(".webp") and key not in named and not any(its_id in key for its_id in dead):
+                self._report(f"{key} stays, and no manifest names it")
+        for subject in self._subjects():
+            manifest = self._current(subject)
+            if manifest and "deleted_at" in manifest:
+                self._report(f"the record of the deletion {manifest['upload_id']} stays")
 
 
 class originals_are_deleted(Rule):  # noqa: N801
-    """An original is gone once its upload has been answered, but for what a dead-lettered message still needs."""
+    """An original is gone once its upload has been answered, and a request to delete once it has been processed, but
+    for what a dead-lettered message still needs."""
 
     def check_rest(self) -> None:
         dead = self._dead()
         for key in self._simulation.s3.buckets.get(UPLOADS_BUCKET, {}):
-            if key.startswith("incoming/") and key.rpartition("/")[2] not in dead:
+            if key.startswith(("incoming/", "deletions/")) and key.rpartition("/")[2] not in dead:
                 self._report(f"{key} stays")
 
 
@@ -253,7 +286,9 @@ class quota_is_kept(Rule):  # noqa: N801
         if after is None:
             return
         if bucket == ASSETS_BUCKET and key.endswith(".json"):
-            upload = self._simulation.uploads[parse_manifest(after.data)["upload_id"]]
+            upload = self._simulation.uploads.get(parse_manifest(after.data)["upload_id"])
+            if upload is None:
+                return  # a deletion
             hours = {_hour(post) for post in upload.posts}
             published = self._published.setdefault(upload.subject, set())
             published.add(upload.upload_id)
@@ -284,22 +319,24 @@ class accepted_upload_is_never_unknown(Rule):  # noqa: N801
     """GET uploads/{id} never says 404 for an accepted upload within its life."""
 
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:  # noqa: ARG002
-        if status == "404":
+        if status == "404" and not self._is_deleted(upload):
             self._report(f"{upload.name} was accepted, and its status is 404")
 
 
 class ready_is_final(Rule):  # noqa: N801
-    """GET uploads/{id} never goes back from ready."""
+    """GET uploads/{id} never goes back from ready, unless the user deletes the avatar."""
 
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
-        if was_ready and status != "ready":
+        if was_ready and status != "ready" and not self._is_deleted(upload):
             self._report(f"{upload.name} was ready, and is {status}")
 
 
 class avatar_never_goes_back(Rule):  # noqa: N801
-    """GET /avatars/me never shows an older avatar than it has shown before, nor none again."""
+    """GET /avatars/me never shows an older avatar than it has shown before, nor a deleted one, nor none again."""
 
     def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
+        if not upload_id and self._simulation.newest_deletion(subject) + DELETED > shown_before:
+            return
         if upload_id < shown_before:
             self._report(f"{subject} was shown {shown_before}, and then {upload_id or 'nothing'}")
 
@@ -332,6 +369,7 @@ RULES: dict[str, type[Rule]] = {
         every_upload_is_answered,
         dead_letters_have_a_cause,
         every_answer_is_announced,
+        deleted_avatar_leaves_the_caches,
         nothing_is_left_behind,
         originals_are_deleted,
         quota_is_kept,
@@ -357,7 +395,18 @@ def picture_keys(manifest: dict[str, Any] | None) -> list[tuple[int, str]]:
     """Sizes and keys of the pictures that a manifest names."""
     if manifest is None:
         return []
-    return [(image["size"], image["url"].removeprefix(f"{CDN_URL}/")) for image in manifest["images"]]
+    return [(image["size"], image["url"].removeprefix(f"{CDN_URL}/")) for image in manifest.get("images", ())]
+
+
+def uploaded_in(stable_jpeg: StoredObject) -> str:
+    """The upload or deletion that a stable JPEG is of, as its metadata has it."""
+    return stable_jpeg.metadata["version"].partition("-")[0]
+
+
+def without_comment(stable_jpeg: bytes) -> bytes:
+    """As the renderer made it: publishing adds a comment with the version."""
+    at = stable_jpeg.index(b"\xff\xfe")
+    return stable_jpeg[:at] + stable_jpeg[at + 2 + int.from_bytes(stable_jpeg[at + 2 : at + 4]) :]
 
 
 def manifest_post(simulation: Simulation, manifest: dict[str, Any]) -> Post | None:

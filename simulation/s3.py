@@ -31,6 +31,7 @@ class StoredObject:
     content_type: str
     cache_control: str
     modified_ms: int
+    tagging: str = ""
 
 
 Observer = Callable[[str, str, StoredObject | None, StoredObject | None], None]
@@ -76,9 +77,10 @@ def new_object(
     metadata: Mapping[str, str] = _EMPTY,
     content_type: str = "binary/octet-stream",
     cache_control: str = "",
+    tagging: str = "",
 ) -> StoredObject:
     lower = {name.lower(): value for name, value in metadata.items()} if metadata else _EMPTY
-    return StoredObject(data, etag_of(data), lower, content_type, cache_control, now_ms)
+    return StoredObject(data, etag_of(data), lower, content_type, cache_control, now_ms, tagging)
 
 
 class NoSuchKeyError(ClientError):
@@ -177,10 +179,11 @@ class SimulatedS3Client(SimulatedClient):
         *,
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
-        Body: bytes,  # noqa: N803
+        Body: bytes = b"",  # noqa: N803
         ContentType: str = "binary/octet-stream",  # noqa: N803
         CacheControl: str = "",  # noqa: N803
         Metadata: Mapping[str, str] = _EMPTY,  # noqa: N803
+        Tagging: str = "",  # noqa: N803
         IfMatch: str | None = None,  # noqa: N803
         IfNoneMatch: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
@@ -189,7 +192,7 @@ class SimulatedS3Client(SimulatedClient):
         def effect(request: Request) -> dict[str, Any]:
             simulation = request.simulation
             check_conditions("PutObject", simulation.s3.find(Bucket, Key), IfMatch, IfNoneMatch)
-            stored = new_object(Body, simulation.scheduler.now_ms, Metadata, ContentType, CacheControl)
+            stored = new_object(Body, simulation.scheduler.now_ms, Metadata, ContentType, CacheControl, Tagging)
             simulation.s3.put(Bucket, Key, stored)
             return {"ETag": stored.etag}
 
@@ -205,17 +208,6 @@ class SimulatedS3Client(SimulatedClient):
             return {}
 
         return self.call("DeleteObject", Key, effect, bucket=Bucket, is_conditional=IfMatch is not None)
-
-    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
-        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
-        keys = [entry["Key"] for entry in Delete["Objects"]]
-
-        def effect(request: Request) -> dict[str, Any]:
-            for key in keys:
-                request.simulation.s3.delete(Bucket, key)
-            return {} if Delete.get("Quiet") else {"Deleted": [{"Key": key} for key in keys]}
-
-        return self.call("DeleteObjects", keys[0], effect, bucket=Bucket, keys=tuple(keys))
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str = "", StartAfter: str = "") -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (one page holds everything)"""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from simulation import lambda_functions, network
 from simulation.choices import Choices, RandomChoices
+from simulation.cloudfront import SimulatedCloudFront
 from simulation.dynamodb import SimulatedDynamoDb
 from simulation.event_source_mapping import EventSourceMapping
 from simulation.network import ERROR, KILLED_AFTER, KILLED_BEFORE, KILLS, LATENCIES_MS, OK, SLOW_MS, TYPICAL_MS, Request
@@ -24,6 +25,7 @@ _RENDER_MS = (80, 5, 700, 3_000, 12_000)
 _API_TIMEOUT_MS = 10_000
 _OUTAGE_MS = 3_600_000
 DAY_MS = 86_400_000
+DELETED = "~"  # follows every character of an upload id
 
 
 class RuleViolationError(Exception):
@@ -77,6 +79,17 @@ class Upload:
     """Its message has been in the dead-letter queue."""
 
 
+@dataclass
+class Deletion:
+    """A request to delete an avatar that was recorded."""
+
+    name: str
+    subject: str
+    deletion_id: str
+    failures: int = 0
+    """Faults of services and killed sandboxes while it was processed."""
+
+
 class Rates(NamedTuple):
     """How likely things are in one run. Runs differ, so that some are quiet and some are wild."""
 
@@ -122,6 +135,7 @@ class Simulation:
         self.s3.observers.append(self._observe)
         self.sns = SimulatedSns()
         self.dynamodb = SimulatedDynamoDb()
+        self.cloudfront = SimulatedCloudFront()
         self.event_source = EventSourceMapping(self)
         self.main_queue = SimulatedQueue(
             self.scheduler,
@@ -131,6 +145,8 @@ class Simulation:
         )
         self.uploads: dict[str, Upload] = {}
         """By upload id."""
+        self.deletions: dict[str, Deletion] = {}
+        """By deletion id."""
         self.history: list[Event] = []
         self.invocations: list[Invocation] = []
         self.is_exhaustive = scheduler is not None
@@ -140,7 +156,7 @@ class Simulation:
         self.manifests: dict[str, list[tuple[bytes, int | None]]] = {}
         """By subject: manifests in order, and when each was replaced."""
         self.shown: dict[str, str] = {}
-        """By subject: the newest upload whose avatar a client was shown."""
+        """By subject: the newest upload whose avatar a client was shown, with DELETED after it if all were deleted."""
         self._rules = [rule(self) for rule in rules]
         self._violation: RuleViolationError | None = None
         self._symbols: dict[str, str] = {}
@@ -160,7 +176,7 @@ class Simulation:
             return ERROR, latency_ms
         outcome = choices.pick(label, network.faults_of(request, is_conditional), rates.fault)
         is_process = invocation.name.startswith("process")
-        if outcome == OK and (is_process or invocation.name.startswith("sweep")):
+        if outcome == OK and (is_process or invocation.name.startswith(("sweep", "delete"))):
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
         if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
             self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)
@@ -186,6 +202,8 @@ class Simulation:
         for upload in self.event_source.uploads_of(invocation):
             upload.allowance_ms += allowance_ms
             upload.failures += failures
+        for deletion in self.event_source.deletions_of(invocation):
+            deletion.failures += failures
 
     # Functions
 
@@ -232,12 +250,18 @@ class Simulation:
             found = key
             for upload in self.uploads.values():
                 found = found.replace(upload.upload_id, upload.name)
+            for deletion in self.deletions.values():
+                found = found.replace(deletion.deletion_id, deletion.name)
             if key.startswith("arn:"):
                 found = "topic"
             elif key.startswith("https://sqs"):
                 found = "queue"
             self._symbols[key] = found
         return found
+
+    def newest_deletion(self, subject: str) -> str:
+        """The id of a user's newest deletion, empty if there is none."""
+        return max((its.deletion_id for its in self.deletions.values() if its.subject == subject), default="")
 
     def report(self, rule: str, details: str) -> None:
         """A rule does not hold; the run ends as soon as the request that broke it is in the history."""

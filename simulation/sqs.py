@@ -30,8 +30,8 @@ class Message:
         self.is_deleted = False
 
     @cached_property
-    def upload_ids(self) -> list[str]:
-        """The uploads that it tells of, if it is an S3 event."""
+    def ids(self) -> list[str]:
+        """The uploads and deletions that it tells of, if it is an S3 event."""
         content = json.loads(self.body)
         return [record["s3"]["object"]["key"].rpartition("/")[2] for record in content.get("Records", ())]
 

@@ -11,10 +11,12 @@ from urllib.parse import quote_plus
 
 from simulation.lambda_functions import UPLOADS_BUCKET
 from simulation.pictures import broken_picture, picture
-from simulation.s3 import new_object
+from simulation.s3 import StoredObject, new_object
 from simulation.scheduler import Invocation
-from simulation.simulation import DAY_MS, Post, Simulation, Upload
+from simulation.simulation import DAY_MS, DELETED, Deletion, Post, Simulation, Upload
 from simulation.sqs import Message
+
+_DELETE_RETRIES, _DELETE_PAUSE_MS = 2, 1_000
 
 
 class Users:
@@ -22,6 +24,7 @@ class Users:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
+        simulation.s3.observers.append(self._see_write)
         simulation.event_source.readers = {
             "status": self.read_status,
             "avatar": self.read_avatar,
@@ -98,6 +101,40 @@ class Users:
 
         name = f"avatar of {upload.name} {when}"
         simulation.invoke(name, simulation.functions.current_avatar, _request(upload.subject), see_avatar)
+
+    def delete(self, name: str, user: str) -> None:
+        """DELETE /avatars/me, again after a failure: `name` is what the history calls the deletion."""
+        simulation = self._simulation
+        accepted = [each.upload_id for each in simulation.uploads.values() if each.subject == user and each.posts]
+
+        def see_result(invocation: Invocation) -> None:
+            if invocation.error is not None or invocation.was_killed:
+                simulation.record(invocation.name, "500")
+                if name.count("+") < _DELETE_RETRIES:
+                    simulation.scheduler.after(_DELETE_PAUSE_MS, lambda: self.delete(f"{name}+", user))
+                return
+            simulation.record(invocation.name, str(invocation.result["statusCode"]))
+            if accepted:
+                simulation.shown[user] = max(simulation.shown.get(user, ""), max(accepted) + DELETED)
+
+        simulation.invoke(f"delete {name}", simulation.functions.delete_avatar, _request(user), see_result)
+
+    def queue_deletion(self, name: str, body: str) -> None:
+        """Let the event of a request to delete reach the queue."""
+        self._simulation.record(name, "event reaches the queue")
+        self._simulation.main_queue.send(Message(name, body), 0)
+
+    def _see_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
+        simulation = self._simulation
+        if bucket != UPLOADS_BUCKET or not key.startswith("deletions/") or after is None:
+            return
+        _, subject, deletion_id = key.split("/")
+        if before is None:
+            ordinal = sum(its.subject == subject for its in simulation.deletions.values()) + 1
+            simulation.deletions[deletion_id] = Deletion(f"{subject}-deleted-{ordinal}", subject, deletion_id)
+        self.queue_deletion(
+            simulation.deletions[deletion_id].name, _object_created(key, 0, after.etag, after.modified_ms)
+        )
 
     def sweep(self, when: str) -> None:
         """What EventBridge Scheduler does once a day."""

@@ -53,7 +53,11 @@ def read_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statemen
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     s3:ListBucket cannot have an s3:prefix condition: a GetObject request does not contain that condition key.
     """
-    return [_allow("s3:GetObject", _keys(bucket_arn, patterns)), _allow("s3:ListBucket", bucket_arn)]
+    return [_allow("s3:GetObject", _keys(bucket_arn, patterns)), list_objects(bucket_arn)]
+
+
+def list_objects(bucket_arn: pulumi.Input[str]) -> Statement:
+    return _allow("s3:ListBucket", bucket_arn)
 
 
 def write_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
@@ -62,6 +66,15 @@ def write_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
 
 def delete_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:DeleteObject", _keys(bucket_arn, patterns))
+
+
+def tag_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
+    """Required in addition to `write_objects` for a PutObject request with tags."""
+    return _allow("s3:PutObjectTagging", _keys(bucket_arn, patterns))
+
+
+def create_invalidation(distribution_arn: pulumi.Input[str]) -> Statement:
+    return _allow("cloudfront:CreateInvalidation", distribution_arn)
 
 
 def consume_queue(queue_arn: pulumi.Input[str]) -> Statement:
@@ -153,6 +166,10 @@ def allow_cloudfront_read(
 
     Without s3:ListBucket: a request for `/` would return a list of the bucket, with every user's subject. S3 therefore
     returns 403 for a missing key, which the distribution turns into a 404.
+
+    An object with the tag `deleted=true` records that an avatar was deleted (functions/shared/stored_avatar.py). For an
+    object without the tag, the condition is met:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """
     return {
         "Sid": "Cdn",
@@ -160,7 +177,10 @@ def allow_cloudfront_read(
         "Principal": {"Service": "cloudfront.amazonaws.com"},
         "Action": "s3:GetObject",
         "Resource": _keys(bucket_arn, patterns),
-        "Condition": {"StringEquals": {"aws:SourceArn": distribution_arn}},
+        "Condition": {
+            "StringEquals": {"aws:SourceArn": distribution_arn},
+            "StringNotEquals": {"s3:ExistingObjectTag/deleted": "true"},
+        },
     }
 
 

@@ -258,6 +258,9 @@ WEB_ACL_ARN = Rule(
     "the ARN of a web ACL for CloudFront, arn:aws:wafv2:us-east-1:<account>:global/webacl/<name>/<id>",
     _matches(r"arn:aws[a-z-]*:wafv2:us-east-1:\d{12}:global/webacl/[\w-]+/[\w-]+"),
 )
+DISTRIBUTION_ARN = Rule(
+    "the ARN of a CloudFront distribution", _matches(r"arn:aws[a-z-]*:cloudfront::\d{12}:distribution/[A-Z0-9]+")
+)
 TOPIC_ARN = Rule("the ARN of an SNS topic", _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+"))
 REGION = Rule("an AWS region such as eu-west-1", _matches(r"[a-z]{2}(-[a-z]+)+-\d"))
 ACCOUNT_ID = Rule("an AWS account ID of twelve digits", _matches(r"\d{12}"))

@@ -2,15 +2,15 @@
 
 import os
 
-from functions.shared import http_api, storage_keys
-from functions.shared.aws import clients, s3
+from functions.shared import http_api, stored_avatar
+from functions.shared.aws import clients
 
 S3 = clients.create("s3", read_timeout_seconds=1)
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
 
 
 def handle(event: http_api.Event, _context: object) -> http_api.Response:
-    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(http_api.get_subject(event)))
+    manifest = stored_avatar.read_avatar(S3, ASSETS_BUCKET, http_api.get_subject(event))
     if manifest is None:
         return http_api.error_response(404, "not_found", "there is no avatar yet")
     return http_api.response(200, manifest)

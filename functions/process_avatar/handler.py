@@ -1,7 +1,8 @@
 """The SQS adapter of process_avatar: an event source's batch in, the messages that failed out.
 
-A message is an S3 event about a new original. One that fails is returned to the queue and becomes visible again within
-seconds, not after the queue's visibility timeout: that is for sandboxes that end before they could return anything.
+A message is an S3 event about a new original, or about a request to delete an avatar. One that fails is returned to the
+queue and becomes visible again within seconds, not after the queue's visibility timeout: that is for sandboxes that end
+before they could return anything.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 """
 
@@ -15,11 +16,14 @@ from typing import TypedDict
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.process_avatar import s3_events
+from functions.process_avatar.cdn import Cdn
 from functions.process_avatar.imaging.render_process import RenderProcess
+from functions.process_avatar.process_deletion import DeletionProcessor
 from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.quota import Quota
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
+from functions.shared import storage_keys
 from functions.shared.aws import clients
 
 # S3's guideline for when to retry a request for a small object:
@@ -48,17 +52,29 @@ def _create_quota(uploads_per_hour: int) -> Quota | None:
     return Quota(dynamodb, os.environ["QUOTA_TABLE"], uploads_per_hour)
 
 
-PROCESSOR = UploadProcessor(
+UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
+ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
+TOPIC = Topic(SNS, _TOPIC_ARN)
+
+UPLOADS = UploadProcessor(
     s3=S3,
-    uploads_bucket=os.environ["UPLOADS_BUCKET"],
-    assets_bucket=os.environ["ASSETS_BUCKET"],
-    topic=Topic(SNS, _TOPIC_ARN),
+    uploads_bucket=UPLOADS_BUCKET,
+    assets_bucket=ASSETS_BUCKET,
+    topic=TOPIC,
     render=RENDER_PROCESS.render,
     cdn_url=os.environ["CDN_URL"].rstrip("/"),
     sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
     max_pixels=int(os.environ["MAX_PIXELS"]),
     max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
     quota=_create_quota(int(os.environ["UPLOADS_PER_HOUR"])),
+)
+
+DELETIONS = DeletionProcessor(
+    s3=S3,
+    uploads_bucket=UPLOADS_BUCKET,
+    assets_bucket=ASSETS_BUCKET,
+    topic=TOPIC,
+    cdn=Cdn(distribution_id) if (distribution_id := os.environ.get("DISTRIBUTION_ID")) else None,
 )
 
 # The pause before a message is delivered again: this to the power of its receive count, in seconds, and up to half of
@@ -116,7 +132,7 @@ def _handle_message(message: _Message) -> bool:
         logger.exception("not an S3 event", extra={"message_id": message["messageId"]})
         return False
     # A list, not a generator: the objects after one that failed are processed too.
-    results = [_process_upload(its, is_redelivery or _is_late(its.at)) for its in objects]
+    results = [_process(its, is_redelivery or _is_late(its.at)) for its in objects]
     return all(results)
 
 
@@ -142,11 +158,14 @@ def _is_late(created_at: datetime) -> bool:
     return datetime.now(UTC) - created_at > LATE
 
 
-def _process_upload(created: Created, may_be_repeated: bool) -> bool:
+def _process(created: Created, may_be_repeated: bool) -> bool:
     """Whether it succeeded."""
     try:
-        PROCESSOR.process(created, may_be_repeated=may_be_repeated)
-    except Exception:  # any failure: the other uploads of the batch are processed nevertheless
-        logger.exception("upload failed, given back", extra={"key": created.key})
+        if created.key.startswith(storage_keys.DELETIONS):
+            DELETIONS.process(created.key)
+        else:
+            UPLOADS.process(created, may_be_repeated=may_be_repeated)
+    except Exception:  # any failure: the other objects of the batch are processed nevertheless
+        logger.exception("failed, given back", extra={"key": created.key})
         return False
     return True

@@ -34,6 +34,7 @@ from functions.shared.aws.s3 import (
     replace_object,
 )
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
+from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -84,16 +85,16 @@ class UploadProcessor:
         existing, original = self._fetch(subject, key)
         upload = Upload(subject, its_id, created, original)
         if existing and existing.upload_id > its_id:
-            self._end_superseded(upload, existing.manifest, may_be_repeated)
+            self._end_superseded(upload, existing.content, may_be_repeated)
         elif original:
             self._process_original(upload, original, existing, may_be_repeated)
         elif not self._is_published(upload, existing, may_be_repeated):
             logger.info("original is gone, nothing to do", extra={"key": key})
 
-    def _fetch(self, subject: str, key: str) -> tuple[publishing.CurrentManifest | None, StoredObject | None]:
+    def _fetch(self, subject: str, key: str) -> tuple[StoredManifest | None, StoredObject | None]:
         """The manifest and the original, without the data of one that is too large."""
         with ThreadPoolExecutor() as pool:
-            manifest = pool.submit(publishing.read_manifest, self.s3, self.assets_bucket, subject)
+            manifest = pool.submit(read_manifest, self.s3, self.assets_bucket, subject)
             original = get_object(self.s3, self.uploads_bucket, key, max_bytes=self.max_upload_bytes)
         return manifest.result(), original
 
@@ -101,13 +102,13 @@ class UploadProcessor:
         self,
         upload: Upload,
         original: StoredObject,
-        existing: publishing.CurrentManifest | None,
+        existing: StoredManifest | None,
         may_be_repeated: bool,
     ) -> None:
         """Publish the avatar or record the rejection, announce it, and delete the original."""
         version = publishing.version_of(upload.id, original)
         if existing and existing.version >= version:
-            self._end_superseded(upload, existing.manifest, may_be_repeated)
+            self._end_superseded(upload, existing.content, may_be_repeated)
             return
         try:
             if self.quota:
@@ -126,7 +127,7 @@ class UploadProcessor:
         else:
             self._end_superseded(upload, manifest, may_be_repeated)
 
-    def _is_published(self, upload: Upload, existing: publishing.CurrentManifest | None, may_be_repeated: bool) -> bool:
+    def _is_published(self, upload: Upload, existing: StoredManifest | None, may_be_repeated: bool) -> bool:
         """Whether an earlier delivery of the upload has published an avatar, which is then completed."""
         manifest = publishing.resume(
             self.s3, self.assets_bucket, upload.subject, upload.id, existing, cdn_url=self.cdn_url
@@ -134,7 +135,7 @@ class UploadProcessor:
         if manifest:
             self._end_superseded(upload, manifest, may_be_repeated=True)
         elif existing and existing.upload_id == upload.id:
-            self._end_superseded(upload, existing.manifest, may_be_repeated)
+            self._end_superseded(upload, existing.content, may_be_repeated)
         else:
             return False
         return True
@@ -146,7 +147,7 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
-    def _end_superseded(self, upload: Upload, manifest: publishing.Manifest, may_be_repeated: bool) -> None:
+    def _end_superseded(self, upload: Upload, manifest: Manifest, may_be_repeated: bool) -> None:
         """Keep the current manifest: it is of a newer upload, or already of this one."""
         is_duplicate = manifest["upload_id"] == upload.id
         if is_duplicate and may_be_repeated:
@@ -185,7 +186,7 @@ class UploadProcessor:
         self._announce("avatar.rejected", upload, at=content["at"], reason=content["reason"])
         self._delete_original(upload)
 
-    def _complete(self, upload: Upload, manifest: publishing.Manifest) -> None:
+    def _complete(self, upload: Upload, manifest: Manifest) -> None:
         """Announce an avatar and delete its original, in parallel: a redelivery finds the manifest and does both."""
         with ThreadPoolExecutor() as pool:
             deletion = pool.submit(self._delete_original, upload)

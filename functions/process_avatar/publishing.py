@@ -4,37 +4,28 @@ The versions of a subject, as text, are in the order in which their originals we
 the stable JPEG and then the manifest: each is replaced only if it is unchanged since it was read, and only by a newer
 version. The JPEG is put when the variants are there, and its metadata is sufficient to make the manifest: once it is
 put, every later delivery can complete the version. Nothing is deleted: sweep_avatars deletes the versions that no
-manifest names.
+manifest names. A deletion is a version too (functions/shared/stored_avatar.py).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
 
 from functions.process_avatar.imaging.rendition import Rendition, Variant
+from functions.shared import stored_avatar
 from functions.shared import upload_id as upload_ids
 from functions.shared.aws import s3
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key
-
-Manifest: TypeAlias = dict[str, Any]
-
-# An attempt fails only if another version of the same subject was published meanwhile.
-ATTEMPTS = 5
+from functions.shared.stored_avatar import Manifest, StoredManifest
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "public, max-age=60"
-VERSION, FACTS = "version", "facts"  # user metadata of the stable JPEG: what its manifest consists of, but for URLs
 
 _MAX_POST_SECONDS = 0xFFF
-
-
-class ContentionError(Exception):
-    """An object changed at every attempt to replace it."""
 
 
 class Avatar(NamedTuple):
@@ -44,21 +35,6 @@ class Avatar(NamedTuple):
     facts: Mapping[str, Any]
     """What the manifest says of the images."""
     manifest: Manifest
-
-
-class CurrentManifest(NamedTuple):
-    """The manifest in the bucket, and the ETag to replace it by."""
-
-    manifest: Manifest
-    etag: str
-
-    @property
-    def upload_id(self) -> str:
-        return self.manifest["upload_id"]
-
-    @property
-    def version(self) -> str:
-        return self.manifest["version"]
 
 
 def version_of(upload_id: str, original: s3.StoredObject) -> str:
@@ -115,12 +91,7 @@ def _build_manifest(subject: str, version: str, facts: Mapping[str, Any], cdn_ur
     }
 
 
-def read_manifest(client: BaseClient, bucket: str, subject: str) -> CurrentManifest | None:
-    stored = s3.get_object(client, bucket, manifest_key(subject))
-    return None if stored is None else CurrentManifest(json.loads(stored.data), stored.etag)
-
-
-def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: CurrentManifest | None) -> Manifest:
+def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: StoredManifest | None) -> Manifest:
     """Make `avatar` the current one. `existing` is the manifest of an older version.
 
     Returns the manifest that is current afterwards: the avatar's own, or one of a version that is not older.
@@ -140,7 +111,7 @@ def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: CurrentMa
 
 
 def resume(
-    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: CurrentManifest | None, *, cdn_url: str
+    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: StoredManifest | None, *, cdn_url: str
 ) -> Manifest | None:
     """Complete what an earlier delivery of the upload began, without the original.
 
@@ -154,12 +125,10 @@ def resume(
         ClientError: S3 refused a request.
         BotoCoreError: there was no response.
     """
-    jpeg = s3.head_object(client, bucket, stable_key(subject))
-    version = jpeg["Metadata"].get(VERSION, "") if jpeg else ""
-    if not jpeg or not version.startswith(f"{upload_id}-") or (existing and existing.version >= version):
+    jpeg = stored_avatar.read_stable_jpeg(client, bucket, subject)
+    if not jpeg or not jpeg.version.startswith(f"{upload_id}-") or (existing and existing.version >= jpeg.version):
         return None
-    manifest = _build_manifest(subject, version, json.loads(jpeg["Metadata"][FACTS]), cdn_url)
-    return _advance_manifest(client, bucket, manifest, existing)
+    return _advance_manifest(client, bucket, _build_manifest(subject, jpeg.version, jpeg.facts, cdn_url), existing)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
@@ -177,45 +146,47 @@ def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, *, is_
 
     Before the first avatar of a subject there is no request for the existing one: the write fails if there is one.
     """
-    key = stable_key(avatar.subject)
-    for attempt in range(ATTEMPTS):
-        existing = None if is_first and not attempt else s3.head_object(client, bucket, key)
-        if existing and existing["Metadata"].get(VERSION, "") >= avatar.version:
-            return
-        with suppress(s3.PreconditionFailedError):
-            s3.replace_object(
-                client,
-                existing["ETag"] if existing else None,
-                Bucket=bucket,
-                Key=key,
-                Body=avatar.rendition.stable_jpeg,
-                ContentType="image/jpeg",
-                CacheControl=MUTABLE,
-                Metadata={VERSION: avatar.version, FACTS: json.dumps(avatar.facts)},
-            )
-            return
-    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
+
+    def read() -> stored_avatar.StoredJpeg | None:
+        return stored_avatar.read_stable_jpeg(client, bucket, avatar.subject)
+
+    stored_avatar.put_newer(
+        client,
+        avatar.version,
+        None if is_first else read(),
+        read,
+        Bucket=bucket,
+        Key=stable_key(avatar.subject),
+        Body=_add_comment(avatar.rendition.stable_jpeg, avatar.version),
+        ContentType="image/jpeg",
+        CacheControl=MUTABLE,
+        Metadata={stored_avatar.VERSION: avatar.version, stored_avatar.FACTS: json.dumps(avatar.facts)},
+    )
 
 
-def _advance_manifest(
-    client: BaseClient, bucket: str, manifest: Manifest, existing: CurrentManifest | None
-) -> Manifest:
+def _add_comment(jpeg: bytes, comment: str) -> bytes:
+    """Add a comment segment after the JFIF segment, which comes first: ITU-T T.81, B.2.4.5, and T.871, 10.1.
+
+    Two versions of the same image differ by it, and so by their ETags: otherwise a delivery could replace a newer
+    version of the image by which it read an older one.
+    """
+    end_of_jfif = 4 + int.from_bytes(jpeg[4:6])
+    data = comment.encode()
+    segment = b"\xff\xfe" + (2 + len(data)).to_bytes(2) + data
+    return jpeg[:end_of_jfif] + segment + jpeg[end_of_jfif:]
+
+
+def _advance_manifest(client: BaseClient, bucket: str, manifest: Manifest, existing: StoredManifest | None) -> Manifest:
     """Put the manifest, unless the existing one is of its version or a newer one. Returns the one that is current."""
-    key = manifest_key(manifest["subject"])
-    for _ in range(ATTEMPTS):
-        with suppress(s3.PreconditionFailedError):
-            s3.replace_object(
-                client,
-                existing.etag if existing else None,
-                Bucket=bucket,
-                Key=key,
-                Body=json.dumps(manifest).encode(),
-                ContentType="application/json",
-                CacheControl=MUTABLE,
-            )
-            return manifest
-        existing = read_manifest(client, bucket, manifest["subject"])
-        # It may be this very manifest: boto3 retries a write whose response was lost, and the retry fails.
-        if existing and existing.version >= manifest["version"]:
-            return existing.manifest
-    raise ContentionError(f"{key} changed {ATTEMPTS} times while it was to be replaced")
+    newer = stored_avatar.put_newer(
+        client,
+        manifest["version"],
+        existing,
+        lambda: stored_avatar.read_manifest(client, bucket, manifest["subject"]),
+        Bucket=bucket,
+        Key=manifest_key(manifest["subject"]),
+        Body=json.dumps(manifest).encode(),
+        ContentType="application/json",
+        CacheControl=MUTABLE,
+    )
+    return newer.content if newer else manifest

@@ -6,8 +6,8 @@ import os
 from functions.profile import handle_generator, profile_validation
 from functions.profile.user_pool import UserPool
 from functions.profile.users import HandleTakenError, User, Users
-from functions.shared import http_api, storage_keys
-from functions.shared.aws import clients, s3
+from functions.shared import http_api, stored_avatar
+from functions.shared.aws import clients
 from functions.shared.db import login, postgres
 
 log = logging.getLogger()
@@ -78,7 +78,7 @@ def _invalid(error: profile_validation.InvalidProfileError) -> http_api.ClientEr
 
 
 def _avatar(subject: str) -> dict[str, object] | None:
-    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
+    manifest = stored_avatar.read_avatar(S3, ASSETS_BUCKET, subject)
     return {name: manifest[name] for name in ("url", "updated_at", "images")} if manifest else None
 
 

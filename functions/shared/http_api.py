@@ -56,6 +56,10 @@ def response(status: int, body: object, headers: Mapping[str, str] | None = None
     }
 
 
+def no_content() -> Response:
+    return {"statusCode": 204, "headers": {"cache-control": "no-store"}}
+
+
 def error_response(
     status: int,
     code: str,

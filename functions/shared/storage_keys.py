@@ -3,10 +3,11 @@
 Uploads bucket:
     incoming/<subject>/<upload_id>                   original, deleted after processing
     rejected/<subject>/<upload_id>.json              rejection reason
+    deletions/<subject>/<deletion_id>                request to delete the avatar, deleted after processing
 Assets bucket, the origin of the CDN:
     avatars/<subject>/<version>/<size>.webp          immutable
     avatars/<subject>.jpg                            stable JPEG
-    avatars/<subject>.json                           manifest of the current avatar
+    avatars/<subject>.json                           manifest of the current avatar, or record of a deletion
 
 Functions that build a key raise ValueError if a part is not 1 to 128 characters of A-Z a-z 0-9 _ -.
 """
@@ -15,17 +16,23 @@ import re
 
 INCOMING = "incoming/"
 REJECTED = "rejected/"
+DELETIONS = "deletions/"
 AVATARS = "avatars/"
 
 # A subject is one path segment of keys and URLs. Cognito's are UUIDs. With slashes or dots, a subject could name a key
 # outside its own prefix.
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VARIANT_KEY = re.compile(rf"{AVATARS}{_SEGMENT.pattern}/({_SEGMENT.pattern})/[0-9]+\.webp")
+_DELETION_KEY = re.compile(rf"{DELETIONS}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
 _INCOMING_KEY = re.compile(rf"{INCOMING}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
 
 
+def incoming_prefix(subject: str) -> str:
+    return f"{INCOMING}{_segment(subject)}/"
+
+
 def incoming_key(subject: str, upload_id: str) -> str:
-    return f"{INCOMING}{_segment(subject)}/{_segment(upload_id)}"
+    return incoming_prefix(subject) + _segment(upload_id)
 
 
 def parse_incoming_key(key: str) -> tuple[str, str]:
@@ -41,8 +48,29 @@ def parse_incoming_key(key: str) -> tuple[str, str]:
     return subject, upload_id
 
 
+def deletion_key(subject: str, deletion_id: str) -> str:
+    return f"{DELETIONS}{_segment(subject)}/{_segment(deletion_id)}"
+
+
+def parse_deletion_key(key: str) -> tuple[str, str]:
+    """Return the subject and the ID of the deletion.
+
+    Raises:
+        ValueError: The key is not that of a deletion.
+    """
+    match = _DELETION_KEY.fullmatch(key)
+    if match is None:
+        raise ValueError(f"{key!r} is not the key of a deletion: {DELETIONS}<subject>/<deletion_id>")
+    subject, deletion_id = match.groups()
+    return subject, deletion_id
+
+
+def rejected_prefix(subject: str) -> str:
+    return f"{REJECTED}{_segment(subject)}/"
+
+
 def rejection_key(subject: str, upload_id: str) -> str:
-    return f"{REJECTED}{_segment(subject)}/{_segment(upload_id)}.json"
+    return f"{rejected_prefix(subject)}{_segment(upload_id)}.json"
 
 
 def manifest_key(subject: str) -> str:
@@ -53,8 +81,12 @@ def stable_key(subject: str) -> str:
     return f"{AVATARS}{_segment(subject)}.jpg"
 
 
+def versions_prefix(subject: str) -> str:
+    return f"{AVATARS}{_segment(subject)}/"
+
+
 def variant_key(subject: str, version: str, size: int) -> str:
-    return f"{AVATARS}{_segment(subject)}/{_segment(version)}/{size}.webp"
+    return f"{versions_prefix(subject)}{_segment(version)}/{size}.webp"
 
 
 def parse_variant_key(key: str) -> str | None:

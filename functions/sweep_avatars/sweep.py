@@ -11,22 +11,25 @@ A version is deleted
   forward, no delivery can publish it any more.
 - if the manifest is of an older version, or there is none, and the variants are older than RETENTION and the lifetime
   of an original together: without its original, no delivery can publish it any more.
+- if it is older than the deletion of the avatar: a delivery that was under way may have left it.
+
+The record of a deletion is deleted when no original can be older than it any more.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, islice
-from typing import NamedTuple
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.shared.aws import s3
+from functions.shared import stored_avatar
+from functions.shared.aws.s3 import ListedObject, delete_unchanged_object, list_objects
 from functions.shared.storage_keys import AVATARS, manifest_key, parse_variant_key, stable_key
+from functions.shared.stored_avatar import DELETION_BYTES, StoredManifest
 
 RETENTION = timedelta(days=7)
 
@@ -34,11 +37,6 @@ _WORKERS = 16
 _CHUNK = 1_000  # subjects between two looks at the clock
 
 logger = logging.getLogger(__name__)
-
-
-class ListedObject(NamedTuple):
-    key: str
-    last_modified: datetime
 
 
 @dataclass
@@ -49,6 +47,16 @@ class Subject:
     manifest: ListedObject | None = None
     stable_jpeg: ListedObject | None = None
     versions: dict[str, list[ListedObject]] = field(default_factory=dict[str, list[ListedObject]])
+
+    @property
+    def current(self) -> list[ListedObject]:
+        """Manifest and stable JPEG, as far as they exist."""
+        return [its for its in (self.manifest, self.stable_jpeg) if its]
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the current objects are, or were when they were listed, the record of a deletion."""
+        return self.stable_jpeg is not None and self.stable_jpeg.size == DELETION_BYTES
 
 
 @dataclass
@@ -73,7 +81,9 @@ def list_subjects(client: BaseClient, bucket: str, *, start_after: str = "") -> 
         ClientError: S3 refused a request.
         BotoCoreError: there was no response.
     """
-    for name, objects in groupby(_list_objects(client, bucket, start_after), lambda its: _subject_of(its.key)):
+    for name, objects in groupby(
+        list_objects(client, bucket, AVATARS, start_after=start_after), lambda its: _subject_of(its.key)
+    ):
         subject = Subject(name)
         for its in objects:
             if its.key == manifest_key(name):
@@ -87,16 +97,6 @@ def list_subjects(client: BaseClient, bucket: str, *, start_after: str = "") -> 
 
 def _subject_of(key: str) -> str:
     return key.removeprefix(AVATARS).partition("/")[0].partition(".")[0]
-
-
-def _list_objects(client: BaseClient, bucket: str, start_after: str) -> Iterator[ListedObject]:
-    is_truncated = True
-    while is_truncated:
-        page = client.list_objects_v2(Bucket=bucket, Prefix=AVATARS, StartAfter=start_after)
-        is_truncated = page["IsTruncated"]
-        for entry in page.get("Contents", []):
-            start_after = entry["Key"]
-            yield ListedObject(entry["Key"], entry["LastModified"])
 
 
 @dataclass(frozen=True)
@@ -131,34 +131,52 @@ class Sweep:
 
     def _may_have_unnamed(self, subject: Subject) -> bool:
         """Whether to read the manifest: in most cases the listing shows that there is nothing to delete."""
+        if subject.is_deleted:
+            return bool(subject.versions) or self._is_abandoned(subject.current)
         if subject.manifest:
             return len(subject.versions) > 1 and self._is_settled(subject.manifest.last_modified)
-        unnamed = [*subject.versions.values(), *([[subject.stable_jpeg]] if subject.stable_jpeg else [])]
-        return any(self._is_abandoned(objects) for objects in unnamed)
+        return any(self._is_abandoned(objects) for objects in (*subject.versions.values(), subject.current) if objects)
 
     def _clean(self, subject: Subject) -> int | None:
         """How many objects were deleted; None if a request failed."""
         try:
-            keys = self._find_unnamed(subject)
+            # Not the listed manifest: another one may have replaced it since.
+            manifest = stored_avatar.read_manifest(self.s3, self.bucket, subject.name)
+            keys = self._find_unnamed(subject, manifest)
             for key in keys:
                 self.s3.delete_object(Bucket=self.bucket, Key=key)
+            deleted = len(keys) + self._delete_current(subject, manifest)
         except (BotoCoreError, ClientError):
             logger.exception("subject not swept", extra={"subject": subject.name})
             return None
-        return len(keys)
+        return deleted
 
-    def _find_unnamed(self, subject: Subject) -> list[str]:
-        # Not the listed manifest: another one may have replaced it since.
-        manifest = s3.get_object(self.s3, self.bucket, manifest_key(subject.name))
-        current: str = json.loads(manifest.data)["version"] if manifest else ""
-        is_settled = manifest is not None and self._is_settled(manifest.last_modified)
+    def _find_unnamed(self, subject: Subject, manifest: StoredManifest | None) -> list[str]:
+        """The keys of the versions that can be deleted."""
+        current = manifest.version if manifest else ""
+        is_unnamed = manifest is not None and (manifest.is_deleted or self._is_settled(manifest.last_modified))
         unnamed: list[str] = []
         for version, objects in subject.versions.items():
-            if (version < current and is_settled) or (version > current and self._is_abandoned(objects)):
+            if (version < current and is_unnamed) or (version > current and self._is_abandoned(objects)):
                 unnamed += [its.key for its in objects]
-        if manifest is None and subject.stable_jpeg and self._is_abandoned([subject.stable_jpeg]):
-            unnamed.append(subject.stable_jpeg.key)
         return unnamed
+
+    def _delete_current(self, subject: Subject, manifest: StoredManifest | None) -> int:
+        """Delete the record of a deletion, and a stable JPEG without a manifest, if they are abandoned.
+
+        Returns how many objects were deleted. One that was replaced meanwhile stays.
+        """
+        if not subject.current or not self._is_abandoned(subject.current) or (manifest and not manifest.is_deleted):
+            return 0
+        count = 0
+        jpeg = stored_avatar.read_stable_jpeg(self.s3, self.bucket, subject.name)
+        if jpeg and (manifest is None or jpeg.version == manifest.version):
+            delete_unchanged_object(self.s3, jpeg.etag, bucket=self.bucket, key=stable_key(subject.name))
+            count += 1
+        if manifest:
+            delete_unchanged_object(self.s3, manifest.etag, bucket=self.bucket, key=manifest_key(subject.name))
+            count += 1
+        return count
 
     def _is_settled(self, replaced_at: datetime) -> bool:
         """Whether what a manifest of that time has replaced was to be reached for long enough."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from functions.shared import http_api, storage_keys, upload_id
+from functions.shared import http_api, storage_keys, stored_avatar, upload_id
 from functions.shared.aws import clients, s3
 
 S3 = clients.create("s3", read_timeout_seconds=1)
@@ -39,11 +39,13 @@ def _result(subject: str, requested: str) -> Mapping[str, Any] | None:
     """The result of an upload, None if there is none yet.
 
     A manifest comes first, of this upload or a newer one, which the waiting client has now: it never goes back to an
-    older one, so that what was ready stays ready whenever a rejection is recorded.
+    older one, so that what was ready stays ready whenever a rejection is recorded, until the user deletes the avatar.
     """
-    manifest = s3.get_json(S3, ASSETS_BUCKET, storage_keys.manifest_key(subject))
-    if manifest and manifest["upload_id"] >= requested:
-        return {"status": "ready", "avatar": manifest}
+    manifest = stored_avatar.read_manifest(S3, ASSETS_BUCKET, subject)
+    if manifest and manifest.upload_id >= requested:
+        if manifest.is_deleted:
+            return {"status": "rejected", "reason": "deleted"}
+        return {"status": "ready", "avatar": manifest.content}
     rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
     return {"status": "rejected", "reason": rejection["reason"]} if rejection else None
 

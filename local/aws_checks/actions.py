@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
@@ -120,6 +121,15 @@ def _dynamodb(request: SignedRequest) -> list[Permission]:
     ]
 
 
+def _cloudfront(request: SignedRequest) -> list[Permission]:
+    """https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_CreateInvalidation.html"""
+    match = re.fullmatch(r"/2020-05-31/distribution/(\w+)/invalidation", request.path)
+    if match is None or request.method != "POST":
+        raise UnknownActionError(f"cloudfront: {request.method} {request.path}")
+    arn = f"arn:aws:cloudfront::{DEFAULT_ACCOUNT_ID}:distribution/{match[1]}"
+    return [Permission("cloudfront:CreateInvalidation", arn)]
+
+
 def _region(request: SignedRequest) -> str:
     return request.headers["authorization"].split("/")[2]
 
@@ -130,4 +140,5 @@ _SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {
     "sns": _sns,
     "ssm": _ssm,
     "dynamodb": _dynamodb,
+    "cloudfront": _cloudfront,
 }

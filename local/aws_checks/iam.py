@@ -68,9 +68,9 @@ def _parse_statement(statement: Mapping[str, Any]) -> Statement:
         for key, values in tests.items()
     ]
     for condition in conditions:
-        if condition.operator not in _OPERATORS:
+        if condition.operator not in (supported := {*_OPERATORS, *_NEGATED_OPERATORS}):
             raise UnsupportedPolicyError(
-                f"a local run cannot evaluate the condition operator {condition.operator}, only {sorted(_OPERATORS)}"
+                f"a local run cannot evaluate the condition operator {condition.operator}, only {sorted(supported)}"
             )
     return Statement(
         effect=statement["Effect"],
@@ -103,9 +103,11 @@ def _applies(
 
 def _is_met(condition: Condition, context: Mapping[str, str]) -> bool:
     value = context.get(condition.key)
-    # A condition key that is not in the request context does not match:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition_operators.html
-    return value is not None and any(_OPERATORS[condition.operator](expected, value) for expected in condition.values)
+    # A condition key that is not in the request context does not match, unless the operator is negated:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    operator = _NEGATED_OPERATORS.get(condition.operator, condition.operator)
+    is_match = value is not None and any(_OPERATORS[operator](expected, value) for expected in condition.values)
+    return is_match == (operator == condition.operator)
 
 
 def matches_pattern(pattern: str, value: str) -> bool:
@@ -129,6 +131,7 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "ArnLike": matches_pattern,
     "Bool": _equals_ignoring_case,
 }
+_NEGATED_OPERATORS = {"StringNotEquals": "StringEquals"}
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from moto.backends import get_backend
 from werkzeug.wrappers import Request, Response
 
 from local.aws_checks.iam import Statement, evaluate, parse_policy
@@ -24,6 +25,7 @@ from local.recording.graph import Graph, ProgramError
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+_NO_TAGS: Mapping[str, str] = {}
 _SERVICE = "Service:cloudfront.amazonaws.com"
 
 
@@ -72,6 +74,8 @@ class CloudFrontEmulator:
         }
         self._error_pages = {page["errorCode"]: page for page in inputs.get("customErrorResponses", [])}
         self._cache: dict[tuple[str, str], _CacheEntry] = {}
+        self._backend = get_backend("cloudfront")[ACCOUNT_ID]["aws"]
+        self._invalidated = 0
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -105,6 +109,7 @@ class CloudFrontEmulator:
         key = (behavior["targetOriginId"], path)
         now = time.monotonic()
         with self._lock:
+            self._apply_invalidations()
             entry = self._cache.get(key)
         if entry and now < entry.expires:
             return entry, True
@@ -118,8 +123,19 @@ class CloudFrontEmulator:
             self._cache[key] = entry
         return entry, False
 
+    def _apply_invalidations(self) -> None:
+        """https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-specifying-objects.html"""
+        invalidations = self._backend.invalidations.get(self._distribution.id, [])
+        for pattern in (path for its in invalidations[self._invalidated :] for path in its.paths):
+            prefix = pattern.removesuffix("*")
+            is_removed = str.startswith if prefix != pattern else str.__eq__
+            self._cache = {key: entry for key, entry in self._cache.items() if not is_removed(key[1], prefix)}
+        self._invalidated = len(invalidations)
+
     def _fetch_from_origin(self, origin: _Origin, key: str) -> tuple[int, dict[str, str], bytes]:
-        if not self._is_allowed(origin, "s3:GetObject", f"arn:aws:s3:::{origin.bucket}/{key}"):
+        if not self._is_allowed(
+            origin, "s3:GetObject", f"arn:aws:s3:::{origin.bucket}/{key}", self._read_tags(origin, key)
+        ):
             return 403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>"
         try:
             response = self._s3.get_object(Bucket=origin.bucket, Key=key)
@@ -138,8 +154,19 @@ class CloudFrontEmulator:
             headers["Cache-Control"] = response["CacheControl"]
         return 200, headers, response["Body"].read()
 
-    def _is_allowed(self, origin: _Origin, action: str, resource: str) -> bool:
+    def _read_tags(self, origin: _Origin, key: str) -> dict[str, str]:
+        """The condition keys for the tags of an object; none if it does not exist."""
+        try:
+            tags = self._s3.get_object_tagging(Bucket=origin.bucket, Key=key)["TagSet"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            return {}
+        return {f"s3:existingobjecttag/{tag['Key'].lower()}": tag["Value"] for tag in tags}
+
+    def _is_allowed(self, origin: _Origin, action: str, resource: str, tags: Mapping[str, str] = _NO_TAGS) -> bool:
         context = {
+            **tags,
             "aws:sourcearn": self._distribution.outputs["arn"],
             "aws:sourceaccount": ACCOUNT_ID,
             "aws:securetransport": "true",

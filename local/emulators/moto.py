@@ -19,7 +19,7 @@ from local.aws_checks.request_validator import RequestValidator
 from local.emulators.http_server import HttpServer
 
 ACCOUNT_ID = "123456789012"  # the default account of moto
-_SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp", "dynamodb")
+_SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp", "dynamodb", "cloudfront")
 _sequence = itertools.count(1)
 
 

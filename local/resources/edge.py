@@ -24,8 +24,22 @@ def _stage(resource: Resource, context: HandlerContext) -> CreatedResource:
     return name, {"invokeUrl": context.api_url, "executionArn": execution_arn}
 
 
-def _distribution(_resource: Resource, context: HandlerContext) -> CreatedResource:
-    id_ = f"E{secrets.token_hex(6).upper()}"
+def _distribution(resource: Resource, context: HandlerContext) -> CreatedResource:
+    """Creates a distribution that gets invalidations. The emulator has everything else from the recorded resource."""
+    origins = [{"Id": origin["originId"], "DomainName": origin["domainName"]} for origin in resource.inputs["origins"]]
+    created = context.aws.client("cloudfront").create_distribution(
+        DistributionConfig={
+            "CallerReference": resource.urn,
+            "Comment": resource.inputs["comment"],
+            "Enabled": resource.inputs["enabled"],
+            "Origins": {"Quantity": len(origins), "Items": origins},
+            "DefaultCacheBehavior": {
+                "TargetOriginId": resource.inputs["defaultCacheBehavior"]["targetOriginId"],
+                "ViewerProtocolPolicy": resource.inputs["defaultCacheBehavior"]["viewerProtocolPolicy"],
+            },
+        }
+    )
+    id_ = created["Distribution"]["Id"]
     return id_, {
         "arn": f"arn:aws:cloudfront::{ACCOUNT_ID}:distribution/{id_}",
         # In place of a host under cloudfront.net, so that every URL of the program leads to the emulator.

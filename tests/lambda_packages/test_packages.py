@@ -90,7 +90,7 @@ def test_render_process_imports_only_from_package_and_layers(
     script = f"""
 handler = importlib.import_module({package.handler.rpartition(".")[0]!r})
 with open({str(tmp_path / "picture")!r}, "rb") as file:
-    print(handler.PROCESSOR.render(file.read(), sizes=(16,), max_pixels=10**6).source.format)
+    print(handler.UPLOADS.render(file.read(), sizes=(16,), max_pixels=10**6).source.format)
 """
     assert run_in_sandbox(package, tmp_path, script, ENVIRONMENTS["process_avatar"]) == (f"{name.lower()}\n", "")
 

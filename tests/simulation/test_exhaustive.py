@@ -5,7 +5,7 @@ import pytest
 from simulation.exhaustive import SCENARIOS, describe_counterexample, explore
 from simulation.rules import RULES
 from simulation.settings import Settings
-from tests.simulation.test_simulation import count_without_condition, write_without_condition
+from tests.simulation.test_simulation import count_without_condition, module, write_without_condition
 
 ALL_RULES = list(RULES.values())
 
@@ -15,10 +15,15 @@ ALL_RULES = list(RULES.values())
     [
         "same_upload_twice",
         "two_uploads",
+        "first_picture_again",
         "two_posts",
         "last_of_the_quota",
         "late_upload_and_status",
         "upload_and_sweep",
+        "upload_and_deletion",
+        "replacing_upload_and_deletion",
+        "late_upload_and_processed_deletion",
+        "deletion_and_next_upload",
     ],
 )
 def test_every_interleaving_keeps_every_rule(name: str) -> None:
@@ -37,3 +42,10 @@ def test_quota_without_condition_is_found_by_an_interleaving(monkeypatch: pytest
     count_without_condition(monkeypatch)
     exploration = explore(SCENARIOS["last_of_the_quota"], ALL_RULES, Settings(), kills=0, max_count=1)
     assert exploration.counterexamples.keys() == {"quota_is_kept"}
+
+
+def test_equal_jpegs_of_two_uploads_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the comment in them, they have the same ETag, and an older upload replaces the newer one."""
+    monkeypatch.setattr(module("process_avatar.publishing"), "_add_comment", lambda jpeg, _: jpeg)
+    exploration = explore(SCENARIOS["first_picture_again"], [RULES["older_never_replaces_newer"]], Settings(), kills=0)
+    assert "older_never_replaces_newer" in exploration.counterexamples

@@ -134,7 +134,7 @@ def test_list_objects_prefix_returns_keys_in_order() -> None:
     def work() -> list[str]:
         for key in ("b/2", "a/1", "b/1"):
             client().put_object(Bucket=BUCKET, Key=key, Body=b"")
-        client().delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "b/2"}]})
+        client().delete_object(Bucket=BUCKET, Key="b/2")
         return [entry["Key"] for entry in client().list_objects_v2(Bucket=BUCKET, Prefix="b/")["Contents"]]
 
     assert run(work)[0] == ["b/1"]

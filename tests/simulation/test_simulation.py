@@ -73,9 +73,9 @@ def delete_superseded_version_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def publish(client: Any, bucket: str, avatar: Any, existing: Any, *arguments: Any) -> Any:
         manifest = real_publish(client, bucket, avatar, existing, *arguments)
-        if existing and existing.manifest["version"] != manifest["version"]:
+        if existing and existing.content["version"] != manifest["version"]:
             for size in SIZES:
-                key = storage_keys.variant_key(avatar.subject, existing.manifest["version"], size)
+                key = storage_keys.variant_key(avatar.subject, existing.content["version"], size)
                 client.delete_object(Bucket=bucket, Key=key)
         return manifest
 
@@ -102,6 +102,22 @@ def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "count", count_anew)
 
 
+def delete_without_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage_keys = module("shared.storage_keys")
+
+    def delete(client: Any, bucket: str, subject: str, _deletion_id: str) -> None:
+        for key in (storage_keys.manifest_key(subject), storage_keys.stable_key(subject)):
+            client.delete_object(Bucket=bucket, Key=key)
+
+    monkeypatch.setattr(module("shared.stored_avatar"), "delete", delete)
+
+
+def announce_without_deleting(monkeypatch: pytest.MonkeyPatch) -> None:
+    deletions = module("process_avatar.process_deletion").DeletionProcessor
+    monkeypatch.setattr(deletions, "_find_versions", lambda *_: iter(()))
+    monkeypatch.setattr(module("sweep_avatars.sweep").Subject, "is_deleted", False)
+
+
 @pytest.mark.parametrize(
     ("plant", "rule"),
     [
@@ -110,6 +126,8 @@ def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
         (delete_superseded_version_at_once, "cached_manifest_stays_complete"),
         (count_without_condition, "quota_is_kept"),
         (count_every_delivery, "quota_is_kept"),
+        (delete_without_record, "newest_upload_is_shown"),
+        (announce_without_deleting, "nothing_is_left_behind"),
     ],
 )
 def test_planted_mistake_is_found_and_shrunk(

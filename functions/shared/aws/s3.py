@@ -1,12 +1,12 @@
 """What the functions need of S3 that boto3's client does not do by itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
@@ -30,6 +30,29 @@ class StoredObject:
     metadata: Mapping[str, str]
     last_modified: datetime
     """UTC, in whole seconds."""
+
+
+class ListedObject(NamedTuple):
+    key: str
+    size: int
+    last_modified: datetime
+    """UTC, in whole seconds."""
+
+
+def list_objects(client: BaseClient, bucket: str, prefix: str, *, start_after: str = "") -> Iterator[ListedObject]:
+    """List the objects whose keys have that prefix, in the order of their keys, from the first after `start_after`.
+
+    Raises:
+        ClientError: S3 refused a request.
+        BotoCoreError: there was no response.
+    """
+    is_truncated = True
+    while is_truncated:
+        page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
+        is_truncated = page["IsTruncated"]
+        for entry in page.get("Contents", []):
+            start_after = entry["Key"]
+            yield ListedObject(entry["Key"], entry["Size"], entry["LastModified"])
 
 
 def get_object(client: BaseClient, bucket: str, key: str, *, max_bytes: int | None = None) -> StoredObject | None:

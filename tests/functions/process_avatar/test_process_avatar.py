@@ -125,7 +125,7 @@ def test_processed_original_is_deleted(stack: Stack, data: bytes) -> None:
 
 def test_rejected_original_is_kept_until_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, b"no picture")
-    monkeypatch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
+    monkeypatch.setattr(stack.handler.UPLOADS.topic, "publish", refuse)
     assert stack.deliver(new) == [new]
     assert storage_keys.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
 
@@ -166,7 +166,7 @@ def test_delivery_killed_after_manifest_is_completed_by_redelivery(
     new = stack.upload(1, jpeg_of(RED))
     with monkeypatch.context() as patch:
         if step != "deletion":
-            patch.setattr(stack.handler.PROCESSOR.topic, "publish", die)
+            patch.setattr(stack.handler.UPLOADS.topic, "publish", die)
         if step != "announcement":
             patch.setattr(stack.handler.S3, "delete_object", die)
         with pytest.raises(KilledError):
@@ -211,7 +211,7 @@ def test_variants_are_put_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPa
 def test_avatar_is_announced_while_original_is_deleted(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     new = stack.upload(1, jpeg_of(RED))
     wait_for_each_other(
-        monkeypatch, (stack.handler.PROCESSOR.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2
+        monkeypatch, (stack.handler.UPLOADS.topic, "publish"), (stack.handler.S3, "delete_object"), parties=2
     )
     assert stack.deliver(new) == []
     assert stack.heard_events() == [("avatar.ready", new)]
@@ -244,7 +244,7 @@ def test_redriven_message_is_announced(stack: Stack, monkeypatch: pytest.MonkeyP
     """A redriven message counts as received once, and what failed before may have been the announcement alone."""
     new = stack.upload(1, data)
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
+        patch.setattr(stack.handler.UPLOADS.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     stack.deliver(new, age=timedelta(minutes=4.5))
     assert stack.heard_events() == [(event, new)]
@@ -565,7 +565,7 @@ def test_duplicate_event_of_rejection_is_not_announced(stack: Stack) -> None:
 def rejected_and_not_announced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
     new = stack.upload(1, b"this is no picture")
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
+        patch.setattr(stack.handler.UPLOADS.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     return new
 
@@ -696,7 +696,7 @@ def test_failed_announcement_is_retried_by_redelivery(stack: Stack, monkeypatch:
     new = stack.upload(1, jpeg_of(RED))
 
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.PROCESSOR.topic, "publish", refuse)
+        patch.setattr(stack.handler.UPLOADS.topic, "publish", refuse)
         assert stack.deliver(new) == [new]
     assert_current(stack, new, RED)
     assert stack.deliver(new, receive_count=2) == []
@@ -833,7 +833,7 @@ def test_failed_message_is_logged_with_its_id(
 def test_failure_is_logged_with_key_and_stack_trace(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     new = stack.upload(1, jpeg_of(RED), crop="everything")
     stack.deliver(new)
-    (record,) = [each for each in caplog.records if each.message == "upload failed, given back"]
+    (record,) = [each for each in caplog.records if each.message == "failed, given back"]
     assert record.__dict__["key"] == storage_keys.incoming_key(SUBJECT, new)
     assert record.exc_info
 
@@ -917,13 +917,13 @@ def once_before_put(stack: Stack, monkeypatch: pytest.MonkeyPatch, ending: str, 
 
 def count_renderings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """The number of pictures rendered from now on."""
-    processor, calls = stack.handler.PROCESSOR, []
+    processor, calls = stack.handler.UPLOADS, []
 
     def render(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         return processor.render(*arguments, **options)
 
-    monkeypatch.setattr(stack.handler, "PROCESSOR", dataclasses.replace(processor, render=render))
+    monkeypatch.setattr(stack.handler, "UPLOADS", dataclasses.replace(processor, render=render))
     return lambda: len(calls)
 
 

@@ -141,19 +141,19 @@ def test_item_with_default_quota_is_written_as_one_unit(dynamodb: Any, table: st
 def limited(stack: Stack, dynamodb: Any, table: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack with a quota of two uploads."""
     quota = Quota(dynamodb, table, 2)
-    monkeypatch.setattr(stack.handler, "PROCESSOR", dataclasses.replace(stack.handler.PROCESSOR, quota=quota))
+    monkeypatch.setattr(stack.handler, "UPLOADS", dataclasses.replace(stack.handler.UPLOADS, quota=quota))
     return stack
 
 
 def record_renders(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     rendered: list[bytes] = []
-    processor = vars(stack.handler)["PROCESSOR"]
+    processor = vars(stack.handler)["UPLOADS"]
 
     def render(data: bytes, **options: Any) -> Any:
         rendered.append(data)
         return processor.render(data, **options)
 
-    monkeypatch.setattr(stack.handler, "PROCESSOR", dataclasses.replace(processor, render=render))
+    monkeypatch.setattr(stack.handler, "UPLOADS", dataclasses.replace(processor, render=render))
     return rendered
 
 
@@ -187,8 +187,8 @@ def test_delivery_killed_after_its_count_is_not_counted_again(
     for _ in range(3):
         with monkeypatch.context() as patch:
             if step == "render":
-                processor = dataclasses.replace(limited.handler.PROCESSOR, render=die)
-                patch.setattr(limited.handler, "PROCESSOR", processor)
+                processor = dataclasses.replace(limited.handler.UPLOADS, render=die)
+                patch.setattr(limited.handler, "UPLOADS", processor)
             else:
                 patch.setattr(publishing, "publish", die)
             with pytest.raises(KilledError):
@@ -219,7 +219,7 @@ def test_environment_decides_whether_there_is_a_quota(load_handler: LoadHandler,
     handler: ModuleType = load_handler(
         "process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": uploads_per_hour, **variables}
     )
-    quota = handler.PROCESSOR.quota
+    quota = handler.UPLOADS.quota
     assert (quota and (quota.table, quota.uploads_per_hour)) == (("table-of-the-stack", 60) if variables else None)
 
 

@@ -1,5 +1,6 @@
 """The sweep: what it deletes, what it keeps, and what it asks S3 for."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,12 +34,19 @@ class FakeS3:
     listed: int = 0
     read: list[str] = field(default_factory=list[str])
     refused: str = "none"
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
     class exceptions:  # noqa: N801 - as boto3
         NoSuchKey = NoSuchKeyError
 
-    def put(self, key: str, days_ago: float, content: bytes = b"") -> None:
+    def put(self, key: str, days_ago: float, content: bytes = b"data") -> None:
         self.objects[key] = content, datetime.now(UTC) - timedelta(days=days_ago)
+
+    def put_deletion(self, subject: str, version: str, days_ago: float) -> None:
+        self.put(f"avatars/{subject}.jpg", days_ago, b"01KB3VXWZ8M2N4P6Q8R0S2T4V6")
+        self.metadata[f"avatars/{subject}.jpg"] = {"version": version}
+        content = {"version": version, "deleted_at": "2026-11-27T12:00:00.000Z"}
+        self.put(f"avatars/{subject}.json", days_ago, json.dumps(content).encode())
 
     def put_version(self, subject: str, version: str, days_ago: float) -> None:
         for size in (64, 16):
@@ -54,7 +62,9 @@ class FakeS3:
         assert Bucket == "assets"
         self.listed += 1
         keys = [key for key in sorted(self.objects) if key.startswith(Prefix) and key > StartAfter]
-        contents = [{"Key": key, "LastModified": self.objects[key][1]} for key in keys[:PAGE]]
+        contents = [
+            {"Key": key, "Size": len(self.objects[key][0]), "LastModified": self.objects[key][1]} for key in keys[:PAGE]
+        ]
         return {"IsTruncated": len(keys) > PAGE, **({"Contents": contents} if contents else {})}
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
@@ -68,14 +78,26 @@ class FakeS3:
         return {
             "Body": BytesIO(content),
             "ContentLength": len(content),
-            "ETag": "",
+            "ETag": _etag(content),
             "Metadata": {},
             "LastModified": at,
         }
 
-    def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         assert Bucket == "assets"
+        if Key not in self.objects:
+            raise ClientError({"ResponseMetadata": {"HTTPStatusCode": 404}}, "HeadObject")  # type: ignore[typeddict-item]
+        return {"ETag": _etag(self.objects[Key][0]), "Metadata": self.metadata.get(Key, {})}
+
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> None:  # noqa: N803
+        assert Bucket == "assets"
+        if IfMatch not in (None, _etag(self.objects[Key][0])):
+            raise ClientError({"ResponseMetadata": {"HTTPStatusCode": 412}}, "DeleteObject")  # type: ignore[typeddict-item]
         del self.objects[Key]
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 class Context:
@@ -192,6 +214,46 @@ def test_other_objects_are_kept(s3: FakeS3, sweep: Sweep) -> None:
     before = dict(s3.objects)
     sweep()
     assert s3.objects == before
+
+
+def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: Sweep) -> None:
+    s3.put_deletion(ADA, CURRENT, 0)
+    s3.put_version(ADA, OLD, 0)
+    s3.put_version(ADA, NEWER, 0)
+    assert sweep()["deleted"] == 2
+    assert s3.versions_of(ADA) == {NEWER}
+
+
+@pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 2), (ABANDONED_DAYS, 0)])
+def test_deletion_is_recorded_as_long_as_originals_exist(s3: FakeS3, sweep: Sweep, days_ago: float, left: int) -> None:
+    s3.put_deletion(ADA, CURRENT, days_ago)
+    assert sweep()["deleted"] == 2 - left
+    assert len(s3.objects) == left
+
+
+def test_avatar_published_while_deletion_is_swept_is_kept(
+    s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
+    real_head_object = s3.head_object
+
+    def head_object(**request: Any) -> Any:
+        response = real_head_object(**request)
+        s3.put(f"avatars/{ADA}.jpg", 0, b"newer")
+        s3.put_manifest(ADA, NEWER, 0)
+        return response
+
+    monkeypatch.setattr(s3, "head_object", head_object)
+    sweep()
+    assert s3.objects.keys() == {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"}
+
+
+def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
+    """Its manifest is about to be put."""
+    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
+    s3.metadata[f"avatars/{ADA}.jpg"] = {"version": NEWER}
+    sweep()
+    assert s3.objects.keys() == {f"avatars/{ADA}.jpg"}
 
 
 def test_failed_subject_raises_after_the_others_are_swept(
