@@ -30,6 +30,9 @@ MAX_RECEIVES = 8
 _RETENTION_DAYS = 4  # SQS's default
 _MAX_RETENTION_DAYS = 14  # SQS's maximum
 _SWEEP_TIMEOUT_SECONDS = 900  # Lambda's maximum
+# Lambda repeats an asynchronous invocation that fails twice:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+_SWEEP_ATTEMPTS = 3
 _LATE_SECONDS = 15 * 60
 # About forty minutes in total, enough to redeploy a receiver. The default is three retries within a minute:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
@@ -119,10 +122,10 @@ class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule; unless
-    `uploads_per_hour` is 0 also the table of the quota; with a webhook also its subscription, a dead-letter queue of
-    undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the
-    resources.
+    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule and an
+    alarm; unless `uploads_per_hour` is 0 also the table of the quota; with a webhook also its subscription, a
+    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
+    `dead_letter_queue` and `topic` are the resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -156,7 +159,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
         quota = self._create_quota_table() if args.uploads_per_hour else None
         function = self._create_function(args, uploads, queue, topic, quota, layers)
-        self._schedule(self._create_sweep(args, layers))
+        sweep = self._create_sweep(args, layers)
+        self._schedule(sweep)
         lambda_.EventSourceMapping(
             f"{name}-event-source",
             event_source_arn=queue.arn,
@@ -168,7 +172,8 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
         undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
-        self._create_alarms(args, queue, dead_letters, undelivered)
+        self._create_queue_alarms(args, queue, dead_letters, undelivered)
+        self._create_sweep_alarm(args, sweep)
 
         self.uploads_bucket = uploads.bucket
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
@@ -349,7 +354,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
                     "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
                     **({"QUOTA_TABLE": quota.name} if quota else {}),
-                    **_build_distribution_environment(args.distribution_arn),
+                    "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
@@ -428,7 +433,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
-    def _create_alarms(
+    def _create_queue_alarms(
         self,
         args: AvatarPipelineArgs,
         queue: sqs.Queue,
@@ -436,15 +441,15 @@ class AvatarPipeline(pulumi.ComponentResource):
         undelivered: sqs.Queue | None,
     ) -> None:
         actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
-        self._create_alarm(
+        self._create_queue_alarm(
             "failed-uploads",
-            "Uploads in the dead-letter queue: processing failed",
+            "Uploads or deletions in the dead-letter queue: processing failed",
             dead_letters,
             "ApproximateNumberOfMessagesVisible",
             0,
             actions,
         )
-        self._create_alarm(
+        self._create_queue_alarm(
             "late-uploads",
             f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
             queue,
@@ -453,7 +458,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             actions,
         )
         if undelivered is not None:
-            self._create_alarm(
+            self._create_queue_alarm(
                 "undelivered-events",
                 "Events in the dead-letter queue of the webhook: delivery failed",
                 undelivered,
@@ -462,7 +467,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 actions,
             )
 
-    def _create_alarm(
+    def _create_queue_alarm(
         self,
         role: str,
         description: str,
@@ -489,9 +494,26 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
 
+    def _create_sweep_alarm(self, args: AvatarPipelineArgs, sweep: PythonFunction) -> None:
+        actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
+        cloudwatch.MetricAlarm(
+            f"{self._name}-failed-sweeps",
+            alarm_description="All attempts of a day to sweep the avatars failed: what no manifest names stays",
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions={"FunctionName": sweep.function_name},
+            statistic="Sum",
+            period=_DAY_SECONDS,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            threshold=_SWEEP_ATTEMPTS,
+            treat_missing_data="notBreaching",
+            alarm_actions=actions,
+            ok_actions=actions,
+            opts=self._child_options,
+        )
 
-def _build_distribution_environment(arn: pulumi.Input[str] | None) -> dict[str, pulumi.Input[str]]:
-    """An ARN ends with /<id>: arn:aws:cloudfront::<account>:distribution/<id>."""
-    if arn is None:
-        return {}
-    return {"DISTRIBUTION_ID": pulumi.Output.from_input(arn).apply(lambda text: text.rpartition("/")[2])}
+
+def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:
+    """Returns the ID in arn:aws:cloudfront::<account>:distribution/<id>, or empty text for None."""
+    return "" if arn is None else pulumi.Output.from_input(arn).apply(lambda text: text.rpartition("/")[2])

@@ -164,7 +164,10 @@ def test_error_table_matches_raised_statuses_and_codes() -> None:
 
 def test_rejection_table_matches_reasons() -> None:
     (rows,) = tables(section(API, "## Rejections"))
-    assert [row[0].strip("`") for row in rows] == list(get_args(process_upload.RejectionReason))
+    assert [row[0].strip("`") for row in rows] == [
+        *get_args(process_upload.RejectionReason),
+        "deleted",  # by upload_status
+    ]
 
 
 # --- Cost -------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ DELETIONS = DeletionProcessor(
     uploads_bucket=UPLOADS_BUCKET,
     assets_bucket=ASSETS_BUCKET,
     topic=TOPIC,
-    cdn=Cdn(distribution_id) if (distribution_id := os.environ.get("DISTRIBUTION_ID")) else None,
+    cdn=Cdn(distribution_id) if (distribution_id := os.environ["DISTRIBUTION_ID"]) else None,
 )
 
 # The pause before a message is delivered again: this to the power of its receive count, in seconds, and up to half of

@@ -30,6 +30,7 @@ LAYERS = {
     "upload_status": ["boto3"],
     "sweep_avatars": ["boto3"],
     "current_avatar": ["boto3"],
+    "delete_avatar": ["boto3"],
     "process_avatar": ["boto3", "heif", "imaging"],
     "profile": ["boto3", "postgres"],
     "migrate_database": ["alembic", "boto3", "postgres"],

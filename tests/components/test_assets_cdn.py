@@ -17,6 +17,10 @@ from tests.components.conftest import ACCOUNT, REGION, ROOT, RunAlone, get_state
 BUCKET = "cdn-assets-abc1234"
 BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
 DISTRIBUTION_ARN = f"arn:aws:cloudfront::{ACCOUNT}:distribution/cdn-distribution"
+READ_CONDITION = {
+    "StringEquals": {"aws:SourceArn": DISTRIBUTION_ARN},
+    "StringNotEquals": {"s3:ExistingObjectTag/deleted": "true"},
+}
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 HEADERS_POLICY = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
 
@@ -81,7 +85,7 @@ def test_bucket_policy_allows_distribution_to_read_served_paths_only(cdn: Graph)
         "Principal": {"Service": "cloudfront.amazonaws.com"},
         "Action": "s3:GetObject",
         "Resource": [f"{BUCKET_ARN}/{keys}" for keys in ("avatars/*", "defaults/*", "banners/*", "profile", "web/*")],
-        "Condition": {"StringEquals": {"aws:SourceArn": DISTRIBUTION_ARN}},
+        "Condition": READ_CONDITION,
     }
 
 
@@ -324,7 +328,7 @@ def read_policy(bucket_arn: str, *paths: str) -> str:
         "Principal": {"Service": "cloudfront.amazonaws.com"},
         "Action": "s3:GetObject",
         "Resource": [f"{bucket_arn}/{path}" for path in paths],
-        "Condition": {"StringEquals": {"aws:SourceArn": DISTRIBUTION_ARN}},
+        "Condition": READ_CONDITION,
     }
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 

@@ -46,6 +46,7 @@ def test_uploads_bucket_expires_originals_and_incomplete_uploads(run_alone: RunA
         "": None,
         "incoming/": {"days": 3},
         "rejected/": {"days": 3},
+        "deletions/": {"days": 3},
     }
     assert rules[0]["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
 
@@ -66,18 +67,19 @@ def test_uploads_bucket_without_origins_has_no_cors(pipeline: Graph) -> None:
     assert pipeline.of_type("aws:s3/bucketCorsConfiguration:BucketCorsConfiguration") == []
 
 
-def test_notification_covers_all_incoming_objects_only(pipeline: Graph) -> None:
+def test_notification_covers_originals_and_requests_to_delete_only(pipeline: Graph) -> None:
     """Including multipart uploads and copies; without the objects that the function writes, which would be a loop."""
     notification = pipeline.one("aws:s3/bucketNotification:BucketNotification")
     assert notification.inputs == {
         "bucket": "pipeline-uploads-abc1234",
         "queues": [
             {
-                "id": "uploaded",
+                "id": id_,
                 "queueArn": QUEUE_ARN,
                 "events": ["s3:ObjectCreated:*"],
-                "filterPrefix": "incoming/",
+                "filterPrefix": prefix,
             }
+            for id_, prefix in (("uploaded", "incoming/"), ("deleted", "deletions/"))
         ],
     }
     assert pipeline.named("pipeline-queue-policy").urn in notification.dependencies
@@ -155,7 +157,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
     inputs = graph.one(FUNCTION, "pipeline-process-avatar").inputs
     assert inputs.pop("code").path == str(packages["process_avatar"].archive)
     assert inputs == {
-        "description": "Processes uploads into avatars",
+        "description": "Processes uploads into avatars, and deletions",
         "runtime": "python3.14",
         "architectures": ["arm64"],
         "handler": "functions.process_avatar.handler.handle",
@@ -179,6 +181,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
                 "MAX_UPLOAD_BYTES": "10485760",
                 "UPLOADS_PER_HOUR": "60",
                 "QUOTA_TABLE": "pipeline-quota-abc1234",
+                "DISTRIBUTION_ID": "",
             }
         },
         "loggingConfig": {
@@ -216,7 +219,11 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
             "Resource": QUEUE_ARN,
         },
         {"Effect": "Allow", "Action": "sqs:ChangeMessageVisibility", "Resource": QUEUE_ARN},
-        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{UPLOADS_ARN}/incoming/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:DeleteObject",
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in ("incoming", "rejected", "deletions")],
+        },
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",
@@ -227,6 +234,12 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:PutObjectTagging",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+        },
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*.webp"},
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": TOPIC_ARN},
         {
             "Effect": "Allow",
@@ -234,6 +247,16 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
             "Resource": arn("dynamodb", "table/pipeline-quota-abc1234"),
         },
     ]
+
+
+def test_distribution_is_invalidated_by_its_id(run_alone: RunAlone) -> None:
+    distribution = f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1A2B3C4D5"
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(distribution_arn=distribution)))
+    inputs = graph.one(FUNCTION, "pipeline-process-avatar").inputs
+    assert inputs["environment"]["variables"]["DISTRIBUTION_ID"] == "E1A2B3C4D5"
+    assert {"Effect": "Allow", "Action": "cloudfront:CreateInvalidation", "Resource": distribution} in get_statements(
+        graph.named("pipeline-process-avatar-policy").inputs["policy"]
+    )
 
 
 def test_sweep_inputs(run_alone: RunAlone) -> None:
@@ -244,15 +267,15 @@ def test_sweep_inputs(run_alone: RunAlone) -> None:
 
 
 def test_sweep_policy_has_exactly_these_statements(pipeline: Graph) -> None:
-    """It deletes no manifests, and nothing of the uploads bucket."""
+    """It deletes nothing of the uploads bucket."""
     assert get_statements(pipeline.named("pipeline-sweep-avatars-policy").inputs["policy"])[1:] == [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {
             "Effect": "Allow",
-            "Action": "s3:DeleteObject",
-            "Resource": [f"{ASSETS_ARN}/avatars/*.webp", f"{ASSETS_ARN}/avatars/*.jpg"],
+            "Action": "s3:GetObject",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
         },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
     ]
 
 
@@ -367,7 +390,7 @@ def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone) -> 
     }
     assert graph.named("pipeline-failed-uploads").inputs == {
         **common,
-        "alarmDescription": "Uploads in the dead-letter queue: processing failed",
+        "alarmDescription": "Uploads or deletions in the dead-letter queue: processing failed",
         "metricName": "ApproximateNumberOfMessagesVisible",
         "dimensions": {"QueueName": "pipeline-dead-letters-abc1234"},
         "threshold": 0,
@@ -381,9 +404,28 @@ def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone) -> 
     }
 
 
+def test_alarm_notifies_topic_of_failed_sweeps(run_alone: RunAlone) -> None:
+    on_call = arn("sns", "on-call")
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(alarm_topic_arn=on_call)))
+    assert graph.named("pipeline-failed-sweeps").inputs == {
+        "alarmDescription": "All attempts of a day to sweep the avatars failed: what no manifest names stays",
+        "namespace": "AWS/Lambda",
+        "metricName": "Errors",
+        "dimensions": {"FunctionName": "pipeline-sweep-avatars-abc1234"},
+        "statistic": "Sum",
+        "period": 86_400,
+        "evaluationPeriods": 1,
+        "comparisonOperator": "GreaterThanOrEqualToThreshold",
+        "threshold": 3,
+        "treatMissingData": "notBreaching",
+        "alarmActions": [on_call],
+        "okActions": [on_call],
+    }
+
+
 def test_alarms_without_topic_have_no_actions(pipeline: Graph) -> None:
     alarms = pipeline.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
-    assert len(alarms) == 2
+    assert len(alarms) == 3
     assert not [alarm for alarm in alarms if "alarmActions" in alarm.inputs or "okActions" in alarm.inputs]
 
 
@@ -401,6 +443,10 @@ def test_outputs(pipeline: Graph) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
+        (
+            {"distribution_arn": "E1A2B3C4D5"},
+            "distribution_arn is 'E1A2B3C4D5'; allowed is the ARN of a CloudFront distribution",
+        ),
         ({"cdn_url": "cdn.example.com"}, "cdn_url is 'cdn.example.com'; allowed is an https:// URL"),
         ({"sizes": []}, r"sizes is \[\]"),
         (

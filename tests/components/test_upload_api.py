@@ -19,6 +19,7 @@ from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statem
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Theirs"
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
+CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 EXECUTION_ARN = arn("execute-api", "a1b2c3d4e5")
 API = "aws:apigatewayv2/api:Api"
 FUNCTION = "aws:lambda/function:Function"
@@ -77,6 +78,7 @@ def test_routes_are_exactly_these_with_authorizer(api: Graph) -> None:
             "POST /avatars/key_upload": "post-avatars-key-upload",
             "GET /avatars/uploads/{upload_id}": "get-avatars-uploads-upload-id",
             "GET /avatars/me": "get-avatars-me",
+            "DELETE /avatars/me": "delete-avatars-me",
         }.items()
     }
 
@@ -87,6 +89,7 @@ def test_routes_are_exactly_these_with_authorizer(api: Graph) -> None:
         ("post-avatars-key-upload", "api-presign-upload", "POST/avatars/key_upload"),
         ("get-avatars-uploads-upload-id", "api-upload-status", "GET/avatars/uploads/*"),
         ("get-avatars-me", "api-current-avatar", "GET/avatars/me"),
+        ("delete-avatars-me", "api-delete-avatar", "DELETE/avatars/me"),
     ],
 )
 def test_route_permission_allows_its_function_only(api: Graph, role: str, function: str, route: str) -> None:
@@ -142,6 +145,13 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
             {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
         ),
         ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets"}),
+        (
+            "delete_avatar",
+            256,
+            10,
+            ["boto3"],
+            {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
+        ),
     ],
 )
 def test_function_has_memory_timeout_layers_and_environment(
@@ -180,6 +190,17 @@ def test_function_has_memory_timeout_layers_and_environment(
             [
                 {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
                 {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+            ],
+        ),
+        (
+            "delete-avatar",
+            [
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": CURRENT_AVATARS},
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": CURRENT_AVATARS},
+                {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": CURRENT_AVATARS},
             ],
         ),
     ],
@@ -295,12 +316,14 @@ def test_outputs_with_and_without_domain(api: Graph, api_with_domain: Graph) -> 
 def test_add_route_from_outside_uses_the_authorizer(run_alone: RunAlone, packages: dict[str, Package]) -> None:
     def program() -> None:
         api = UploadApi("api", args())
-        api.add_route("DELETE /avatars/me", create_foreign_function(packages))
+        api.add_route("DELETE /avatars/old", create_foreign_function(packages))
 
     graph = run_alone(program)
     route = graph.named("api-delete-avatars-me-route").inputs
     assert (route["authorizationType"], route["authorizerId"]) == ("CUSTOM", "auth01")
-    assert graph.named("api-delete-avatars-me-permission").inputs["sourceArn"] == f"{EXECUTION_ARN}/*/DELETE/avatars/me"
+    assert (
+        graph.named("api-delete-avatars-old-permission").inputs["sourceArn"] == f"{EXECUTION_ARN}/*/DELETE/avatars/old"
+    )
     assert graph.one(FUNCTION, "theirs").inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/theirs-role-abc1234"
 
 
@@ -335,7 +358,7 @@ def route_key_errors(run_alone: RunAlone, packages: dict[str, Package]) -> dict[
             errors[route_key] = caught.value
 
     graph = run_alone(program)
-    assert len(graph.of_type(ROUTE)) == 3
+    assert len(graph.of_type(ROUTE)) == 4
     return errors
 
 

@@ -23,6 +23,7 @@ from tests.lambda_packages.project import REPOSITORY, list_names
 ENVIRONMENTS = {
     "authorize": {"ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool", "CLIENT_ID": "client"},
     "current_avatar": {"ASSETS_BUCKET": "assets"},
+    "delete_avatar": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"},
     "process_avatar": {
@@ -36,6 +37,7 @@ ENVIRONMENTS = {
         "MAX_UPLOAD_BYTES": "5000000",
         "UPLOADS_PER_HOUR": "60",
         "QUOTA_TABLE": "quota",
+        "DISTRIBUTION_ID": "",
     },
     "profile": {
         "ASSETS_BUCKET": "assets",
@@ -134,7 +136,7 @@ def test_boto3_layer_creates_client(packages_for_host: Mapping[str, Package], tm
         text=True,
         check=True,
     )
-    assert "eu-west-1" in shown.stdout
+    assert ("cloudfront" if service == "cloudfront" else "eu-west-1") in shown.stdout
 
 
 def test_package_without_layers_is_a_few_kilobytes(packages_for_host: Mapping[str, Package]) -> None:

@@ -246,6 +246,66 @@ class TestRejectedPictures:
         assert call_api(session, stack, "GET", "/avatars/me").json() == before
 
 
+class TestDeletion:
+    def test_deleted_avatar_is_gone_everywhere(self, stack: LocalStack, session: Session, photo: bytes) -> None:
+        upload = session.upload(photo, "image/jpeg")
+        urls = [
+            upload.avatar["url"],
+            f"{stack.cdn_url}/avatars/{session.subject}.json",
+            *(image["url"] for image in upload.avatar["images"]),
+        ]
+        assert [requests.get(url, timeout=5).status_code for url in urls] == [200] * 3
+        assert call_api(session, stack, "DELETE", "/avatars/me").status_code == 204
+        assert call_api(session, stack, "GET", "/avatars/me").status_code == 404
+        assert get_status(session, stack, upload.upload_id) == {
+            "upload_id": upload.upload_id, "status": "rejected", "reason": "deleted"
+        }  # fmt: skip
+        wait_until(lambda: find_deletions(stack, session), "the deletion is announced")
+        default = requests.get(f"{stack.cdn_url}/defaults/avatar.jpg", timeout=5).content
+        for url in urls:
+            response = requests.get(url, timeout=5)
+            assert (response.status_code, response.content) == (404, default)
+        wait_until(lambda: not list_uploads(stack, session), "nothing is left in the uploads bucket")
+
+    def test_upload_after_deletion_is_shown(self, stack: LocalStack, session: Session, photo: bytes) -> None:
+        session.upload(photo, "image/jpeg")
+        assert call_api(session, stack, "DELETE", "/avatars/me").status_code == 204
+        avatar = session.upload(photo, "image/jpeg").avatar
+        assert call_api(session, stack, "GET", "/avatars/me").json() == avatar
+        assert requests.get(avatar["images"][0]["url"], timeout=5).status_code == 200
+
+    def test_upload_before_deletion_that_is_processed_later_is_not_shown(
+        self, stack: LocalStack, session: Session, photo: bytes
+    ) -> None:
+        session.upload(photo, "image/jpeg")
+        form = request_form(session, stack)
+        assert call_api(session, stack, "DELETE", "/avatars/me").status_code == 204
+        assert post(form, photo).status_code == 204
+        wait_until(lambda: not list_uploads(stack, session), "the late original is deleted")
+        assert call_api(session, stack, "GET", "/avatars/me").status_code == 404
+        assert get_status(session, stack, form["upload_id"])["reason"] == "deleted"
+
+    def test_deletion_without_avatar_returns_204_and_announces_nothing(
+        self, stack: LocalStack, session: Session
+    ) -> None:
+        assert call_api(session, stack, "DELETE", "/avatars/me").status_code == 204
+        assert list_uploads(stack, session) == []
+        assert find_deletions(stack, session) == []
+
+    def test_deletion_without_token_returns_401(self, stack: LocalStack) -> None:
+        assert requests.delete(f"{stack.api_url}/avatars/me", timeout=5).status_code == 401
+
+
+def find_deletions(stack: LocalStack, session: Session) -> list[dict[str, Any]]:
+    return [e for e in stack.receiver.events if (e["event"], e["subject"]) == ("avatar.deleted", session.subject)]
+
+
+def list_uploads(stack: LocalStack, session: Session) -> list[str]:
+    """Returns what the uploads bucket has of a user."""
+    listing = stack.aws.client("s3").list_objects_v2(Bucket=stack.exports["uploadsBucket"])
+    return [stored["Key"] for stored in listing.get("Contents", []) if session.subject in stored["Key"]]
+
+
 class TestStatus:
     def test_status_before_the_upload_is_pending(self, stack: LocalStack, session: Session) -> None:
         form = request_form(session, stack)

@@ -79,8 +79,27 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     fail_and_retry(stack, session.subject, photo, seconds)
     sweep_in_a_month(stack, former)
     assert len(list_pictures(stack, upload.avatar)) == 1
+    delete_avatar(stack, session.subject, headers, seconds)
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
+
+
+def delete_avatar(stack: LocalStack, subject: str, headers: Mapping[str, str], seconds: float) -> None:
+    """Deletes the avatar. Raises if something of the subject stays."""
+    assert requests.delete(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code == 204
+    wait_until(lambda: has_logged(stack, subject, "avatar.deleted"), "the deletion is announced", seconds)
+    uploads = stack.aws.client("s3").list_objects_v2
+    wait_until(
+        lambda: (
+            not [
+                stored["Key"]
+                for stored in uploads(Bucket=stack.exports["uploadsBucket"]).get("Contents", [])
+                if subject in stored["Key"]
+            ]
+        ),
+        "originals, rejections and the request are deleted",
+        seconds,
+    )
 
 
 def fail_and_retry(stack: LocalStack, subject: str, photo: bytes, seconds: float) -> None:

@@ -29,6 +29,7 @@ SETTINGS = {
     "MAX_PIXELS": "1000000",
     "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
     "UPLOADS_PER_HOUR": "0",
+    "DISTRIBUTION_ID": "",
 }
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
