@@ -51,7 +51,7 @@ STORED_GB = 70e-6 + VARIANT_GB * SUPERSEDED_DAYS / 30  # images of one user
 SWEEPS = 30
 LIST_MS = 150  # latency of a page of 1,000 keys and the time to parse it
 SWEEP_WORKERS = 16
-ALARMS = 2  # without a webhook
+ALARMS = 3  # without a webhook
 # CloudFront's free tier, which does not expire: https://aws.amazon.com/cloudfront/pricing/
 FREE_CDN_REQUESTS, FREE_CDN_GB = 10_000_000, 1_000
 
