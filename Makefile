@@ -19,7 +19,7 @@ help:
 	@echo "make local ARGS='--once P..'  upload your photos instead, then exit"
 	@echo "make test                     run all tests, on up to four cores"
 	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
-	@echo "make fuzz COUNT= SEED=        render malformed and hostile files"
+	@echo "make fuzz COUNT= SEED=        render malformed and hostile files, and print the worst"
 	@echo "make simulate COUNT= SEED=    run the handlers against simulated AWS services that fail"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"

@@ -1,18 +1,23 @@
-"""Fuzzing inputs: damaged fixtures, and containers generated from scratch."""
+"""Fuzzing inputs: damaged fixtures, containers generated from scratch, and changed copies of expensive files.
+
+Files of very many segments are in `floods`.
+"""
 
 import random
 import struct
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 
+from fuzz.floods import MAX_BYTES
 from tests.fixtures import pictures
 from tests.fixtures.gallery import FIXTURES
 
-MUTATED, STRUCTURED = "mutated", "structured"
+MUTATED, STRUCTURED, FLOOD, BRED = "mutated", "structured", "flood", "bred"
 
 # --- Damaged fixtures -------------------------------------------------------------------------------------------------
 
@@ -32,9 +37,16 @@ def mutate(number: int, campaign_seed: int) -> bytes:
     """Return a damaged fixture, the same for the same arguments."""
     chance = random.Random(f"{campaign_seed} {number}")
     data = bytearray(chance.choice(load_corpus()))
-    for _ in range(chance.choice((1, 1, 2, 4, 16, 64))):
-        chance.choice(_MUTATIONS)(data, chance)
+    _damage(data, chance, lambda: chance.choice(load_corpus()))
     return bytes(data)
+
+
+def _damage(data: bytearray, chance: random.Random, choose_file: Callable[[], bytes]) -> None:
+    for _ in range(chance.choice((1, 1, 2, 4, 16, 64))):
+        if chance.randrange(len(_MUTATIONS) + 1):
+            chance.choice(_MUTATIONS)(data, chance)
+        else:
+            _splice(data, chance, choose_file())
 
 
 def _choose_offset(data: bytearray, chance: random.Random) -> int:
@@ -81,17 +93,51 @@ def _add_to_number(data: bytearray, chance: random.Random) -> None:
     data[at : at + width] = (number % (1 << 8 * width)).to_bytes(width, order)
 
 
-def _splice(data: bytearray, chance: random.Random) -> None:
+def _splice(data: bytearray, chance: random.Random, other: bytes) -> None:
     """Replace the end of the file with data from another."""
-    other = chance.choice(load_corpus())
-    at = chance.randrange(len(other))
+    at = chance.randrange(len(other) + 1)
     data[_choose_offset(data, chance) :] = other[at : at + 50_000]
 
 
 _MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
     _flip_bit, _flip_bit, _overwrite, _overwrite, _randomize, _delete, _repeat, _truncate, _add_to_number,
-    _add_to_number, _splice,
+    _add_to_number,
 )  # fmt: skip
+
+# --- Changed copies of expensive files --------------------------------------------------------------------------------
+
+
+def breed(number: int, campaign_seed: int, parents: Sequence[Path]) -> bytes:
+    """Return a changed copy of one of the files, the same for the same arguments and files."""
+    chance = random.Random(f"{campaign_seed} bred {number}")
+    data = bytearray(chance.choice(parents).read_bytes())
+    if chance.random() < 0.5:
+        _multiply(data, chance)
+    _damage(data, chance, lambda: chance.choice(parents).read_bytes())
+    if chance.random() < 0.7:
+        _repair(data)
+    return bytes(data[:MAX_BYTES])
+
+
+def _multiply(data: bytearray, chance: random.Random) -> None:
+    """Insert many copies of a piece beside it."""
+    at = _choose_offset(data, chance)
+    piece = data[at : at + chance.choice((4, 12, 50, 1000, 50_000))]
+    if piece:
+        data[at:at] = piece * (chance.choice((1000, 50_000, len(data))) // len(piece))
+        del data[MAX_BYTES:]
+
+
+def _repair(data: bytearray) -> None:
+    """Correct the checksums of a PNG and the size of a WebP, without which decoders read no further."""
+    if data.startswith(pictures.PNG_SIGNATURE):
+        view, at = memoryview(data), len(pictures.PNG_SIGNATURE)
+        while (end := at + 8 + int.from_bytes(view[at : at + 4])) + 4 <= len(data):
+            struct.pack_into(">I", data, end, zlib.crc32(view[at + 4 : end]))
+            at = end + 4
+    elif data.startswith(b"RIFF"):
+        data[4:8] = struct.pack("<I", max(len(data) - 8, 0))
+
 
 # --- Containers generated from scratch --------------------------------------------------------------------------------
 

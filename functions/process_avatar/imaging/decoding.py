@@ -11,7 +11,7 @@ from typing import NamedTuple
 # Registers the formats. Image.open imports all of Pillow's forty plugins for a format that is not registered.
 from PIL import AvifImagePlugin, ExifTags, Image, WebPImagePlugin  # pyright: ignore[reportUnusedImport] # noqa: F401
 
-from functions.process_avatar.imaging import heif, jpeg, png, webp
+from functions.process_avatar.imaging import gif, heif, jpeg, png, webp
 from functions.process_avatar.imaging.exif import UPRIGHT
 from functions.process_avatar.imaging.formats import Format, ImageRejectedError
 from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage
@@ -34,7 +34,7 @@ _PARSERS: Mapping[Format, Callable[[bytes], PreparedImage]] = {
     "jpeg": jpeg.parse,
     "png": png.parse,
     "webp": webp.parse,
-    "gif": PreparedImage,  # the decoder stops after the first frame and ignores extensions before it
+    "gif": gif.parse,
     "avif": heif.parse,
     "heic": heif.parse,
 }

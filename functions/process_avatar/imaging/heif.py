@@ -7,7 +7,7 @@ of the image. The EXIF orientation does not count (23008-12, A.2.1).
 import struct
 from collections.abc import Generator
 
-from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage
+from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage, limit_segments
 
 _FULL_BOX_HEADER_BYTES = 4  # version and flags
 _LARGE_SIZE = 1  # the size follows as eight bytes
@@ -15,7 +15,11 @@ _TO_END_OF_FILE = 0
 
 
 def parse(heif: bytes) -> PreparedImage:
-    """Return the file unchanged. Its decoder reports the ICC profile."""
+    """Return the file unchanged. Its decoder reports the ICC profile.
+
+    Raises:
+        ImageRejectedError: `too_many_pixels` for too many boxes.
+    """
     try:
         return PreparedImage(heif, cicp=_parse_cicp(memoryview(heif)))
     except (struct.error, IndexError, StopIteration):  # broken or missing boxes
@@ -28,14 +32,15 @@ def _parse_cicp(heif: memoryview) -> Cicp | None:
     properties, primary_box = _find_box(meta, b"iprp"), _find_box(meta, b"pitm")
     (primary,) = struct.unpack_from(">H" if _version(primary_box) == 0 else ">I", primary_box, 4)
     property_numbers = _parse_associations(primary, _find_box(properties, b"ipma"))
-    for number, (name, content) in enumerate(_read_boxes(_find_box(properties, b"ipco")), 1):
+    boxes = list(limit_segments(_read_boxes(_find_box(properties, b"ipco"))))
+    for number, (name, content) in enumerate(boxes, 1):
         if number in property_numbers and name == b"colr" and bytes(content[:4]) == b"nclx":
             return Cicp(*struct.unpack_from(">HH", content, 4))
     return None
 
 
 def _find_box(container: memoryview, name: bytes) -> memoryview:
-    return next(content for found, content in _read_boxes(container) if found == name)
+    return next(content for found, content in limit_segments(_read_boxes(container)) if found == name)
 
 
 def _read_boxes(container: memoryview) -> Generator[tuple[bytes, memoryview]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from functions.process_avatar.imaging import exif
 from functions.process_avatar.imaging.formats import ImageRejectedError
-from functions.process_avatar.imaging.prepared_image import PreparedImage
+from functions.process_avatar.imaging.prepared_image import PreparedImage, limit_segments
 
 # A scan can be as short as 50 bytes, and the decoder visits every pixel for each: 10 MB of scans take half an hour.
 # Encoders write about ten.
@@ -36,12 +36,12 @@ def parse(jpeg: bytes) -> PreparedImage:
     """Return the first image of the file.
 
     Raises:
-        ImageRejectedError: `too_many_pixels` for more than 100 scans, `truncated` for none.
+        ImageRejectedError: `too_many_pixels` for more than 100 scans or too many segments, `truncated` for no scan.
     """
     kept: list[bytes | memoryview] = [_START_OF_IMAGE]
     orientation, profile_parts = exif.UPRIGHT, dict[bytes, bytes]()
     frame = None
-    for segment in _read_header(jpeg):
+    for segment in limit_segments(_read_segments(jpeg)):
         if segment.marker in _FRAMES:
             frame = segment
         if segment.marker == _START_OF_SCAN:
@@ -49,12 +49,15 @@ def parse(jpeg: bytes) -> PreparedImage:
             if not is_complete and _has_too_many_scans(jpeg):
                 raise ImageRejectedError("too_many_pixels")
             kept.append(memoryview(jpeg)[segment.start :])
-        elif segment.marker in _PIXEL_SEGMENTS:
+            break
+        if segment.marker in _PIXEL_SEGMENTS:
             kept.append(jpeg[segment.start : segment.end])
         elif segment.marker == _APP1 and orientation == exif.UPRIGHT:
             orientation = _parse_orientation(segment.content(jpeg))
         elif segment.marker == _APP2 and (content := segment.content(jpeg)).startswith(_ICC_PREFIX):
             profile_parts.setdefault(content[len(_ICC_PREFIX) : len(_ICC_PREFIX) + 1], content[len(_ICC_PREFIX) + 2 :])
+    else:
+        raise ImageRejectedError("truncated")
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
     return PreparedImage(b"".join(kept), orientation, profile or None)
 
@@ -67,19 +70,12 @@ def _parse_orientation(content: bytes) -> int:
 _MARKER_WITH_LENGTH_OR_END = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
-def _read_header(jpeg: bytes) -> Generator[_Segment]:
-    """Yield the segments up to and including the first scan. Bytes between segments are skipped, as decoders do.
-
-    Raises:
-        ImageRejectedError: `truncated` if there is no scan.
-    """
+def _read_segments(jpeg: bytes) -> Generator[_Segment]:
+    """Yield the segments, also those after the first scan. Bytes between segments are skipped, as decoders do."""
     at = len(_START_OF_IMAGE)
     while marker := _MARKER_WITH_LENGTH_OR_END.search(jpeg, at):
         at = marker.end() + max(2, int.from_bytes(jpeg[marker.end() : marker.end() + 2]))
         yield _Segment(marker.group()[1], marker.start(), at)
-        if marker.group()[1] == _START_OF_SCAN:
-            return
-    raise ImageRejectedError("truncated")
 
 
 def _is_complete(scan: _Segment, frame: _Segment, jpeg: bytes) -> bool:
@@ -97,10 +93,9 @@ _SCAN_MARKER = re.compile(rb"\xff\xda")  # three times as fast as bytes.count
 def _has_too_many_scans(jpeg: bytes) -> bool:
     if len(_SCAN_MARKER.findall(jpeg)) <= _MAX_SCANS:  # includes thumbnails and data after the end of the image
         return False
-    scans, at = 0, len(_START_OF_IMAGE)
-    while scans <= _MAX_SCANS and (marker := _MARKER_WITH_LENGTH_OR_END.search(jpeg, at)):
-        if marker.group()[1] == _END_OF_IMAGE:
+    scans = 0
+    for segment in limit_segments(_read_segments(jpeg)):
+        if segment.marker == _END_OF_IMAGE or scans > _MAX_SCANS:
             break
-        scans += marker.group()[1] == _START_OF_SCAN
-        at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
+        scans += segment.marker == _START_OF_SCAN
     return scans > _MAX_SCANS

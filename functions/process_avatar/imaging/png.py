@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Generator
 
 from functions.process_avatar.imaging import exif
-from functions.process_avatar.imaging.prepared_image import MAX_PROFILE_BYTES, Cicp, PreparedImage
+from functions.process_avatar.imaging.prepared_image import MAX_PROFILE_BYTES, Cicp, PreparedImage, limit_segments
 
 _SIGNATURE_BYTES = 8
 _PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -12,10 +12,14 @@ _METADATA_CHUNKS = {b"eXIf", b"iCCP", b"cICP"}
 
 
 def parse(png: bytes) -> PreparedImage:
-    """Return the default image: of an animation, its first frame or the image shown in its place."""
+    """Return the default image: of an animation, its first frame or the image shown in its place.
+
+    Raises:
+        ImageRejectedError: `too_many_pixels` for too many chunks.
+    """
     metadata: dict[bytes, bytes] = {}
     kept = [memoryview(png)[:_SIGNATURE_BYTES]]
-    for name, content, chunk in _read_chunks(png):
+    for name, content, chunk in limit_segments(_read_chunks(png)):
         if name in _PIXEL_CHUNKS:
             kept.append(chunk)
         elif name in _METADATA_CHUNKS:

@@ -1,9 +1,9 @@
 """Render square avatars from the bytes of an upload. No AWS, no I/O: bytes in, bytes out.
 
-The steps: detect the format (`formats`), parse the container (`jpeg`, `png`, `webp`, `heif`), decode (`decoding`), crop
-and scale (`cropping`), convert to sRGB (`color`), encode. Only pixels are copied: the metadata of an upload, such as
-its GPS position, cannot reach an output. Files of unknown origin are rendered in a process with limits, without
-credentials: `render_process`.
+The steps: detect the format (`formats`), parse the container (`jpeg`, `png`, `webp`, `gif`, `heif`), decode
+(`decoding`), crop and scale (`cropping`), convert to sRGB (`color`), encode. Only pixels are copied: the metadata of an
+upload, such as its GPS position, cannot reach an output. Files of unknown origin are rendered in a process with limits,
+without credentials: `render_process`.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 from functions.process_avatar.imaging import exif
-from functions.process_avatar.imaging.prepared_image import PreparedImage
+from functions.process_avatar.imaging.prepared_image import PreparedImage, limit_segments
 
 _HEADER_BYTES = 12
 _EXTENDED = b"VP8X"
@@ -13,10 +13,14 @@ _METADATA_FLAGS = 0b0010_1100  # ICC profile, EXIF, XMP
 
 
 def parse(webp: bytes) -> PreparedImage:
-    """Return the image, or the first frame of an animation."""
+    """Return the image, or the first frame of an animation.
+
+    Raises:
+        ImageRejectedError: `too_many_pixels` for too many chunks.
+    """
     first: dict[bytes, bytes] = {}
     kept: list[bytes | memoryview] = []
-    for name, content, chunk in _read_chunks(webp):
+    for name, content, chunk in limit_segments(_read_chunks(webp)):
         if name == _EXTENDED:
             kept.append(_clear_metadata_flags(chunk))
         elif name in _PIXEL_CHUNKS:

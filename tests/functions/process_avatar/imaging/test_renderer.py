@@ -14,6 +14,7 @@ from functions.process_avatar.imaging import renderer
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition, Source
 from functions.shared.square_crop import SquareCrop
+from fuzz.floods import FLOODS
 from tests.fixtures import pictures
 from tests.fixtures.pictures import BLUE, GREEN, RED, YELLOW, decode, encode, plain
 from tests.functions.process_avatar.imaging.output_files import (
@@ -428,6 +429,36 @@ def test_render_restores_pillow_pixel_limit() -> None:
 def test_render_jpeg_over_scan_limit_is_rejected() -> None:
     assert render(pictures.jpeg_of_many_scans(80)).source.width == 1500
     assert get_rejection_reason(pictures.jpeg_of_many_scans(100)) == "too_many_pixels"
+
+
+@pytest.mark.parametrize(
+    ("flood", "segment"),
+    [
+        ("JPEG, metadata", pictures.jpeg_segment(0xE0, b"")),
+        ("JPEG, markers between scans", pictures.jpeg_segment(0xEF, b"\xff\xda")),
+        ("PNG, chunks after the pixels", pictures.png_chunk(b"IDAT", b"")),
+        ("WebP, chunks of an animation", b"teSt\0\0\0\0"),
+        ("GIF, extensions", b"!\xfe\0"),
+        ("GIF, blocks", b"\1A"),
+        ("AVIF, boxes", b"\0\0\0\x08free"),
+        ("AVIF, properties", b"\0\0\0\x08free"),
+        ("HEIC, boxes", b"\0\0\0\x08free"),
+    ],
+)
+def test_render_over_100_000_segments_is_rejected(flood: str, segment: bytes) -> None:
+    insert = FLOODS[flood].insert
+    assert render(insert(segment, 99_900)).source.width == 480
+    assert get_rejection_reason(insert(segment, 100_001)) == "too_many_pixels"
+
+
+def test_render_gif_comment_before_frame_keeps_transparency() -> None:
+    picture = Image.new("P", (16, 16), 1)
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    gif = encode(picture, "GIF", transparency=1)
+    frame = gif.index(b",\0\0\0\0")
+    commented = gif[:frame] + b"!\xfe\1A\0\0" + gif[frame:]
+    assert decode_webp(render(gif)).getchannel("A").getextrema() == (0, 0)
+    assert render(commented).variants == render(gif).variants
 
 
 @pytest.mark.parametrize("frame", [0xC2, 0xC6, 0xCA, 0xCE])
