@@ -54,7 +54,7 @@ class AvatarPipelineArgs:
     assets_bucket_arn: pulumi.Input[str]
     """The ARN of that bucket."""
     cdn_url: pulumi.Input[str]
-    """The base URL of the assets bucket, https://<host>; URLs in manifests start with it."""
+    """The base URL of the CDN, https://<host> without a slash at the end; URLs in events start with it."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose pages may upload to the uploads bucket (CORS)."""
     distribution_arn: pulumi.Input[str] | None = None

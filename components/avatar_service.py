@@ -288,6 +288,7 @@ class AvatarService(pulumi.ComponentResource):
                 uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
+                cdn_url=self.cdn.base_url,
                 issuer=self.identity.issuer,
                 client_id=self.identity.client_id,
                 allowed_origins=origins,
@@ -339,6 +340,7 @@ class AvatarService(pulumi.ComponentResource):
             ProfileApiArgs(
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
+                cdn_url=self.cdn.base_url,
                 issuer=self.identity.issuer,
                 database=database.app,
                 migrations=database.owner,

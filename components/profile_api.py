@@ -23,6 +23,8 @@ class ProfileApiArgs:
     assets_bucket_name: pulumi.Input[str]
     """The bucket with the users' manifests."""
     assets_bucket_arn: pulumi.Input[str]
+    cdn_url: pulumi.Input[str]
+    """The base URL of the CDN, https://<host> without a slash at the end; URLs of avatars start with it."""
     issuer: pulumi.Input[str]
     """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     database: DatabaseAccess
@@ -39,6 +41,7 @@ class ProfileApiArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
+            cdn_url=validation.HTTPS_URL,
             issuer=validation.HTTPS_URL,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
@@ -130,6 +133,7 @@ class ProfileApi(pulumi.ComponentResource):
                 timeout=10,
                 environment={
                     "ASSETS_BUCKET": args.assets_bucket_name,
+                    "CDN_URL": args.cdn_url,
                     "ISSUER": args.issuer,
                     **args.database.environment,
                 },

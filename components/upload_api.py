@@ -64,6 +64,8 @@ class UploadApiArgs:
     """The bucket that the CDN serves."""
     assets_bucket_arn: pulumi.Input[str]
     """The ARN of that bucket."""
+    cdn_url: pulumi.Input[str]
+    """The base URL of the CDN, https://<host> without a slash at the end; URLs of avatars start with it."""
     issuer: pulumi.Input[str]
     """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     client_id: pulumi.Input[str]
@@ -88,6 +90,7 @@ class UploadApiArgs:
     def __post_init__(self) -> None:
         validation.require(
             self,
+            cdn_url=validation.HTTPS_URL,
             issuer=validation.HTTPS_URL,
             client_id=validation.USER_POOL_CLIENT_ID,
             allowed_origins=validation.list_of(validation.ORIGIN),
@@ -256,6 +259,7 @@ class UploadApi(pulumi.ComponentResource):
             environment={
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
                 "ASSETS_BUCKET": self._args.assets_bucket_name,
+                "CDN_URL": self._args.cdn_url,
             },
             statements=[
                 *iam.read_objects(self._args.uploads_bucket_arn, "incoming/*", "rejected/*"),
@@ -269,7 +273,7 @@ class UploadApi(pulumi.ComponentResource):
             description="Returns the caller's manifest",
             memory=256,  # as upload_status
             timeout=5,
-            environment={"ASSETS_BUCKET": self._args.assets_bucket_name},
+            environment={"ASSETS_BUCKET": self._args.assets_bucket_name, "CDN_URL": self._args.cdn_url},
             statements=iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json"),
         )
 

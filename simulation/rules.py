@@ -13,7 +13,6 @@ from typing import Any
 
 from simulation.lambda_functions import (
     ASSETS_BUCKET,
-    CDN_URL,
     MAX_PIXELS,
     SIZES,
     UPLOADS_BUCKET,
@@ -395,7 +394,7 @@ def picture_keys(manifest: dict[str, Any] | None) -> list[tuple[int, str]]:
     """Sizes and keys of the pictures that a manifest names."""
     if manifest is None:
         return []
-    return [(image["size"], image["url"].removeprefix(f"{CDN_URL}/")) for image in manifest.get("images", ())]
+    return [(image["size"], image["url"].removeprefix("/")) for image in manifest.get("images", ())]
 
 
 def uploaded_in(stable_jpeg: StoredObject) -> str:

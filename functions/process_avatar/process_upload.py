@@ -34,7 +34,7 @@ from functions.shared.aws.s3 import (
     replace_object,
 )
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
-from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest
+from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest, with_absolute_urls
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class UploadProcessor:
                 self._reject(upload, original.etag, rejected.reason)
             return
 
-        avatar = publishing.new_avatar(upload.subject, version, rendition, cdn_url=self.cdn_url, at=_now())
+        avatar = publishing.new_avatar(upload.subject, version, rendition, at=_now())
         manifest = publishing.publish(self.s3, self.assets_bucket, avatar, existing)
         if manifest == avatar.manifest:
             self._complete(upload, manifest)
@@ -129,9 +129,7 @@ class UploadProcessor:
 
     def _is_published(self, upload: Upload, existing: StoredManifest | None, may_be_repeated: bool) -> bool:
         """Whether an earlier delivery of the upload has published an avatar, which is then completed."""
-        manifest = publishing.resume(
-            self.s3, self.assets_bucket, upload.subject, upload.id, existing, cdn_url=self.cdn_url
-        )
+        manifest = publishing.resume(self.s3, self.assets_bucket, upload.subject, upload.id, existing)
         if manifest:
             self._end_superseded(upload, manifest, may_be_repeated=True)
         elif existing and existing.upload_id == upload.id:
@@ -190,7 +188,7 @@ class UploadProcessor:
         """Announce an avatar and delete its original, in parallel: a redelivery finds the manifest and does both."""
         with ThreadPoolExecutor() as pool:
             deletion = pool.submit(self._delete_original, upload)
-            self._announce("avatar.ready", upload, at=_now(), avatar=manifest)
+            self._announce("avatar.ready", upload, at=_now(), avatar=with_absolute_urls(manifest, self.cdn_url))
         deletion.result()  # raises what it raised
 
     def _delete_original(self, upload: Upload) -> None:

@@ -53,7 +53,7 @@ def version_of(upload_id: str, original: s3.StoredObject) -> str:
     return f"{upload_id}-{seconds:03x}-" + original.etag.strip('"')[:8]
 
 
-def new_avatar(subject: str, version: str, rendition: Rendition, *, cdn_url: str, at: str) -> Avatar:
+def new_avatar(subject: str, version: str, rendition: Rendition, *, at: str) -> Avatar:
     source = rendition.source
     facts = {
         "updated_at": at,
@@ -68,10 +68,10 @@ def new_avatar(subject: str, version: str, rendition: Rendition, *, cdn_url: str
             for variant in rendition.variants
         ],
     }
-    return Avatar(subject, version, rendition, facts, _build_manifest(subject, version, facts, cdn_url))
+    return Avatar(subject, version, rendition, facts, _build_manifest(subject, version, facts))
 
 
-def _build_manifest(subject: str, version: str, facts: Mapping[str, Any], cdn_url: str) -> Manifest:
+def _build_manifest(subject: str, version: str, facts: Mapping[str, Any]) -> Manifest:
     return {
         "subject": subject,
         "upload_id": version.partition("-")[0],
@@ -82,12 +82,12 @@ def _build_manifest(subject: str, version: str, facts: Mapping[str, Any], cdn_ur
             {
                 "size": image["size"],
                 "format": image["format"],
-                "url": f"{cdn_url}/{variant_key(subject, version, image['size'])}",
+                "url": f"/{variant_key(subject, version, image['size'])}",
                 "bytes": image["bytes"],
             }
             for image in facts["images"]
         ],
-        "url": f"{cdn_url}/{stable_key(subject)}",
+        "url": f"/{stable_key(subject)}",
     }
 
 
@@ -111,7 +111,7 @@ def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: StoredMan
 
 
 def resume(
-    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: StoredManifest | None, *, cdn_url: str
+    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: StoredManifest | None
 ) -> Manifest | None:
     """Complete what an earlier delivery of the upload began, without the original.
 
@@ -128,7 +128,7 @@ def resume(
     jpeg = stored_avatar.read_stable_jpeg(client, bucket, subject)
     if not jpeg or not jpeg.version.startswith(f"{upload_id}-") or (existing and existing.version >= jpeg.version):
         return None
-    return _advance_manifest(client, bucket, _build_manifest(subject, jpeg.version, jpeg.facts, cdn_url), existing)
+    return _advance_manifest(client, bucket, _build_manifest(subject, jpeg.version, jpeg.facts), existing)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:

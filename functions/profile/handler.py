@@ -14,6 +14,7 @@ log = logging.getLogger()
 
 S3 = clients.create("s3", read_timeout_seconds=1)
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
+CDN_URL = os.environ["CDN_URL"]
 # A database that is awake accepts a connection within milliseconds. The first attempt to connect to a paused one starts
 # to resume it, which takes about 15 seconds: requests that waited for it would each occupy an execution environment.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
@@ -78,7 +79,7 @@ def _invalid(error: profile_validation.InvalidProfileError) -> http_api.ClientEr
 
 
 def _avatar(subject: str) -> dict[str, object] | None:
-    manifest = stored_avatar.read_avatar(S3, ASSETS_BUCKET, subject)
+    manifest = stored_avatar.read_avatar(S3, ASSETS_BUCKET, subject, CDN_URL)
     return {name: manifest[name] for name in ("url", "updated_at", "images")} if manifest else None
 
 

@@ -5,6 +5,8 @@ objects by records with that ID as their version: whatever is older is supersede
 processed, and whatever is newer replaces the records. They have the tag `deleted=true`, for which the bucket policy
 refuses them to the CDN.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+
+The URLs of a stored manifest are paths, which are valid at every host that the CDN has or will have.
 """
 
 import json
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from botocore.client import BaseClient
 
@@ -80,10 +83,26 @@ def read_manifest(client: BaseClient, bucket: str, subject: str) -> StoredManife
     return None if stored is None else StoredManifest(json.loads(stored.data), stored.etag, stored.last_modified)
 
 
-def read_avatar(client: BaseClient, bucket: str, subject: str) -> Manifest | None:
-    """The manifest of the current avatar, None if there is none. Raises what `read_manifest` raises."""
+def read_avatar(client: BaseClient, bucket: str, subject: str, cdn_url: str) -> Manifest | None:
+    """The manifest of the current avatar with absolute URLs, None if there is none.
+
+    Raises what `read_manifest` raises.
+    """
     stored = read_manifest(client, bucket, subject)
-    return None if stored is None or stored.is_deleted else stored.content
+    return None if stored is None or stored.is_deleted else with_absolute_urls(stored.content, cdn_url)
+
+
+def with_absolute_urls(manifest: Manifest, cdn_url: str) -> Manifest:
+    """The manifest with URLs at `cdn_url`, which has no slash at the end.
+
+    Manifests of versions before 0.2 have absolute URLs, maybe of another host that the CDN had then.
+    """
+
+    def at_cdn(url: str) -> str:
+        return cdn_url + urlsplit(url).path
+
+    images = [{**image, "url": at_cdn(image["url"])} for image in manifest["images"]]
+    return {**manifest, "images": images, "url": at_cdn(manifest["url"])}
 
 
 def read_stable_jpeg(client: BaseClient, bucket: str, subject: str) -> StoredJpeg | None:

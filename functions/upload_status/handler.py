@@ -11,6 +11,7 @@ from functions.shared.aws import clients, s3
 S3 = clients.create("s3", read_timeout_seconds=1)
 UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
+CDN_URL = os.environ["CDN_URL"]
 
 # S3's clock decides when a form expires, and the event of an upload takes a while to arrive.
 PENDING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
@@ -45,7 +46,7 @@ def _result(subject: str, requested: str) -> Mapping[str, Any] | None:
     if manifest and manifest.upload_id >= requested:
         if manifest.is_deleted:
             return {"status": "rejected", "reason": "deleted"}
-        return {"status": "ready", "avatar": manifest.content}
+        return {"status": "ready", "avatar": stored_avatar.with_absolute_urls(manifest.content, CDN_URL)}
     rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
     return {"status": "rejected", "reason": rejection["reason"]} if rejection else None
 

@@ -29,7 +29,7 @@ def _distribution(resource: Resource, context: HandlerContext) -> CreatedResourc
     origins = [{"Id": origin["originId"], "DomainName": origin["domainName"]} for origin in resource.inputs["origins"]]
     created = context.aws.client("cloudfront").create_distribution(
         DistributionConfig={
-            "CallerReference": resource.urn,
+            "CallerReference": secrets.token_hex(8),
             "Comment": resource.inputs["comment"],
             "Enabled": resource.inputs["enabled"],
             "Origins": {"Quantity": len(origins), "Items": origins},

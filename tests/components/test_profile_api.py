@@ -39,6 +39,7 @@ def make(**settings: Any) -> ProfileApi:
     given: dict[str, Any] = {
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
+        "cdn_url": upload_api.CDN_URL,
         "issuer": upload_api.ISSUER,
         "database": access("reader"),
         "migrations": access("owner"),
@@ -75,7 +76,7 @@ def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> Non
             "principal": "apigateway.amazonaws.com",
             "sourceArn": f"{upload_api.EXECUTION_ARN}/*/{method}{path}",
         }
-    assert [key.split(" ")[1].split("/")[1] for key in routes] == ["avatars"] * 3
+    assert [key.split(" ")[1].split("/")[1] for key in routes] == ["avatars"] * 4
 
 
 def test_public_route_has_half_of_the_limits_for_itself(profiles: Graph) -> None:
@@ -100,7 +101,13 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
             "profile",
             10,
             ["boto3", "postgres"],
-            {"ASSETS_BUCKET": "their-assets", "ISSUER": upload_api.ISSUER, "PGHOST": "db", "PGUSER": "reader"},
+            {
+                "ASSETS_BUCKET": "their-assets",
+                "CDN_URL": upload_api.CDN_URL,
+                "ISSUER": upload_api.ISSUER,
+                "PGHOST": "db",
+                "PGUSER": "reader",
+            },
         ),
         ("migrate_database", 300, ["alembic", "boto3", "postgres"], {"PGHOST": "db", "PGUSER": "owner"}),
     ],

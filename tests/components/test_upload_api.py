@@ -19,6 +19,7 @@ from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statem
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Theirs"
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
+CDN_URL = "https://cdn.example.com"
 CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 EXECUTION_ARN = arn("execute-api", "a1b2c3d4e5")
 API = "aws:apigatewayv2/api:Api"
@@ -33,6 +34,7 @@ def args(**settings: Any) -> UploadApiArgs:
         "uploads_bucket_arn": UPLOADS_ARN,
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
+        "cdn_url": CDN_URL,
         "issuer": ISSUER,
         "client_id": "theirclient",
     }
@@ -142,9 +144,9 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
             256,
             5,
             ["boto3"],
-            {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets"},
+            {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets", "CDN_URL": CDN_URL},
         ),
-        ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets"}),
+        ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets", "CDN_URL": CDN_URL}),
         (
             "delete_avatar",
             256,

@@ -22,7 +22,7 @@ from tests.lambda_packages.project import REPOSITORY, list_names
 # The environment variables of each function, which its handler reads when it is imported.
 ENVIRONMENTS = {
     "authorize": {"ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool", "CLIENT_ID": "client"},
-    "current_avatar": {"ASSETS_BUCKET": "assets"},
+    "current_avatar": {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn.example.com"},
     "delete_avatar": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"},
@@ -41,11 +41,12 @@ ENVIRONMENTS = {
     },
     "profile": {
         "ASSETS_BUCKET": "assets",
+        "CDN_URL": "https://cdn.example.com",
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
         "DATABASE_URL_PARAMETER": "database-url",
     },
     "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},
-    "upload_status": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
+    "upload_status": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn.example.com"},
 }
 PLATFORM_ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",

@@ -18,6 +18,7 @@ from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
 from client.session import ClientError, Session
+from functions.shared.stored_avatar import with_absolute_urls
 from local.stack import LocalStack
 from tests.local.conftest import PHOTO, build_s3_event, find_queue_urls, send_message, sign_in, wait_until
 
@@ -92,7 +93,9 @@ class TestFormats:
             (512, 512),
         )
         assert call_api(session, stack, "GET", "/avatars/me").json() == manifest
-        assert requests.get(f"{stack.cdn_url}/avatars/{session.subject}.json", timeout=5).json() == manifest
+        public = requests.get(f"{stack.cdn_url}/avatars/{session.subject}.json", timeout=5).json()
+        assert with_absolute_urls(public, stack.cdn_url) == manifest
+        assert public["url"] == f"/avatars/{session.subject}.jpg"
 
     def test_photo_with_exif_orientation_is_published_upright(self, session: Session) -> None:
         with Image.open(PHOTO) as photo:

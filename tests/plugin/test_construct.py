@@ -34,6 +34,7 @@ API = {
     **ASSETS,
     "uploadsBucketName": "uploads",
     "uploadsBucketArn": "arn:aws:s3:::uploads",
+    "cdnUrl": "https://cdn.example.com",
     "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI",
     "clientId": "1example23456789",
 }
@@ -114,6 +115,7 @@ def test_upload_api_registers_same_resources_as_in_python(provider: Provider, ru
         uploads_bucket_arn="arn:aws:s3:::uploads",
         assets_bucket_name="assets",
         assets_bucket_arn="arn:aws:s3:::assets",
+        cdn_url="https://cdn.example.com",
         issuer=API["issuer"],
         client_id=API["clientId"],
     )

@@ -84,6 +84,12 @@ class Stack:
     def manifest(self, subject: str = SUBJECT) -> dict[str, Any]:
         return json.load(self.get(self.assets, storage_keys.manifest_key(subject))["Body"])
 
+    def announced_avatar(self) -> dict[str, Any]:
+        """The manifest with absolute URLs."""
+        manifest = self.manifest()
+        images = [{**image, "url": CDN_URL + image["url"]} for image in manifest["images"]]
+        return {**manifest, "images": images, "url": CDN_URL + manifest["url"]}
+
     def stable_jpeg(self) -> Any:
         return self.get(self.assets, storage_keys.stable_key(SUBJECT))
 

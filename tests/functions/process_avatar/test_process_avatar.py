@@ -29,7 +29,6 @@ from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.conftest import (
     BLUE,
-    CDN_URL,
     GREEN,
     MAX_UPLOAD_BYTES,
     RED,
@@ -60,10 +59,10 @@ def test_upload_creates_variants_stable_jpeg_and_manifest(stack: Stack) -> None:
         "version": version,
         "source": {"format": "jpeg", "width": 90, "height": 120, "bytes": len(data)},
         "images": [
-            {"size": 64, "format": "webp", "url": f"{CDN_URL}/{folder}/64.webp", "bytes": sizes[64]},
-            {"size": 16, "format": "webp", "url": f"{CDN_URL}/{folder}/16.webp", "bytes": sizes[16]},
+            {"size": 64, "format": "webp", "url": f"/{folder}/64.webp", "bytes": sizes[64]},
+            {"size": 16, "format": "webp", "url": f"/{folder}/16.webp", "bytes": sizes[16]},
         ],
-        "url": f"{CDN_URL}/avatars/{SUBJECT}.jpg",
+        "url": f"/avatars/{SUBJECT}.jpg",
     }
     assert sorted(stack.keys(stack.assets)) == sorted(
         [f"avatars/{SUBJECT}.jpg", f"avatars/{SUBJECT}.json", f"{folder}/64.webp", f"{folder}/16.webp"]
@@ -105,7 +104,7 @@ def test_ready_avatar_is_announced_with_its_manifest(stack: Stack) -> None:
     stack.deliver(new)
     (heard,) = stack.heard()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", heard.pop("at"))
-    assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.manifest()}
+    assert heard == {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "avatar": stack.announced_avatar()}
 
 
 def test_stable_jpeg_then_manifest_are_written_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,7 +401,7 @@ def test_death_before_manifest_is_completed_without_original(
     assert stack.deliver(new, receive_count=2) == []
     assert_current(stack, new, RED)
     assert stack.heard() == [
-        {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "at": ANY, "avatar": stack.manifest()}
+        {"event": "avatar.ready", "subject": SUBJECT, "upload_id": new, "at": ANY, "avatar": stack.announced_avatar()}
     ]
     assert stack.keys(stack.uploads) == []
 
@@ -852,7 +851,7 @@ def assert_current(stack: Stack, its_id: str, colour: tuple[int, int, int]) -> N
     manifest = stack.manifest()
     assert manifest["upload_id"] == its_id
     assert stack.stable_jpeg()["Metadata"]["version"] == manifest["version"]
-    keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix(f"{CDN_URL}/") for image in manifest["images"])]
+    keys = [f"avatars/{SUBJECT}.jpg", *(image["url"].removeprefix("/") for image in manifest["images"])]
     assert [stack.colour(key) for key in keys] == [colour] * len(keys)
 
 

@@ -1,6 +1,7 @@
 """Deletions, delivered to process_avatar with buckets, a topic and a distribution of a moto server."""
 
 import json
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -138,10 +139,12 @@ def test_deletion_supersedes_upload_that_is_published_meanwhile(
     publish(stack, 1, RED)
     upload, put_object = stack.upload(2, jpeg_of(GREEN)), stack.handler.S3.put_object
     requested: list[str] = []
+    lock = threading.Lock()
 
     def delete_before(**request: Any) -> Any:
-        if request["Key"].endswith(suffix) and not requested:
-            requested.append(deletions.request(3))
+        with lock:  # variants are put at once
+            if request["Key"].endswith(suffix) and not requested:
+                requested.append(deletions.request(3))
         return put_object(**request)
 
     monkeypatch.setattr(stack.handler.S3, "put_object", delete_before)

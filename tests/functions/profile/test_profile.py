@@ -98,6 +98,7 @@ def load(
         assets = new_bucket()
         settings = {
             "ASSETS_BUCKET": assets,
+            "CDN_URL": "https://cdn.example.com",
             "ISSUER": ISSUER,
             "DATABASE_URL_PARAMETER": url_parameter(url),
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito.url,
@@ -438,9 +439,9 @@ def test_missing_schema_raises_undefined_table(load: Callable[[str], Api], datab
         load(database_url).public("ada")
 
 
-@pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "ISSUER", "DATABASE_URL_PARAMETER"])
+@pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "CDN_URL", "ISSUER", "DATABASE_URL_PARAMETER"])
 def test_import_without_variable_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
-    settings = {"ASSETS_BUCKET": "assets", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
+    settings = {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
     del settings[missing]
     with pytest.raises(KeyError, match=missing):
         load_handler("profile", settings)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from functions.shared import upload_id
+from functions.shared import stored_avatar, upload_id
 from tests.functions.conftest import LoadHandler
 
 SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+CDN_URL = "https://cdn.example.com"
 ANOTHER = "0a1b2c3d-0000-4000-8000-000000000b0b"
 
 
@@ -30,9 +31,14 @@ class Service:
         return answer["statusCode"], json.loads(answer["body"])
 
     def publish(self, upload: str) -> dict[str, Any]:
-        manifest = {"subject": SUBJECT, "upload_id": upload, "images": [{"size": 512, "bytes": 1}]}
+        """Store a manifest, and return it as the API does: with absolute URLs."""
+        path = f"/avatars/{SUBJECT}.jpg"
+        manifest = {"subject": SUBJECT, "upload_id": upload, "version": f"{upload}-000", "images": [], "url": path}
         self.s3.put_object(Bucket=self.assets, Key=f"avatars/{SUBJECT}.json", Body=json.dumps(manifest))
-        return manifest
+        return {**manifest, "url": f"{CDN_URL}{path}"}
+
+    def delete(self, deletion_id: str) -> None:
+        stored_avatar.delete(self.s3, self.assets, SUBJECT, deletion_id)
 
     def reject(self, upload: str, reason: str) -> None:
         record = {"status": "rejected", "reason": reason, "at": "2026-03-01T09:05:07Z", "upload_id": upload}
@@ -48,7 +54,7 @@ def service(
     load_handler: LoadHandler, s3_environment: dict[str, str], s3: Any, new_bucket: Callable[[], str]
 ) -> Service:
     uploads, assets = new_bucket(), new_bucket()
-    environment = {**s3_environment, "UPLOADS_BUCKET": uploads, "ASSETS_BUCKET": assets}
+    environment = {**s3_environment, "UPLOADS_BUCKET": uploads, "ASSETS_BUCKET": assets, "CDN_URL": CDN_URL}
     return Service(load_handler("upload_status", environment), s3, uploads, assets)
 
 
@@ -78,6 +84,24 @@ def test_status_of_current_avatar_is_ready_with_manifest(service: Service) -> No
     service.receive(asked)
     manifest = service.publish(asked)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "ready", "avatar": manifest})
+
+
+@pytest.mark.parametrize("had_avatar", [True, False])
+def test_status_of_upload_before_deletion_is_rejected_as_deleted(service: Service, had_avatar: bool) -> None:
+    asked = made(seconds_ago=10)
+    service.receive(asked)
+    if had_avatar:
+        service.publish(made(seconds_ago=8))
+    service.delete(made(seconds_ago=5))
+    assert service.ask(asked) == (200, {"upload_id": asked, "status": "rejected", "reason": "deleted"})
+
+
+def test_status_of_upload_after_deletion_is_its_own(service: Service) -> None:
+    service.delete(made(seconds_ago=10))
+    asked = made(seconds_ago=5)
+    assert service.ask(asked)[1]["status"] == "pending"
+    service.reject(asked, "truncated")
+    assert service.ask(asked)[1]["reason"] == "truncated"
 
 
 def test_status_of_rejected_upload_has_the_reason(service: Service) -> None:
