@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from typing import Any
@@ -37,7 +38,10 @@ class MotoServer:
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        self.request_validator = RequestValidator(DomainDispatcherApplication(create_backend_app), self.principals)
+        dispatcher = DomainDispatcherApplication(create_backend_app)
+        # Without a cache, moto lists its own folders and compares the host with all patterns at each request.
+        dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
+        self.request_validator = RequestValidator(dispatcher, self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         server.serve(self.request_validator)

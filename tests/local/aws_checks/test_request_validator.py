@@ -17,6 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from moto import backends
 from moto.dynamodb.models.table import Table
 from moto.s3.models import S3Backend
 from moto.sqs.models import Message
@@ -489,3 +490,13 @@ def test_sqs_message_sent_during_deletions_is_not_lost(aws: MotoServer, monkeypa
     others[0].result()
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     assert attributes["ApproximateNumberOfMessages"] == "2"
+
+
+def test_request_does_not_list_the_services_of_moto(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.client("sqs").list_queues()
+
+    def fail() -> None:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr(backends, "list_of_moto_modules", fail)
+    assert aws.client("sqs").list_queues()["ResponseMetadata"]["HTTPStatusCode"] == 200
