@@ -104,10 +104,14 @@ class Sandbox:
             is_cold_start=is_cold_start,
         )
 
-    def close(self) -> None:
-        self.is_terminated = True
+    def kill(self) -> None:
+        """Kills the process and those that it started: an invocation fails as after a crash."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.is_terminated = True
+        self.kill()
         self._process.wait()
         self._invocations.put(None)
         self._api.shutdown()
