@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+import time
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -15,6 +16,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
+from moto.sqs import models as sqs_models
 from moto.sqs.models import Queue
 
 from local.aws_checks.principals import Principals
@@ -34,6 +36,8 @@ class MotoServer:
             get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
         make_changes_atomic()
+        # At each request, moto asks for the time several times for each message of the queue: 10 µs each time.
+        sqs_models.unix_time_millis = lambda: time.time() * 1000  # pyright: ignore[reportPrivateImportUsage]
         self.url = server.url
         self.authority = server.authority
         self.region = region
