@@ -162,6 +162,10 @@ def _create_api_handler(sandbox: Sandbox) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # the process was terminated
+                super().handle()
+
         def do_GET(self) -> None:
             invocation = sandbox.wait_for_invocation()
             if invocation is None:
@@ -173,8 +177,7 @@ def _create_api_handler(sandbox: Sandbox) -> type[BaseHTTPRequestHandler]:
                 "Lambda-Runtime-Invoked-Function-Arn": sandbox.arn,
                 "Content-Type": "application/json",
             }
-            with contextlib.suppress(ConnectionError):  # the process was terminated while it waited
-                self._send(200, invocation.event, headers)
+            self._send(200, invocation.event, headers)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
