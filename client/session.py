@@ -19,6 +19,11 @@ _MAX_POLL_SECONDS = 1.0
 class ClientError(Exception):
     """The stack rejected a request, or its response does not match the API contract."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        """`status` is that of the API's response."""
+        super().__init__(message)
+        self.status = status
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -72,11 +77,9 @@ class Session:
             ClientError: The stack rejects the upload or the photo, or does not process it within `timeout`.
         """
         started = time.monotonic()
-        form = self._call("POST", "/avatars/key_upload", {"content_type": content_type, "size": len(photo)})
+        form = self.request_form(photo, content_type)
         presigned = time.monotonic()
-        response = self._http.post(form["url"], data=form["fields"], files={"file": photo}, timeout=_TIMEOUT_SECONDS)
-        if not response.ok:
-            raise ClientError(f"the upload was rejected with status {response.status_code}: {response.text}")
+        self.post(form, photo)
         posted = time.monotonic()
         avatar = self._await_avatar(form["upload_id"], posted + timeout)
         processed = time.monotonic()
@@ -93,10 +96,36 @@ class Session:
             fetched=time.monotonic() - processed,
         )
 
+    def request_form(self, photo: bytes, content_type: str) -> dict[str, Any]:
+        """Returns a form for the photo, with its `upload_id`.
+
+        Raises:
+            ClientError: The API rejects the request.
+        """
+        return self._call("POST", "/avatars/key_upload", {"content_type": content_type, "size": len(photo)})
+
+    def post(self, form: Mapping[str, Any], photo: bytes) -> None:
+        """Posts the photo to S3.
+
+        Raises:
+            ClientError: S3 rejects it.
+        """
+        response = self._http.post(form["url"], data=form["fields"], files={"file": photo}, timeout=_TIMEOUT_SECONDS)
+        if not response.ok:
+            raise ClientError(f"the upload was rejected with status {response.status_code}: {response.text}")
+
+    def fetch_status(self, upload_id: str) -> dict[str, Any]:
+        """Returns the `status` of an upload, with its `reason` or `avatar`.
+
+        Raises:
+            ClientError: The API rejects the request, for example because it does not know the upload.
+        """
+        return self._call("GET", f"/avatars/uploads/{upload_id}")
+
     def _await_avatar(self, upload_id: str, deadline: float) -> dict[str, Any]:
         delay = _FIRST_POLL_SECONDS
         while True:
-            state = self._call("GET", f"/avatars/uploads/{upload_id}")
+            state = self.fetch_status(upload_id)
             if state["status"] == "ready":
                 return state["avatar"]
             if state["status"] == "rejected":
@@ -110,7 +139,7 @@ class Session:
         headers = {"Authorization": f"Bearer {self.access_token}"}
         response = self._http.request(method, self._api + path, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
         if not response.ok:
-            raise ClientError(f"{method} {path} returned {response.status_code}: {response.text}")
+            raise ClientError(f"{method} {path} returned {response.status_code}: {response.text}", response.status_code)
         return response.json()
 
     def _sign_in(self, endpoint: str, client_id: str, username: str, password: str) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import json
 import logging
-import secrets
 import signal
 import sys
 import threading
@@ -77,7 +76,9 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
     with LocalStack(config, Ports.starting_at(options.port)) as stack:
-        users = [_create_user(stack, *user) for user in _USERS.items()]
+        users = [
+            {"username": username, "password": stack.create_user(username, name)} for username, name in _USERS.items()
+        ]
         print(f"Ready in {time.monotonic() - started:.1f} s: {len(stack.graph.resources)} resources")
         if options.resources:
             _print_resources(stack)
@@ -101,20 +102,6 @@ def _build_packages() -> None:
     progress.addHandler(logging.StreamHandler(sys.stdout))
     for platform in (build.LAMBDA, build.Platform.host()):
         build.build_packages(platform)
-
-
-def _create_user(stack: LocalStack, username: str, name: str) -> dict[str, str]:
-    password = f"{secrets.token_urlsafe(12)}-aA1"
-    pool = stack.exports["userPoolId"]
-    cognito = stack.aws.client("cognito-idp")
-    cognito.admin_create_user(
-        UserPoolId=pool,
-        Username=username,
-        UserAttributes=[{"Name": "name", "Value": name}],
-        MessageAction="SUPPRESS",
-    )
-    cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
-    return {"username": username, "password": password}
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -174,6 +175,18 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+    def create_user(self, username: str, name: str | None = None) -> str:
+        """Creates a user in the user pool, with that name if there is one. Returns the password."""
+        password = f"{secrets.token_urlsafe(12)}-aA1"
+        cognito = self.aws.client("cognito-idp")
+        pool = self.exports["userPoolId"]
+        attributes = [{"Name": "name", "Value": name}] if name else []
+        cognito.admin_create_user(
+            UserPoolId=pool, Username=username, UserAttributes=attributes, MessageAction="SUPPRESS"
+        )
+        cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
+        return password
 
     def read_access_log(self) -> str:
         log = self._folder / "access.log"

@@ -354,6 +354,7 @@ def test_documents_named_in_code_exist() -> None:
         "functions",
         "fuzz",
         "lambda_packages",
+        "load",
         "local",
         "migrations",
         "web",

@@ -45,11 +45,12 @@ _STATUS = {400: "400 Bad Request", 403: "403 Forbidden"}
 class RequestValidator:
     """Forwards a request to `aws` only if AWS would accept it.
 
-    `cors_rules` maps bucket names to the CORS rules that the program registers. `clock` is replaced in tests.
+    `cors_rules` maps bucket names to the CORS rules that the program registers. `clock` is replaced in tests,
+    and `aws` by a load run, which lets requests fail.
     """
 
     def __init__(self, aws: WSGIApplication, principals: Principals) -> None:
-        self._aws = aws
+        self.aws = aws
         self._principals = principals
         self._revoked_tokens = RevokedTokens()
         self.cors_rules: dict[str, Sequence[cors.Rule]] = {}
@@ -72,7 +73,7 @@ class RequestValidator:
             respond(status, [("Content-Type", "application/x-amz-json-1.1")])
             return [body]
         if hides_missing_keys is None:
-            return self._aws(environ, respond)
+            return self.aws(environ, respond)
         return self._forward_hiding_missing_keys(environ, request, hides_missing_keys, respond)
 
     def _authorize(self, request: SignedRequest, environ: WSGIEnvironment) -> Callable[[], bool] | None:
@@ -122,7 +123,7 @@ class RequestValidator:
             start[:] = [status, headers]
             return lambda _data: None
 
-        body = b"".join(self._aws(environ, capture))
+        body = b"".join(self.aws(environ, capture))
         if start[0].startswith("404") and hides_missing_keys():
             return _respond_with_error(request, SignatureError("AccessDenied", "Access Denied"), start_response)
         start_response(start[0], start[1])

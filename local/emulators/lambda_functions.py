@@ -63,6 +63,14 @@ class LambdaFunction:
         """Returns the log of the function: one JSON object per line."""
         return self.config.log.read_text() if self.config.log.exists() else ""
 
+    def kill_sandbox(self) -> bool:
+        """Kills a sandbox during an invocation. Returns whether there was one."""
+        with self._lock:
+            for sandbox in self._busy:
+                sandbox.kill()
+                return True
+        return False
+
     def stop_sandboxes(self) -> None:
         """Terminates all sandboxes, so that the next invocation is a cold start."""
         with self._lock:

@@ -104,10 +104,14 @@ class Sandbox:
             is_cold_start=is_cold_start,
         )
 
-    def close(self) -> None:
-        self.is_terminated = True
+    def kill(self) -> None:
+        """Kills the process and those that it started: an invocation fails as after a crash."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.is_terminated = True
+        self.kill()
         self._process.wait()
         self._invocations.put(None)
         self._api.shutdown()
@@ -158,6 +162,10 @@ def _create_api_handler(sandbox: Sandbox) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # the process was terminated
+                super().handle()
+
         def do_GET(self) -> None:
             invocation = sandbox.wait_for_invocation()
             if invocation is None:
@@ -169,8 +177,7 @@ def _create_api_handler(sandbox: Sandbox) -> type[BaseHTTPRequestHandler]:
                 "Lambda-Runtime-Invoked-Function-Arn": sandbox.arn,
                 "Content-Type": "application/json",
             }
-            with contextlib.suppress(ConnectionError):  # the process was terminated while it waited
-                self._send(200, invocation.event, headers)
+            self._send(200, invocation.event, headers)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

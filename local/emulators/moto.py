@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
+import time
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -13,6 +15,9 @@ from moto.backends import SERVICE_NAMES, get_backend
 from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
+from moto.s3.responses import S3Response
+from moto.sqs import models as sqs_models
+from moto.sqs.models import Queue
 
 from local.aws_checks.principals import Principals
 from local.aws_checks.request_validator import RequestValidator
@@ -30,12 +35,17 @@ class MotoServer:
         for service in _SERVICES:
             get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
-        make_updates_atomic()
+        make_changes_atomic()
+        # At each request, moto asks for the time several times for each message of the queue: 10 µs each time.
+        sqs_models.unix_time_millis = lambda: time.time() * 1000  # pyright: ignore[reportPrivateImportUsage]
         self.url = server.url
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        self.request_validator = RequestValidator(DomainDispatcherApplication(create_backend_app), self.principals)
+        dispatcher = DomainDispatcherApplication(create_backend_app)
+        # Without a cache, moto lists its own folders and compares the host with all patterns at each request.
+        dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
+        self.request_validator = RequestValidator(dispatcher, self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         server.serve(self.request_validator)
@@ -88,19 +98,29 @@ def _complete_s3_events() -> None:
     notifications._get_s3_event = create_complete_event  # pyright: ignore[reportPrivateUsage]
 
 
-def make_updates_atomic() -> None:
-    """Lets moto's DynamoDB evaluate a condition and update the item in one step, as DynamoDB does.
+def make_changes_atomic() -> None:
+    """Lets moto handle requests at once that belong together only one after the other, as the services do.
 
+    moto evaluates the condition of a write before it writes, publishes an S3 object before its metadata, and replaces
+    the list of a queue's messages when it deletes one: messages that are sent meanwhile would be lost.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
     """
-    original = DynamoDBBackend.update_item
-    if getattr(original, "is_atomic", False):
-        return
-    lock = threading.Lock()
+    _serialize(DynamoDBBackend, "update_item")
+    _serialize(S3Response, "key_response", "bucket_response")
+    _serialize(Queue, "add_message", "delete_message")
 
-    def update_item(*arguments: Any, **options: Any) -> Any:
-        with lock:
-            return original(*arguments, **options)
 
-    update_item.is_atomic = True  # pyright: ignore[reportFunctionMemberAccess]
-    DynamoDBBackend.update_item = update_item
+def _serialize(owner: type, *methods: str) -> None:
+    lock = threading.RLock()
+    for method in methods:
+        original = getattr(owner, method)
+        if getattr(original, "is_serialized", False):
+            continue
+
+        def call(*arguments: Any, original: Any = original, **options: Any) -> Any:
+            with lock:
+                return original(*arguments, **options)
+
+        call.is_serialized = True  # pyright: ignore[reportFunctionMemberAccess]
+        setattr(owner, method, call)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-import secrets
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -44,13 +43,8 @@ def photo() -> bytes:
 
 def create_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
     """Creates a user in the user pool. Returns username and password."""
-    username, password = f"user{next(_numbers)}@example.com", f"{secrets.token_urlsafe(12)}-aA1"
-    cognito = stack.aws.client("cognito-idp")
-    pool = stack.exports["userPoolId"]
-    attributes = [{"Name": "name", "Value": name}] if name else []
-    cognito.admin_create_user(UserPoolId=pool, Username=username, UserAttributes=attributes, MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(UserPoolId=pool, Username=username, Password=password, Permanent=True)
-    return username, password
+    username = f"user{next(_numbers)}@example.com"
+    return username, stack.create_user(username, name)
 
 
 def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = None) -> Session:

@@ -18,7 +18,7 @@ from functions.process_avatar import publishing
 from functions.process_avatar.quota import Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
-from local.emulators.moto import make_updates_atomic
+from local.emulators.moto import make_changes_atomic
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.conftest import BLUE, RED, SETTINGS, SUBJECT, Stack, jpeg_of
 
@@ -28,7 +28,7 @@ OTHER = "0c9d1a77-1f0e-4a58-9d8e-5f3f7c1b2a60"
 
 @pytest.fixture(scope="session")
 def dynamodb(moto_endpoint: str) -> Iterator[Any]:
-    make_updates_atomic()
+    make_changes_atomic()
     client = boto3.client(
         "dynamodb",
         endpoint_url=moto_endpoint,

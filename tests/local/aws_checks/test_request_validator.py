@@ -8,7 +8,7 @@ import datetime
 import json
 import threading
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -17,7 +17,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from moto import backends
 from moto.dynamodb.models.table import Table
+from moto.s3.models import S3Backend
+from moto.sqs.models import Message
 
 from local.aws_checks.iam import UnsupportedPolicyError
 from local.emulators.http_server import HttpServer
@@ -430,3 +433,70 @@ def test_dynamodb_updates_are_not_concurrent(aws: MotoServer, monkeypatch: pytes
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(update, [b"a", b"b"])) == [False, True]
     assert met == []
+
+
+def test_s3_condition_and_write_are_not_interrupted(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = aws.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="current", Body=b"0")
+    etag = s3.head_object(Bucket=BUCKET, Key="current")["ETag"]
+    met: list[bool] = []
+    meeting = threading.Barrier(2, timeout=0.3)
+    put_object = S3Backend.put_object
+
+    def meet(*arguments: Any, **options: Any) -> Any:
+        """Between condition and write."""
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait()
+            met.append(True)
+        return put_object(*arguments, **options)
+
+    monkeypatch.setattr(S3Backend, "put_object", meet)
+
+    def replace(body: bytes) -> bool:
+        try:
+            s3.put_object(Bucket=BUCKET, Key="current", Body=body, IfMatch=etag)
+        except ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(replace, [b"a", b"b"])) == [False, True]
+    assert met == []
+
+
+def test_sqs_message_sent_during_deletions_is_not_lost(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="busy")["QueueUrl"]
+    for body in ("first", "second", "kept"):
+        sqs.send_message(QueueUrl=queue, MessageBody=body)
+    first, second = (sqs.receive_message(QueueUrl=queue)["Messages"][0]["ReceiptHandle"] for _ in range(2))
+    had_receipt_handle = Message.had_receipt_handle
+    others: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def delete_and_send() -> None:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=second)
+            sqs.send_message(QueueUrl=queue, MessageBody="sent")
+
+        def compare(message: Message, receipt_handle: str) -> bool:
+            """While the first deletion copies the messages that stay."""
+            if message.body == "kept" and not others:
+                others.append(pool.submit(delete_and_send))
+                wait(others, timeout=0.3)
+            return had_receipt_handle(message, receipt_handle)
+
+        monkeypatch.setattr(Message, "had_receipt_handle", compare)
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=first)
+    others[0].result()
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    assert attributes["ApproximateNumberOfMessages"] == "2"
+
+
+def test_request_does_not_list_the_services_of_moto(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.client("sqs").list_queues()
+
+    def fail() -> None:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr(backends, "list_of_moto_modules", fail)
+    assert aws.client("sqs").list_queues()["ResponseMetadata"]["HTTPStatusCode"] == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from local.emulators import lambda_functions
 from local.emulators.lambda_functions import install_runtime_client
 from local.emulators.lambda_sandbox import Sandbox, SandboxConfig
+from tests.local.conftest import wait_until
 
 Start = Callable[..., Sandbox]
 
@@ -102,6 +104,17 @@ def test_exception_is_reported_and_the_next_invocation_succeeds(start: Start) ->
 def test_exited_process_is_reported_as_error(start: Start) -> None:
     sandbox = start("import os\ndef handle(event, context):\n    os._exit(3)")
     assert invoke_for_error(sandbox) == ("Runtime.ExitError", "the function exited with status 3")
+    assert sandbox.is_terminated
+
+
+def test_killed_process_is_reported_as_error_of_its_invocation(start: Start, tmp_path: Path) -> None:
+    source = "import pathlib, time\ndef handle(event, context):\n    pathlib.Path(event).touch()\n    time.sleep(60)"
+    sandbox, started = start(source), tmp_path / "started"
+    with ThreadPoolExecutor(1) as pool:
+        invocation = pool.submit(invoke_for_error, sandbox, str(started))
+        wait_until(started.exists, "the invocation has begun")
+        sandbox.kill()
+        assert invocation.result() == ("Runtime.ExitError", "the function exited with status -9")
     assert sandbox.is_terminated
 
 
