@@ -12,7 +12,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz simulate mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -21,6 +21,7 @@ help:
 	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
 	@echo "make fuzz COUNT= SEED=        render malformed and hostile files, and print the worst"
 	@echo "make simulate COUNT= SEED=    run the handlers against simulated AWS services that fail"
+	@echo "make mutate COUNT= SEED=      make mistakes in the core modules and see whether tests find them (takes minutes)"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
 	@echo "make check-package            generate and check the package for other languages (needs the Pulumi CLI, npm, Go)"
@@ -49,6 +50,9 @@ fuzz: .venv/installed
 
 simulate: .venv/installed
 	@$(VENV)/python -m simulation $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+mutate: .venv/installed
+	@$(VENV)/python -m mutation $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 contact-sheet: .venv/installed
 	@$(VENV)/python -m tests.fixtures.contact_sheet .build/contact-sheet.png

@@ -317,6 +317,16 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
     assert sorted(first[0] for first in firsts) == list("0123456789abcdef")
 
 
+def test_sweep_starts_no_chunk_in_the_last_minute(
+    s3: FakeS3, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.sweep_avatars.sweep._CHUNK", 1)
+    s3.put_version(ADA, OLD, 0)
+    s3.put_version(BOB, OLD, 0)
+    assert handler.handle({}, Context(60_001))["is_complete"]
+    assert not handler.handle({}, Context(60_000))["is_complete"]
+
+
 def test_list_subjects_groups_keys_over_pages(s3: FakeS3) -> None:
     """A subject that begins with another one is a subject of its own."""
     names = ["a", "a-1", "a0", "b"]
