@@ -136,7 +136,7 @@ class _Finder:
                 yield from self._change_constant(node, in_raise)
             case ast.Return(value=None) | ast.Break() | ast.Continue() | ast.Raise() | ast.Delete():
                 yield self._replace(node, "pass")
-            case ast.Return(value=ast.expr() as value) if not _is_none(value):
+            case ast.Return(value=ast.expr() as value) if not _is_none_or_bool(value):  # None is false, too
                 yield self._replace(value, "None")
             case ast.Expr(value=ast.Call()):
                 yield self._replace(node, "pass")
@@ -199,8 +199,8 @@ class _Finder:
         return self._starts[node.end_lineno - 1] + node.end_col_offset
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_none_or_bool(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 
 def _is_docstring(node: ast.AST) -> bool:

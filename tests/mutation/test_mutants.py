@@ -62,6 +62,7 @@ def test_control_flow_gives_exactly_its_mutants() -> None:
                 return
             except D:
                 return None
+            return False
     """
     assert mutated_lines(source) == [
         "def f(a: int = 0) -> int | None:",
@@ -75,6 +76,7 @@ def test_control_flow_gives_exactly_its_mutants() -> None:
         "except (C, ):",
         "pass",
         "except ():",
+        "return True",
     ]
 
 

@@ -229,8 +229,9 @@ def test_size_above_limit_returns_413(handler: ModuleType) -> None:
     assert "5000000 bytes" in answer["error"]["message"]
 
 
-def test_request_without_size_returns_200(handler: ModuleType) -> None:
-    assert ask(handler, {"content_type": "image/png"})[0] == 200
+@pytest.mark.parametrize("size", [{}, {"size": 1}])
+def test_request_without_size_or_with_smallest_returns_200(handler: ModuleType, size: dict[str, int]) -> None:
+    assert ask(handler, {"content_type": "image/png", **size})[0] == 200
 
 
 def test_body_that_is_not_a_json_object_returns_400(handler: ModuleType) -> None:

@@ -300,9 +300,9 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
 ) -> None:
     monkeypatch.setattr("functions.sweep_avatars.sweep._CHUNK", 1)
     firsts = list[str]()
-    for digit in "0123456789abcdef":
-        s3.put_version(f"{digit}a1b2c3d", OLD, 1_000)
     for day in range(16):
+        for digit in "0123456789abcdef":
+            s3.put_version(f"{digit}a1b2c3d", OLD, 1_000)
 
         class Clock(datetime):
             @classmethod
@@ -340,6 +340,12 @@ def test_list_subjects_groups_keys_over_pages(s3: FakeS3) -> None:
     assert all(subject.manifest and subject.stable_jpeg for subject in subjects)
     assert all({version: len(its) for version, its in s.versions.items()} == {OLD: 2, CURRENT: 2} for s in subjects)
     assert s3.listed == 5
+
+
+def test_slow_request_is_repeated_after_two_seconds(load_handler: LoadHandler) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html"""
+    loaded = load_handler("sweep_avatars", {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"})
+    assert loaded.S3.meta.config.read_timeout == 2
 
 
 @pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "ORIGINALS_DAYS"])
