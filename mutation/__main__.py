@@ -7,9 +7,10 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
-from mutation.campaign import SURVIVED, TIMEOUT, Campaign, CampaignError, find_mutants, read_settings, sample
+from mutation.campaign import CampaignError, Outcome, find_mutants, read_settings, run, sample
 
 REQUIRED_SHARE = 0.98
 
@@ -33,19 +34,20 @@ def main(arguments: list[str]) -> int:
         if options.list:
             print(*(mutant.diff((root / mutant.module).read_text()) for mutant in chosen), sep="\n")
             return 0
-        campaign = Campaign(root, settings, options.processes)
         started = time.monotonic()
-        for mutant, outcome in campaign.run(chosen):
-            if outcome == SURVIVED:
+        outcomes = Counter[Outcome]()
+        for mutant, outcome in run(root, settings, chosen, options.processes):
+            outcomes[outcome] += 1
+            if outcome == "survived":
                 print(f"{outcome}: {mutant.diff((root / mutant.module).read_text())}", flush=True)
     except CampaignError as error:
         print(error, file=sys.stderr)
         return 2
-    found = len(chosen) - len(campaign.survivors)
+    found = len(chosen) - outcomes["survived"]
     share = found / len(chosen) if chosen else 1
     seconds = time.monotonic() - started
     print(
-        f"{found} of {len(chosen)} found, {share:.1%}, {campaign.outcomes[TIMEOUT]} of them by a timeout; "
+        f"{found} of {len(chosen)} found, {share:.1%}, {outcomes['timeout']} of them by a timeout; "
         f"{seconds:.0f} s, {seconds / max(len(chosen), 1):.1f} s each"
     )
     return 0 if share >= REQUIRED_SHARE else 1

@@ -11,16 +11,15 @@ import signal
 import sys
 import time
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import StringIO
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Literal, TypeAlias
 
 import pytest
 
@@ -38,7 +37,7 @@ _IGNORED_WARNING = "ignore:Module already imported:pytest.PytestAssertRewriteWar
 # For mutants that allocate without an end.
 _ADDRESS_SPACE_BYTES = 12 * 1024**3
 
-FOUND, TIMEOUT, SURVIVED = "found", "timeout", "survived"
+Outcome: TypeAlias = Literal["found", "timeout", "survived"]
 
 
 class CampaignError(Exception):
@@ -106,8 +105,9 @@ def _identify(mutant: Mutant) -> tuple[str, str, str]:
 
 @dataclass
 class _Copy:
-    """A copy of the repository."""
+    """A copy of the repository `root`."""
 
+    root: Path
     path: Path
     writes: int = 0
 
@@ -116,6 +116,9 @@ class _Copy:
         self.writes += 1
         (self.path / module).write_text(source)
         os.utime(self.path / module, (self.writes, self.writes))
+
+    def restore(self, module: str) -> None:
+        self.write(module, (self.root / module).read_text())
 
 
 @dataclass(frozen=True)
@@ -137,77 +140,74 @@ class _Run:
         return self.started + self.job.timeout_seconds - time.monotonic()
 
 
-@dataclass
-class Campaign:
-    root: Path
-    settings: Settings
-    processes: int
-    outcomes: Counter[str] = field(default_factory=Counter[str])
-    survivors: list[Mutant] = field(default_factory=list[Mutant])
+def run(root: Path, settings: Settings, mutants: Sequence[Mutant], processes: int) -> Iterator[tuple[Mutant, Outcome]]:
+    """Run the tests on each mutant, and yield its outcome.
 
-    def run(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str]]:
-        """Run the tests on each mutant, and yield its outcome.
-
-        Raises:
-            CampaignError: the tests fail without a mutant.
-        """
-        _preload(self.settings.preload)
-        with TemporaryDirectory(prefix="mutation-") as folder:
-            copies = [self._copy(Path(folder, str(number))) for number in range(self.processes)]
-            yield from self._run_on(copies, mutants)
-
-    def _run_on(self, copies: Sequence[_Copy], mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str]]:
+    Raises:
+        CampaignError: the tests fail without a mutant.
+    """
+    _preload(settings.preload)
+    with TemporaryDirectory(prefix="mutation-") as folder:
+        copies = [_copy(root, Path(folder, str(number))) for number in range(processes)]
         seconds: dict[tuple[str, ...], float] = {}
-        used = {self.settings.tests[mutant.module] for mutant in mutants}
-        for run in self._run_jobs([_Job(tests, _TEST_TIMEOUT_SECONDS) for tests in used], copies):
-            if run.process.exitcode:
-                raise CampaignError(f"tests fail without a mutant\n{(run.copy.path / OUTPUT).read_text()}")
-            seconds[run.job.tests] = time.monotonic() - run.started
+        used = {settings.tests[mutant.module] for mutant in mutants}
+        for ended in _run_jobs([_Job(tests, _TEST_TIMEOUT_SECONDS) for tests in used], copies):
+            if ended.process.exitcode:
+                raise CampaignError(f"tests fail without a mutant\n{(ended.copy.path / OUTPUT).read_text()}")
+            seconds[ended.job.tests] = time.monotonic() - ended.started
         jobs: list[_Job] = []
         for mutant in mutants:
-            tests = self.settings.tests[mutant.module]
-            jobs.append(_Job(tests, self.settings.timeout_seconds + _TIMEOUT_FACTOR * seconds[tests], mutant))
-        for run in self._run_jobs(jobs, copies):
-            assert run.job.mutant
-            # Any exit code but 0: a mutant can also keep the tests from being collected.
-            outcome = TIMEOUT if run.seconds_left <= 0 else FOUND if run.process.exitcode else SURVIVED
-            self.outcomes[outcome] += 1
-            if outcome == SURVIVED:
-                self.survivors.append(run.job.mutant)
-            yield run.job.mutant, outcome
+            tests = settings.tests[mutant.module]
+            jobs.append(_Job(tests, settings.timeout_seconds + _TIMEOUT_FACTOR * seconds[tests], mutant))
+        for ended in _run_jobs(jobs, copies):
+            assert ended.job.mutant
+            yield ended.job.mutant, _outcome(ended.process.exitcode)
 
-    def _copy(self, path: Path) -> _Copy:
-        shutil.copytree(self.root, path, ignore=shutil.ignore_patterns(".*", "node_modules", "__pycache__"))
-        return _Copy(path)
 
-    def _run_jobs(self, jobs: Sequence[_Job], copies: Sequence[_Copy]) -> Iterator[_Run]:
-        """Run one job on each copy at a time, and yield the ones that have ended or were killed."""
-        waiting, idle, running = list(reversed(jobs)), list(copies), list[_Run]()
+def _copy(root: Path, path: Path) -> _Copy:
+    shutil.copytree(root, path, ignore=shutil.ignore_patterns(".*", "node_modules", "__pycache__"))
+    return _Copy(root, path)
+
+
+def _outcome(exit_code: int | None) -> Outcome:
+    # Any exit code but 0: a mutant can also keep the tests from being collected.
+    return "survived" if exit_code == 0 else "timeout" if exit_code == -signal.SIGKILL else "found"
+
+
+def _run_jobs(jobs: Sequence[_Job], copies: Sequence[_Copy]) -> Iterator[_Run]:
+    """Run one job on each copy at a time, and yield the ones that have ended or were killed."""
+    waiting, idle, running = list(reversed(jobs)), list(copies), list[_Run]()
+    try:
         while waiting or running:
             while waiting and idle:
-                running.append(self._start(waiting.pop(), idle.pop()))
-            wait([run.process.sentinel for run in running], max(0, min(run.seconds_left for run in running)))
-            for run in [run for run in running if not run.process.is_alive() or run.seconds_left <= 0]:
-                self._end(run)
-                yield run
-                running.remove(run)
-                idle.append(run.copy)
+                running.append(_start(waiting.pop(), idle.pop()))
+            wait([each.process.sentinel for each in running], max(0, min(each.seconds_left for each in running)))
+            for ended in [each for each in running if not each.process.is_alive() or each.seconds_left <= 0]:
+                running.remove(ended)
+                _end(ended)
+                yield ended
+                idle.append(ended.copy)
+    finally:
+        for each in running:
+            _end(each)
 
-    def _start(self, job: _Job, copy: _Copy) -> _Run:
-        if job.mutant:
-            copy.write(job.mutant.module, job.mutant.source)
-        process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(copy.path, job.tests))
-        started = time.monotonic()
-        process.start()
-        return _Run(job, copy, process, started)
 
-    def _end(self, run: _Run) -> None:
-        assert run.process.pid
-        with suppress(ProcessLookupError):
-            os.killpg(run.process.pid, signal.SIGKILL)
-        run.process.join()
-        if run.job.mutant:
-            run.copy.write(run.job.mutant.module, (self.root / run.job.mutant.module).read_text())
+def _start(job: _Job, copy: _Copy) -> _Run:
+    if job.mutant:
+        copy.write(job.mutant.module, job.mutant.source)
+    process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(copy.path, job.tests))
+    started = time.monotonic()
+    process.start()
+    return _Run(job, copy, process, started)
+
+
+def _end(ended: _Run) -> None:
+    assert ended.process.pid
+    with suppress(ProcessLookupError):
+        os.killpg(ended.process.pid, signal.SIGKILL)
+    ended.process.join()
+    if ended.job.mutant:
+        ended.copy.restore(ended.job.mutant.module)
 
 
 def _preload(modules: Sequence[str]) -> None:
@@ -227,6 +227,6 @@ def _run_tests(root: Path, tests: Sequence[str]) -> None:
     original = Path.cwd()
     sys.path[:] = [str(root), *(entry for entry in sys.path if Path(entry).absolute() != original)]
     os.chdir(root)
-    code: Any = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", _IGNORED_WARNING, *tests])
+    code = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", _IGNORED_WARNING, *tests])
     sys.stdout.flush()
     os._exit(int(code))  # without waiting for threads that tests have left

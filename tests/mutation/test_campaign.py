@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mutation.campaign import find_mutants, read_settings
+
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
 timeout_seconds = 60
@@ -139,6 +141,14 @@ def test_same_seed_gives_the_same_mutants(project: Project) -> None:
     first, again, other = (project.mutate("--list", "--count", "2", "--seed", seed).stdout for seed in "556")
     assert first == again
     assert first.splitlines()[1:] != other.splitlines()[1:]
+
+
+def test_settings_of_this_repository_match_its_files() -> None:
+    settings = read_settings(ROOT)
+    mutants, equivalents = find_mutants(ROOT, settings)
+    assert len(mutants) > 2_000
+    assert equivalents >= len(settings.equivalents)
+    assert [path for tests in settings.tests.values() for path in tests if not (ROOT / path).exists()] == []
 
 
 def equivalent(mutated: str, reason: str = "why") -> str:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.sweep_avatars.sweep import RETENTION, list_subjects
 from tests.functions.conftest import LoadHandler
@@ -35,6 +35,7 @@ class FakeS3:
     read: list[str] = field(default_factory=list[str])
     refused: str = "none"
     metadata: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    refusal: Exception = field(default_factory=lambda: ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"))
 
     class exceptions:  # noqa: N801 - as boto3
         NoSuchKey = NoSuchKeyError
@@ -71,7 +72,7 @@ class FakeS3:
         assert Bucket == "assets"
         self.read.append(Key)
         if self.refused in Key:
-            raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+            raise self.refusal
         if Key not in self.objects:
             raise NoSuchKeyError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         content, at = self.objects[Key]
@@ -256,15 +257,23 @@ def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.objects.keys() == {f"avatars/{ADA}.jpg"}
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"),
+        EndpointConnectionError(endpoint_url="https://s3.eu-west-1.amazonaws.com"),
+    ],
+    ids=["ClientError", "BotoCoreError"],
+)
 def test_failed_subject_raises_after_the_others_are_swept(
-    s3: FakeS3, sweep: Sweep, caplog: pytest.LogCaptureFixture
+    s3: FakeS3, sweep: Sweep, caplog: pytest.LogCaptureFixture, refusal: Exception
 ) -> None:
-    s3.refused = ADA
+    s3.refused, s3.refusal = ADA, refusal
     for subject in (ADA, BOB):
         s3.put_manifest(subject, CURRENT, 30)
         s3.put_version(subject, OLD, 100)
         s3.put_version(subject, CURRENT, 30)
-    with pytest.raises(Exception, match="1 subjects were not swept"):
+    with pytest.raises(Exception, match="^1 subjects were not swept$"):
         sweep()
     assert (s3.versions_of(ADA), s3.versions_of(BOB)) == ({OLD, CURRENT}, {CURRENT})
     (failure,) = [vars(record) for record in caplog.records if record.message == "subject not swept"]
