@@ -273,7 +273,7 @@ def test_failed_subject_raises_after_the_others_are_swept(
         s3.put_manifest(subject, CURRENT, 30)
         s3.put_version(subject, OLD, 100)
         s3.put_version(subject, CURRENT, 30)
-    with pytest.raises(Exception, match="^1 subjects were not swept$"):
+    with pytest.raises(Exception, match=r"^1 subjects were not swept$"):
         sweep()
     assert (s3.versions_of(ADA), s3.versions_of(BOB)) == ({OLD, CURRENT}, {CURRENT})
     (failure,) = [vars(record) for record in caplog.records if record.message == "subject not swept"]

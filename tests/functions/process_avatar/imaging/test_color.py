@@ -1,12 +1,14 @@
 """Conversion of code points to sRGB, compared with the formulas of the standards."""
 
 import math
+import struct
 from collections.abc import Sequence
 from functools import cache
+from io import BytesIO
 from itertools import product
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from functions.process_avatar.imaging import color
 from functions.process_avatar.imaging.prepared_image import Cicp
@@ -84,3 +86,62 @@ def test_convert_code_points_follow_the_standards(primaries: int, transfer: int)
     converted = color.convert_to_srgb(image, None, cicp)
     for x, stored in enumerate(COLORS):
         assert converted.getpixel((x, 0)) == pytest.approx(expected(cicp, stored), abs=TOLERANCE), stored
+
+
+# --- The bytes of the profiles, https://www.color.org/specification/ICC.1-2022-05.pdf ---------------------------------
+
+D50 = (63190, 65536, 54061)  # s15Fixed16Number, 7.2.16
+
+
+@pytest.fixture
+def profiles(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The profiles that are made for code points."""
+    color._build_transform.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    made: list[bytes] = []
+    open_profile = ImageCms.ImageCmsProfile
+
+    def record(profile: BytesIO) -> ImageCms.ImageCmsProfile:
+        made.append(profile.getvalue())
+        return open_profile(profile)
+
+    monkeypatch.setattr(ImageCms, "ImageCmsProfile", record)
+    return made
+
+
+def read_tags(profile: bytes) -> dict[bytes, bytes]:
+    """Check that each tag begins where the one before it ends, at a multiple of four, and return their data."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    tags: dict[bytes, bytes] = {}
+    at = 132 + 12 * count
+    for index in range(count):
+        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
+        assert offset == at
+        tags[name] = profile[offset : offset + size]
+        at += size + -size % 4
+    assert at == len(profile)
+    return tags
+
+
+@pytest.mark.parametrize("transfer", [1, 4, 16, 18])
+def test_profile_of_code_points_is_laid_out_by_the_specification(profiles: list[bytes], transfer: int) -> None:
+    color.convert_to_srgb(Image.new("RGB", (1, 1)), None, Cicp(9, transfer))
+    (profile,) = profiles
+    header = struct.pack(">I4xI4s4s4s12x4s28x3i", len(profile), 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp", *D50)
+    assert profile[:128] == header.ljust(128, b"\0")
+    tags = read_tags(profile)
+    assert list(tags) == [b"wtpt", b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"]
+    assert tags[b"wtpt"] == struct.pack(">4s4x3i", b"XYZ ", *D50)
+    columns = [struct.unpack(">4s4x3i", tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    assert [kind for kind, *_ in columns] == [b"XYZ "] * 3
+    assert [sum(values) for values in zip(*(xyz for _, *xyz in columns), strict=True)] == pytest.approx(D50, abs=16)
+    assert tags[b"rTRC"] == tags[b"gTRC"] == tags[b"bTRC"] == expected_curve(transfer)
+
+
+def expected_curve(transfer: int) -> bytes:
+    if transfer == 1:
+        parameters = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        return struct.pack(">4s4xH2x5i", b"para", 3, *(round(value * 65536) for value in parameters))
+    if transfer == 4:
+        return struct.pack(">4s4xH2xi", b"para", 0, round(2.2 * 65536))
+    values = (min(round(to_light(transfer, step / 1023) * 65535), 65535) for step in range(1024))
+    return struct.pack(">4s4xI1024H", b"curv", 1024, *values)

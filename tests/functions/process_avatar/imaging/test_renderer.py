@@ -163,6 +163,26 @@ def test_render_shrink_on_load_matches_full_lanczos_resize(side: int, monkeypatc
     assert measure_psnr(decode_jpeg(render(data, sizes=(512,))), reference) > 48
 
 
+@pytest.mark.parametrize(
+    ("side", "decoded"), [(767, 767), (768, 384), (1279, 640), (1280, 320), (2559, 640), (2560, 320)]
+)
+def test_render_decodes_jpeg_with_largest_divisor_that_leaves_headroom(
+    side: int, decoded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To 256 pixels: half the size from 1.5 times of that on, a quarter and an eighth from 1.25 times on."""
+    monkeypatch.setattr(renderer, "STABLE_JPEG_SIZE", 64)
+    widths: list[int] = []
+    resize = Image.Image.resize
+
+    def record(image: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        widths.append(image.width)
+        return resize(image, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", record)
+    render(encode(plain(side, side), "JPEG"), sizes=(256,))
+    assert widths[0] == decoded
+
+
 def test_render_progressive_jpeg_equals_baseline() -> None:
     photo = decode(PHOTO.read_bytes())
     baseline, progressive = (render(encode(photo, "JPEG", quality=90, progressive=flag)) for flag in (False, True))
