@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from functions.sweep_avatars.sweep import RETENTION, list_subjects
+from functions.sweep_avatars.sweep import RETENTION, Sweep, list_subjects
 from tests.functions.conftest import LoadHandler
 
 ADA, BOB = "0a1b2c3d-0000-4000-8000-00000000a11c", "7a1b2c3d-0000-4000-8000-000000000b0b"
@@ -126,10 +126,10 @@ def sweep(handler: ModuleType) -> Callable[[], dict[str, Any]]:
     return lambda: handler.handle({}, Context())
 
 
-Sweep = Callable[[], dict[str, Any]]
+RunSweep = Callable[[], dict[str, Any]]
 
 
-def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: Sweep) -> None:
+def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 7.1)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 7.1)
@@ -139,7 +139,7 @@ def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: Sweep
     assert {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"} < s3.objects.keys()
 
 
-def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: Sweep) -> None:
+def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 6.9)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 6.9)
@@ -148,7 +148,7 @@ def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: Sweep) -> 
     assert s3.read == []  # the listing is sufficient
 
 
-def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manifest is listed, and then replaced."""
     s3.put_manifest(ADA, CURRENT, 30)
     s3.put_version(ADA, OLD, 100)
@@ -167,7 +167,7 @@ def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monke
 
 @pytest.mark.parametrize(("days_ago", "kept"), [(ABANDONED_DAYS - 0.2, {CURRENT, NEWER}), (ABANDONED_DAYS, {CURRENT})])
 def test_unpublished_version_is_kept_as_long_as_its_original(
-    s3: FakeS3, sweep: Sweep, days_ago: float, kept: set[str]
+    s3: FakeS3, sweep: RunSweep, days_ago: float, kept: set[str]
 ) -> None:
     s3.put_manifest(ADA, CURRENT, 100)
     s3.put_version(ADA, CURRENT, 100)
@@ -178,7 +178,7 @@ def test_unpublished_version_is_kept_as_long_as_its_original(
 
 @pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 3), (ABANDONED_DAYS, 0)])
 def test_version_and_jpeg_without_manifest_are_kept_as_long_as_original(
-    s3: FakeS3, sweep: Sweep, days_ago: float, left: int
+    s3: FakeS3, sweep: RunSweep, days_ago: float, left: int
 ) -> None:
     s3.put_version(ADA, OLD, days_ago)
     s3.put(f"avatars/{ADA}.jpg", days_ago)
@@ -186,7 +186,7 @@ def test_version_and_jpeg_without_manifest_are_kept_as_long_as_original(
     assert len(s3.objects) == left
 
 
-def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put_version(ADA, OLD, ABANDONED_DAYS)
     real_get_object = s3.get_object
 
@@ -199,7 +199,7 @@ def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkey
     assert s3.versions_of(ADA) == {OLD}
 
 
-def test_current_version_is_kept_however_old(s3: FakeS3, sweep: Sweep) -> None:
+def test_current_version_is_kept_however_old(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 1_000)
     s3.put_version(ADA, CURRENT, 1_000)
     s3.put(f"avatars/{ADA}.jpg", 1_000)
@@ -209,7 +209,7 @@ def test_current_version_is_kept_however_old(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.read == []
 
 
-def test_other_objects_are_kept(s3: FakeS3, sweep: Sweep) -> None:
+def test_other_objects_are_kept(s3: FakeS3, sweep: RunSweep) -> None:
     for key in ("defaults/avatar.jpg", f"avatars/{ADA}/notes.txt", f"avatars/{ADA}/{OLD}/64.png", "avatars/x"):
         s3.put(key, 1_000)
     before = dict(s3.objects)
@@ -266,7 +266,7 @@ def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
     ids=["ClientError", "BotoCoreError"],
 )
 def test_failed_subject_raises_after_the_others_are_swept(
-    s3: FakeS3, sweep: Sweep, caplog: pytest.LogCaptureFixture, refusal: Exception
+    s3: FakeS3, sweep: RunSweep, caplog: pytest.LogCaptureFixture, refusal: Exception
 ) -> None:
     s3.refused, s3.refusal = ADA, refusal
     for subject in (ADA, BOB):
@@ -280,7 +280,7 @@ def test_failed_subject_raises_after_the_others_are_swept(
     assert failure["subject"] == ADA
 
 
-def test_repeated_sweep_deletes_nothing_more(s3: FakeS3, sweep: Sweep) -> None:
+def test_repeated_sweep_deletes_nothing_more(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 30)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 30)
@@ -324,6 +324,20 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
         assert (result["is_complete"], result["subjects"]) == (False, 1)
         firsts += before - {key.split("/")[1] for key in s3.objects}
     assert sorted(first[0] for first in firsts) == list("0123456789abcdef")
+
+
+@pytest.mark.parametrize(("later", "kept"), [(timedelta(0), {OLD, CURRENT, NEWER}), (timedelta.resolution, {CURRENT})])
+def test_version_is_kept_up_to_the_exact_end_of_its_time(s3: FakeS3, later: timedelta, kept: set[str]) -> None:
+    now, lifetime = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=ORIGINALS_DAYS)
+    s3.objects = {
+        f"avatars/{ADA}.json": (json.dumps({"version": CURRENT}).encode(), now - RETENTION),
+        f"avatars/{ADA}/{OLD}/64.webp": (b"", now - RETENTION),
+        f"avatars/{ADA}/{CURRENT}/64.webp": (b"", now - RETENTION),
+        f"avatars/{ADA}/{NEWER}/64.webp": (b"", now - RETENTION - lifetime),
+    }
+    client: Any = s3
+    Sweep(client, "assets", lifetime, now + later).run(list_subjects(client, "assets"), lambda: True)
+    assert s3.versions_of(ADA) == kept
 
 
 def test_sweep_starts_no_chunk_in_the_last_minute(

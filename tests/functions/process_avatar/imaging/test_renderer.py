@@ -11,6 +11,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat, PngImagePlugin
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.cropping import crop_square
+from functions.process_avatar.imaging.decoding import open_image
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition, Source
 from functions.shared.square_crop import SquareCrop
@@ -229,6 +231,13 @@ def test_render_broken_or_mismatched_profile_is_ignored(profile: bytes) -> None:
 def test_render_16_bit_gray_keeps_brightness() -> None:
     gray = pictures.png(90, 90, 16, pictures.GRAY, struct.pack(">H", 0x8123) * 90 * 90)
     assert get_center_pixel(decode_webp(render(gray))) == pytest.approx((129, 129, 129), abs=2)
+
+
+def test_crop_16_bit_gray_takes_the_upper_8_bits() -> None:
+    row = struct.pack(">256H", *(value * 256 for value in range(256)))
+    png = pictures.png(256, 256, 16, pictures.GRAY, row * 256)
+    square = crop_square(open_image(png, "png", MAX_PIXELS), None, 256)
+    assert [square.image.getpixel((value, 0)) for value in range(256)] == [(value,) * 3 for value in range(256)]
 
 
 def test_render_16_bit_color_keeps_colors() -> None:
