@@ -4,6 +4,7 @@ An exploited decoder is modeled by a pillow_heif that executes the file.
 """
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -228,6 +229,14 @@ def test_exploited_decoder_finds_no_secrets(tmp_path: Path) -> None:
 def test_exploited_decoder_without_a_guard_finds_secrets(removed_guard: str, found: set[str], tmp_path: Path) -> None:
     findings = find_secrets(tmp_path, removed_guard)
     assert found <= {name for name, finding in findings.items() if finding != NOTHING[name]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_memory_that_stays_readable_raises_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_process, "_PR_SET_DUMPABLE", -1)
+    with pytest.raises(OSError, match=r"prctl\(PR_SET_DUMPABLE\)") as caught:
+        RenderProcess()
+    assert (caught.value.errno, caught.value.strerror) == (errno.EINVAL, "prctl(PR_SET_DUMPABLE)")
 
 
 @pytest.mark.parametrize(
