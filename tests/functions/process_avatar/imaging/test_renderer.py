@@ -185,6 +185,12 @@ def test_render_decodes_jpeg_with_largest_divisor_that_leaves_headroom(
     assert widths[0] == decoded
 
 
+def test_encoders_quality_is_80() -> None:
+    photo = decode(PHOTO.read_bytes()).convert("RGB").resize((64, 64))
+    assert renderer.encode_jpeg(photo) == encode(photo, "JPEG", quality=80, subsampling="4:2:0")
+    assert renderer.encode_webp(photo) == encode(photo, "WEBP", quality=80, method=2)
+
+
 def test_render_progressive_jpeg_equals_baseline() -> None:
     photo = decode(PHOTO.read_bytes())
     baseline, progressive = (render(encode(photo, "JPEG", quality=90, progressive=flag)) for flag in (False, True))
