@@ -217,7 +217,7 @@ def test_other_objects_are_kept(s3: FakeS3, sweep: RunSweep) -> None:
     assert s3.objects == before
 
 
-def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: Sweep) -> None:
+def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_deletion(ADA, CURRENT, 0)
     s3.put_version(ADA, OLD, 0)
     s3.put_version(ADA, NEWER, 0)
@@ -226,14 +226,16 @@ def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: Sweep
 
 
 @pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 2), (ABANDONED_DAYS, 0)])
-def test_deletion_is_recorded_as_long_as_originals_exist(s3: FakeS3, sweep: Sweep, days_ago: float, left: int) -> None:
+def test_deletion_is_recorded_as_long_as_originals_exist(
+    s3: FakeS3, sweep: RunSweep, days_ago: float, left: int
+) -> None:
     s3.put_deletion(ADA, CURRENT, days_ago)
     assert sweep()["deleted"] == 2 - left
     assert len(s3.objects) == left
 
 
 def test_avatar_published_while_deletion_is_swept_is_kept(
-    s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+    s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
     real_head_object = s3.head_object
@@ -249,7 +251,7 @@ def test_avatar_published_while_deletion_is_swept_is_kept(
     assert s3.objects.keys() == {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"}
 
 
-def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
+def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: RunSweep) -> None:
     """Its manifest is about to be put."""
     s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
     s3.metadata[f"avatars/{ADA}.jpg"] = {"version": NEWER}

@@ -94,6 +94,7 @@ def test_jpeg_metadata_is_of_first_orientation_and_of_parts_in_order() -> None:
             segment(0xE1, b"Exif\0\0" + tiff(6)),
             segment(0xE1, b"Exif\0\0" + tiff(3)),
             *(segment(0xE2, parts[number]) for number in (3, 1, 2, 1)),
+            segment(0xE2, b"ICC_PROFILE\0\1\4another"),
             segment(0xE2, b"MPF\0" + bytes(20)),
             frame(0xC0) + scan() + END,
         )
@@ -117,7 +118,11 @@ def test_jpeg_scans_after_complete_first_scan_are_not_counted(marker: int) -> No
 @pytest.mark.parametrize("marker", [0xC0, 0xC2])
 def test_jpeg_up_to_100_incomplete_scans_are_accepted(marker: int) -> None:
     prefix = START + frame(marker)
-    for data in (prefix + scan(1) * 100 + END, prefix + scan(1) * 100 + END + scan(1), prefix + scan(1) * 100):
+    for data in (
+        prefix + scan(1) * 100 + END,
+        prefix + scan(1) * 100 + END + b"\0\2" + scan(1),
+        prefix + scan(1) * 100,
+    ):
         assert jpeg.parse(data).data == data
     with pytest.raises(ImageRejectedError, match=r"^too_many_pixels$"):
         jpeg.parse(prefix + scan(1) * 101 + END)
