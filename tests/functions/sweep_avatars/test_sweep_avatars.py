@@ -328,18 +328,22 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
     assert sorted(first[0] for first in firsts) == list("0123456789abcdef")
 
 
-@pytest.mark.parametrize(("later", "kept"), [(timedelta(0), {OLD, CURRENT, NEWER}), (timedelta.resolution, {CURRENT})])
-def test_version_is_kept_up_to_the_exact_end_of_its_time(s3: FakeS3, later: timedelta, kept: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("later", "kept"), [(timedelta(0), ({OLD, CURRENT}, {NEWER})), (timedelta.resolution, ({CURRENT}, set[str]()))]
+)
+def test_version_is_kept_up_to_the_exact_end_of_its_time(
+    s3: FakeS3, later: timedelta, kept: tuple[set[str], set[str]]
+) -> None:
     now, lifetime = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=ORIGINALS_DAYS)
     s3.objects = {
         f"avatars/{ADA}.json": (json.dumps({"version": CURRENT}).encode(), now - RETENTION),
         f"avatars/{ADA}/{OLD}/64.webp": (b"", now - RETENTION),
         f"avatars/{ADA}/{CURRENT}/64.webp": (b"", now - RETENTION),
-        f"avatars/{ADA}/{NEWER}/64.webp": (b"", now - RETENTION - lifetime),
+        f"avatars/{BOB}/{NEWER}/64.webp": (b"", now - RETENTION - lifetime),
     }
     client: Any = s3
     Sweep(client, "assets", lifetime, now + later).run(list_subjects(client, "assets"), lambda: True)
-    assert s3.versions_of(ADA) == kept
+    assert (s3.versions_of(ADA), s3.versions_of(BOB)) == kept
 
 
 def test_sweep_starts_no_chunk_in_the_last_minute(
