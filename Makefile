@@ -12,7 +12,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz COUNT= SEED=        render malformed and hostile files, and print the worst"
 	@echo "make simulate COUNT= SEED=    run the handlers against simulated AWS services that fail"
 	@echo "make load USERS= UPLOADS= KILLS= FAILURES=   load the local stack while workers are killed and requests fail"
+	@echo "make mutate COUNT= SEED=      make mistakes in the core modules and see whether tests find them (takes minutes)"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
 	@echo "make check-package            generate and check the package for other languages (needs the Pulumi CLI, npm, Go)"
@@ -54,6 +55,9 @@ simulate: .venv/installed
 load: .venv/local
 	@$(VENV)/python -m load $(if $(USERS),--users $(USERS)) $(if $(UPLOADS),--uploads $(UPLOADS)) \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(FAILURES),--failures $(FAILURES)) $(ARGS)
+
+mutate: .venv/installed
+	@$(VENV)/python -m mutation $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 contact-sheet: .venv/installed
 	@$(VENV)/python -m tests.fixtures.contact_sheet .build/contact-sheet.png

@@ -63,7 +63,13 @@ def test_get_without_avatar_returns_404(
     response = handler.handle(EVENT, None)
 
     assert response["statusCode"] == 404
-    assert json.loads(response["body"])["error"]["code"] == "not_found"
+    assert json.loads(response["body"])["error"] == {"code": "not_found", "message": "there is no avatar yet"}
+
+
+def test_silent_s3_is_given_up_within_the_timeout_of_the_function(load_handler: LoadHandler) -> None:
+    """Of 5 seconds, for three attempts with connect and read timeouts, and the pauses between them."""
+    config = load_handler("current_avatar", {"ASSETS_BUCKET": "assets"}).S3.meta.config
+    assert 3 * (config.connect_timeout + config.read_timeout) + 0.15 < 5
 
 
 def test_get_with_unreachable_s3_raises_and_is_not_404(

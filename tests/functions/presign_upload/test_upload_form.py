@@ -171,6 +171,7 @@ def test_credentials_are_read_from_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 def test_credentials_repr_has_no_secret() -> None:
+    assert repr(TEMPORARY) == "Credentials('AKIAIOSFODNN7EXAMPLE', ...)"
     shown = f"{TEMPORARY} {TEMPORARY!r} {json.dumps(str(TEMPORARY))}"
     assert TEMPORARY.secret_access_key not in shown
     assert "FwoGZXIvYXdz" not in shown

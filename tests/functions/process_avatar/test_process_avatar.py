@@ -815,6 +815,16 @@ def test_superseded_upload_is_logged_with_the_current_one(stack: Stack, caplog: 
     assert (record["subject"], record["upload_id"], record["current_upload_id"]) == (SUBJECT, older, newer)
 
 
+def test_missing_original_is_logged_unless_upload_is_published(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    published = stack.upload(1, jpeg_of(RED))
+    missing = upload_id.create(SUBJECT, 1_767_225_600_000 + 120_000)
+    assert stack.deliver(published) == []
+    assert stack.deliver(published, missing) == []
+    gone = [vars(each)["key"] for each in caplog.records if each.message == "original is gone, nothing to do"]
+    assert gone == [storage_keys.incoming_key(SUBJECT, missing)]
+
+
 def test_failed_message_is_logged_with_its_id(
     stack: Stack, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fixed_jitter: None
 ) -> None:

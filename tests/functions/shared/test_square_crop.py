@@ -30,6 +30,13 @@ def test_from_request_rounding_errors_are_corrected() -> None:
     assert SquareCrop.from_request(make_crop(x=0, y=0, size=1.0000001)).text == "0.000000,0.000000,1.000000"
 
 
+def test_from_request_accepts_up_to_a_millionth_outside() -> None:
+    assert SquareCrop.from_request(make_crop(x=-1e-6, y=1 + 1e-6)) == SquareCrop(0.0, 1.0, 0.5)
+    for outside in (-2e-6, 1 + 2e-6):
+        with pytest.raises(ValueError, match=r"^crop\.x .* is not a number from 0 to 1$"):
+            SquareCrop.from_request(make_crop(x=outside))
+
+
 @pytest.mark.parametrize(
     "wrong", [None, "0.5", True, False, math.nan, math.inf, -math.inf, -0.01, 1.01, [0.5], 10**400]
 )

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from functions.sweep_avatars.sweep import RETENTION, list_subjects
+from functions.sweep_avatars.sweep import RETENTION, Sweep, list_subjects
 from tests.functions.conftest import LoadHandler
 
 ADA, BOB = "0a1b2c3d-0000-4000-8000-00000000a11c", "7a1b2c3d-0000-4000-8000-000000000b0b"
@@ -35,6 +35,7 @@ class FakeS3:
     read: list[str] = field(default_factory=list[str])
     refused: str = "none"
     metadata: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    refusal: Exception = field(default_factory=lambda: ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"))
 
     class exceptions:  # noqa: N801 - as boto3
         NoSuchKey = NoSuchKeyError
@@ -71,7 +72,7 @@ class FakeS3:
         assert Bucket == "assets"
         self.read.append(Key)
         if self.refused in Key:
-            raise ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+            raise self.refusal
         if Key not in self.objects:
             raise NoSuchKeyError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         content, at = self.objects[Key]
@@ -125,10 +126,10 @@ def sweep(handler: ModuleType) -> Callable[[], dict[str, Any]]:
     return lambda: handler.handle({}, Context())
 
 
-Sweep = Callable[[], dict[str, Any]]
+RunSweep = Callable[[], dict[str, Any]]
 
 
-def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: Sweep) -> None:
+def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 7.1)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 7.1)
@@ -138,7 +139,7 @@ def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: Sweep
     assert {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"} < s3.objects.keys()
 
 
-def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: Sweep) -> None:
+def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 6.9)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 6.9)
@@ -147,7 +148,7 @@ def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: Sweep) -> 
     assert s3.read == []  # the listing is sufficient
 
 
-def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manifest is listed, and then replaced."""
     s3.put_manifest(ADA, CURRENT, 30)
     s3.put_version(ADA, OLD, 100)
@@ -166,7 +167,7 @@ def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monke
 
 @pytest.mark.parametrize(("days_ago", "kept"), [(ABANDONED_DAYS - 0.2, {CURRENT, NEWER}), (ABANDONED_DAYS, {CURRENT})])
 def test_unpublished_version_is_kept_as_long_as_its_original(
-    s3: FakeS3, sweep: Sweep, days_ago: float, kept: set[str]
+    s3: FakeS3, sweep: RunSweep, days_ago: float, kept: set[str]
 ) -> None:
     s3.put_manifest(ADA, CURRENT, 100)
     s3.put_version(ADA, CURRENT, 100)
@@ -177,7 +178,7 @@ def test_unpublished_version_is_kept_as_long_as_its_original(
 
 @pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 3), (ABANDONED_DAYS, 0)])
 def test_version_and_jpeg_without_manifest_are_kept_as_long_as_original(
-    s3: FakeS3, sweep: Sweep, days_ago: float, left: int
+    s3: FakeS3, sweep: RunSweep, days_ago: float, left: int
 ) -> None:
     s3.put_version(ADA, OLD, days_ago)
     s3.put(f"avatars/{ADA}.jpg", days_ago)
@@ -185,7 +186,7 @@ def test_version_and_jpeg_without_manifest_are_kept_as_long_as_original(
     assert len(s3.objects) == left
 
 
-def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put_version(ADA, OLD, ABANDONED_DAYS)
     real_get_object = s3.get_object
 
@@ -198,7 +199,7 @@ def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: Sweep, monkey
     assert s3.versions_of(ADA) == {OLD}
 
 
-def test_current_version_is_kept_however_old(s3: FakeS3, sweep: Sweep) -> None:
+def test_current_version_is_kept_however_old(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 1_000)
     s3.put_version(ADA, CURRENT, 1_000)
     s3.put(f"avatars/{ADA}.jpg", 1_000)
@@ -208,7 +209,7 @@ def test_current_version_is_kept_however_old(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.read == []
 
 
-def test_other_objects_are_kept(s3: FakeS3, sweep: Sweep) -> None:
+def test_other_objects_are_kept(s3: FakeS3, sweep: RunSweep) -> None:
     for key in ("defaults/avatar.jpg", f"avatars/{ADA}/notes.txt", f"avatars/{ADA}/{OLD}/64.png", "avatars/x"):
         s3.put(key, 1_000)
     before = dict(s3.objects)
@@ -216,7 +217,7 @@ def test_other_objects_are_kept(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.objects == before
 
 
-def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: Sweep) -> None:
+def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_deletion(ADA, CURRENT, 0)
     s3.put_version(ADA, OLD, 0)
     s3.put_version(ADA, NEWER, 0)
@@ -225,14 +226,16 @@ def test_version_older_than_deletion_is_deleted_at_once(s3: FakeS3, sweep: Sweep
 
 
 @pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 2), (ABANDONED_DAYS, 0)])
-def test_deletion_is_recorded_as_long_as_originals_exist(s3: FakeS3, sweep: Sweep, days_ago: float, left: int) -> None:
+def test_deletion_is_recorded_as_long_as_originals_exist(
+    s3: FakeS3, sweep: RunSweep, days_ago: float, left: int
+) -> None:
     s3.put_deletion(ADA, CURRENT, days_ago)
     assert sweep()["deleted"] == 2 - left
     assert len(s3.objects) == left
 
 
 def test_avatar_published_while_deletion_is_swept_is_kept(
-    s3: FakeS3, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+    s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
     real_head_object = s3.head_object
@@ -248,7 +251,7 @@ def test_avatar_published_while_deletion_is_swept_is_kept(
     assert s3.objects.keys() == {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"}
 
 
-def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
+def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: RunSweep) -> None:
     """Its manifest is about to be put."""
     s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
     s3.metadata[f"avatars/{ADA}.jpg"] = {"version": NEWER}
@@ -256,22 +259,30 @@ def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: Sweep) -> None:
     assert s3.objects.keys() == {f"avatars/{ADA}.jpg"}
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"),
+        EndpointConnectionError(endpoint_url="https://s3.eu-west-1.amazonaws.com"),
+    ],
+    ids=["ClientError", "BotoCoreError"],
+)
 def test_failed_subject_raises_after_the_others_are_swept(
-    s3: FakeS3, sweep: Sweep, caplog: pytest.LogCaptureFixture
+    s3: FakeS3, sweep: RunSweep, caplog: pytest.LogCaptureFixture, refusal: Exception
 ) -> None:
-    s3.refused = ADA
+    s3.refused, s3.refusal = ADA, refusal
     for subject in (ADA, BOB):
         s3.put_manifest(subject, CURRENT, 30)
         s3.put_version(subject, OLD, 100)
         s3.put_version(subject, CURRENT, 30)
-    with pytest.raises(Exception, match="1 subjects were not swept"):
+    with pytest.raises(Exception, match=r"^1 subjects were not swept$"):
         sweep()
     assert (s3.versions_of(ADA), s3.versions_of(BOB)) == ({OLD, CURRENT}, {CURRENT})
     (failure,) = [vars(record) for record in caplog.records if record.message == "subject not swept"]
     assert failure["subject"] == ADA
 
 
-def test_repeated_sweep_deletes_nothing_more(s3: FakeS3, sweep: Sweep) -> None:
+def test_repeated_sweep_deletes_nothing_more(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 30)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 30)
@@ -300,9 +311,9 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
 ) -> None:
     monkeypatch.setattr("functions.sweep_avatars.sweep._CHUNK", 1)
     firsts = list[str]()
-    for digit in "0123456789abcdef":
-        s3.put_version(f"{digit}a1b2c3d", OLD, 1_000)
     for day in range(16):
+        for digit in "0123456789abcdef":
+            s3.put_version(f"{digit}a1b2c3d", OLD, 1_000)
 
         class Clock(datetime):
             @classmethod
@@ -315,6 +326,34 @@ def test_sweep_without_time_ends_and_starts_elsewhere_the_next_day(
         assert (result["is_complete"], result["subjects"]) == (False, 1)
         firsts += before - {key.split("/")[1] for key in s3.objects}
     assert sorted(first[0] for first in firsts) == list("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("later", "kept"), [(timedelta(0), ({OLD, CURRENT}, {NEWER})), (timedelta.resolution, ({CURRENT}, set[str]()))]
+)
+def test_version_is_kept_up_to_the_exact_end_of_its_time(
+    s3: FakeS3, later: timedelta, kept: tuple[set[str], set[str]]
+) -> None:
+    now, lifetime = datetime(2026, 3, 1, tzinfo=UTC), timedelta(days=ORIGINALS_DAYS)
+    s3.objects = {
+        f"avatars/{ADA}.json": (json.dumps({"version": CURRENT}).encode(), now - RETENTION),
+        f"avatars/{ADA}/{OLD}/64.webp": (b"", now - RETENTION),
+        f"avatars/{ADA}/{CURRENT}/64.webp": (b"", now - RETENTION),
+        f"avatars/{BOB}/{NEWER}/64.webp": (b"", now - RETENTION - lifetime),
+    }
+    client: Any = s3
+    Sweep(client, "assets", lifetime, now + later).run(list_subjects(client, "assets"), lambda: True)
+    assert (s3.versions_of(ADA), s3.versions_of(BOB)) == kept
+
+
+def test_sweep_starts_no_chunk_in_the_last_minute(
+    s3: FakeS3, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.sweep_avatars.sweep._CHUNK", 1)
+    s3.put_version(ADA, OLD, 0)
+    s3.put_version(BOB, OLD, 0)
+    assert handler.handle({}, Context(60_001))["is_complete"]
+    assert not handler.handle({}, Context(60_000))["is_complete"]
 
 
 def test_list_subjects_groups_keys_over_pages(s3: FakeS3) -> None:
@@ -330,6 +369,12 @@ def test_list_subjects_groups_keys_over_pages(s3: FakeS3) -> None:
     assert all(subject.manifest and subject.stable_jpeg for subject in subjects)
     assert all({version: len(its) for version, its in s.versions.items()} == {OLD: 2, CURRENT: 2} for s in subjects)
     assert s3.listed == 5
+
+
+def test_slow_request_is_repeated_after_two_seconds(load_handler: LoadHandler) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html"""
+    loaded = load_handler("sweep_avatars", {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"})
+    assert loaded.S3.meta.config.read_timeout == 2
 
 
 @pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "ORIGINALS_DAYS"])

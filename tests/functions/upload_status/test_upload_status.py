@@ -67,9 +67,11 @@ def test_status_of_new_form_is_pending(service: Service) -> None:
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
 
 
-def test_status_of_expired_unused_form_is_404(service: Service) -> None:
-    assert service.ask(made(seconds_ago=355))[0] == 200
-    status, answer = service.ask(made(seconds_ago=361))
+def test_status_of_expired_unused_form_is_404(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = float(int(time.time()))
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert service.ask(made(seconds_ago=359.999))[0] == 200
+    status, answer = service.ask(made(seconds_ago=360))
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
@@ -77,6 +79,12 @@ def test_status_of_old_unprocessed_original_is_pending(service: Service) -> None
     asked = made(seconds_ago=86_400)
     service.receive(asked)
     assert service.ask(asked) == (200, {"upload_id": asked, "status": "pending"})
+
+
+def test_silent_s3_is_given_up_within_the_timeout_of_the_function(service: Service) -> None:
+    """Of 5 seconds, for three attempts with connect and read timeouts, and the pauses between them."""
+    config = service.handler.S3.meta.config
+    assert 3 * (config.connect_timeout + config.read_timeout) + 0.15 < 5
 
 
 def test_status_of_current_avatar_is_ready_with_manifest(service: Service) -> None:

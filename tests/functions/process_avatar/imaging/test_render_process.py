@@ -4,6 +4,7 @@ An exploited decoder is modeled by a pillow_heif that executes the file.
 """
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -230,6 +231,14 @@ def test_exploited_decoder_without_a_guard_finds_secrets(removed_guard: str, fou
     assert found <= {name for name, finding in findings.items() if finding != NOTHING[name]}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_memory_that_stays_readable_raises_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_process, "_PR_SET_DUMPABLE", -1)
+    with pytest.raises(OSError, match=r"prctl\(PR_SET_DUMPABLE\)") as caught:
+        RenderProcess()
+    assert (caught.value.errno, caught.value.strerror) == (errno.EINVAL, "prctl(PR_SET_DUMPABLE)")
+
+
 @pytest.mark.parametrize(
     "response",
     [
@@ -245,6 +254,29 @@ def test_response_of_exploited_decoder_is_not_trusted(response: bytes, start_exp
     with pytest.raises(ChildProcessError, match="invalid result"):
         render(process, exploit(f"""import os; os.write(0, b'{response.decode("latin-1")}')"""))
     assert render(process, PHOTO).source.width == 512
+
+
+@pytest.mark.parametrize(
+    ("header_bytes", "image_bytes", "error"),
+    [
+        (2**16, 2**26, ImageRejectedError),
+        (2**16 + 1, 0, ChildProcessError),
+        (2**16, 2**26 + 1, ChildProcessError),
+    ],
+    ids=["within limits", "header too large", "images too large"],
+)
+def test_response_larger_than_limits_is_not_read(
+    header_bytes: int, image_bytes: int, error: type[Exception], start_exploitable: StartProcess
+) -> None:
+    respond = f"""
+import socket, struct
+connection = socket.socket(fileno=0)
+connection.sendall(struct.pack(">II", {header_bytes}, {image_bytes}))
+connection.sendall(b'{{"rejected": "truncated"}}'.ljust({header_bytes}))
+connection.sendall(bytes({image_bytes}))
+"""
+    with pytest.raises(error):
+        render(start_exploitable(), exploit(respond))
 
 
 HEADER: dict[str, Any] = {"format": "jpeg", "size": [9, 9], "lengths": [3, 2, 1]}
@@ -346,14 +378,17 @@ def test_unexpected_error_is_raised_and_printed(
 
 
 @pytest.mark.parametrize(
-    "code",
-    ["import time; time.sleep(60)", "import os, time; os.close(0); time.sleep(60)"],
+    ("code", "message"),
+    [
+        ("import time; time.sleep(60)", "no result in 2 seconds"),
+        ("import os, time; os.close(0); time.sleep(60)", "does not end"),
+    ],
     ids=["sleeps", "closes its connection"],
 )
-def test_process_over_timeout_raises_timeout_error(code: str, start_exploitable: StartProcess) -> None:
+def test_process_over_timeout_raises_timeout_error(code: str, message: str, start_exploitable: StartProcess) -> None:
     process = start_exploitable(timeout_seconds=2)
     render(process, PHOTO)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=message):
         render(process, exploit(code))
 
 
@@ -447,6 +482,8 @@ def test_segment_flood_does_not_grow_memory_of_parent(name: str) -> None:
 
 
 def test_limits_fit_into_timeout_and_memory_of_function() -> None:
+    limits = (render_process.CPU_SECONDS, render_process.MEMORY_BYTES, render_process.TIMEOUT_SECONDS)
+    assert limits == (4, 700_000_000, 7.5)  # docs/decisions/0036-render-process.md
     assert render_process.CPU_SECONDS < render_process.TIMEOUT_SECONDS
     upload, runtime = 50 * 2**20, 100_000_000
     assert render_process.MEMORY_BYTES + upload + runtime < 1024 * 2**20

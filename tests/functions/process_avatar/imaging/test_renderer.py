@@ -11,6 +11,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat, PngImagePlugin
 
 from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging.cropping import crop_square
+from functions.process_avatar.imaging.decoding import open_image
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition, Source
 from functions.shared.square_crop import SquareCrop
@@ -163,6 +165,32 @@ def test_render_shrink_on_load_matches_full_lanczos_resize(side: int, monkeypatc
     assert measure_psnr(decode_jpeg(render(data, sizes=(512,))), reference) > 48
 
 
+@pytest.mark.parametrize(
+    ("side", "decoded"), [(767, 767), (768, 384), (1279, 640), (1280, 320), (2559, 640), (2560, 320)]
+)
+def test_render_decodes_jpeg_with_largest_divisor_that_leaves_headroom(
+    side: int, decoded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To 256 pixels: half the size from 1.5 times of that on, a quarter and an eighth from 1.25 times on."""
+    monkeypatch.setattr(renderer, "STABLE_JPEG_SIZE", 64)
+    widths: list[int] = []
+    resize = Image.Image.resize
+
+    def record(image: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        widths.append(image.width)
+        return resize(image, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", record)
+    render(encode(plain(side, side), "JPEG"), sizes=(256,))
+    assert widths[0] == decoded
+
+
+def test_encoders_quality_is_80() -> None:
+    photo = decode(PHOTO.read_bytes()).convert("RGB").resize((64, 64))
+    assert renderer.encode_jpeg(photo) == encode(photo, "JPEG", quality=80, subsampling="4:2:0")
+    assert renderer.encode_webp(photo) == encode(photo, "WEBP", quality=80, method=2)
+
+
 def test_render_progressive_jpeg_equals_baseline() -> None:
     photo = decode(PHOTO.read_bytes())
     baseline, progressive = (render(encode(photo, "JPEG", quality=90, progressive=flag)) for flag in (False, True))
@@ -209,6 +237,13 @@ def test_render_broken_or_mismatched_profile_is_ignored(profile: bytes) -> None:
 def test_render_16_bit_gray_keeps_brightness() -> None:
     gray = pictures.png(90, 90, 16, pictures.GRAY, struct.pack(">H", 0x8123) * 90 * 90)
     assert get_center_pixel(decode_webp(render(gray))) == pytest.approx((129, 129, 129), abs=2)
+
+
+def test_crop_16_bit_gray_takes_the_upper_8_bits() -> None:
+    row = struct.pack(">256H", *(value * 256 for value in range(256)))
+    png = pictures.png(256, 256, 16, pictures.GRAY, row * 256)
+    square = crop_square(open_image(png, "png", MAX_PIXELS), None, 256)
+    assert [square.image.getpixel((value, 0)) for value in range(256)] == [(value,) * 3 for value in range(256)]
 
 
 def test_render_16_bit_color_keeps_colors() -> None:
