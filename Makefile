@@ -12,7 +12,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear reprocess clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -35,6 +35,7 @@ help:
 	@echo "make rollback                 downgrade it by one migration"
 	@echo "make upload STACK= PHOTO=     upload a photo to a deployed stack as one of its users"
 	@echo "make clear STACK=             delete what that user uploaded"
+	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
 	@echo "make clean                    delete .venv, .build and .local"
 
 local: .venv/local
@@ -113,6 +114,10 @@ upload: .venv/local .build/outputs/$(STACK).json
 
 clear: .venv/local .build/outputs/$(STACK).json
 	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
+
+reprocess: .venv/local .build/outputs/$(STACK).json
+	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
+	@$(VENV)/python -m client reprocess --outputs .build/outputs/$(STACK).json $(SUBJECT) $(UPLOAD)
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json

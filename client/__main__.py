@@ -1,4 +1,4 @@
-"""Uses a stack as one of its users: `python -m client upload|clear --outputs FILE [PHOTO ...]`.
+"""Uses a stack as one of its users, or its operator: `python -m client upload|clear|reprocess --outputs FILE ...`.
 
 FILE contains the stack outputs as JSON: from `pulumi stack output --json`, or `.local/outputs.json` of a local run. The
 user is AVATARS_USERNAME with AVATARS_PASSWORD, or else the first user in FILE, or else prompted for.
@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from client.erase import erase
 from client.photo import read_photo
+from client.reprocess import reprocess
 from client.session import ClientError, Session, Upload
 
 
@@ -30,18 +31,25 @@ def main(arguments: Sequence[str]) -> int:
     upload = commands.add_parser("upload", help="upload photos and fetch the avatars from the CDN")
     upload.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     clear = commands.add_parser("clear", help="delete the objects of the user (needs AWS credentials)")
-    for command in (upload, clear):
+    again = commands.add_parser("reprocess", help="process an original again whose event was lost (needs credentials)")
+    again.add_argument("subject")
+    again.add_argument("upload_id")
+    for command in (upload, clear, again):
         command.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
     options = parser.parse_args(arguments)
     try:
         outputs = _read_outputs(options.outputs)
+        if options.command == "reprocess":
+            reprocess(outputs, options.subject, options.upload_id)
+            print(f"{options.upload_id} is processed again")
+            return 0
         photos = [read_photo(path) for path in getattr(options, "photos", [])]
         session = Session(outputs, *_read_credentials(outputs))
         if options.command == "clear":
             print(f"{erase(outputs, session.subject)} object versions of {session.subject} deleted")
         for photo in photos:
             print(describe(photo.name, session.upload(photo.data, photo.content_type)))
-    except (ClientError, requests.RequestException, BotoCoreError, AwsError) as error:
+    except (ClientError, ValueError, requests.RequestException, BotoCoreError, AwsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -24,7 +24,10 @@ def erase(outputs: Mapping[str, Any], subject: str) -> int:
     return sum(
         _delete_prefix(s3, outputs[bucket], prefix)
         for bucket, prefixes in (
-            ("uploadsBucket", (f"{storage_keys.INCOMING}{subject}/", f"{storage_keys.REJECTED}{subject}/")),
+            (
+                "uploadsBucket",
+                [f"{its}{subject}/" for its in (storage_keys.INCOMING, storage_keys.REJECTED, storage_keys.DELETIONS)],
+            ),
             # The pictures of each version, then the stable picture and the manifest.
             ("assetsBucket", (f"{storage_keys.AVATARS}{subject}/", f"{storage_keys.AVATARS}{subject}.")),
         )

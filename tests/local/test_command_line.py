@@ -131,6 +131,15 @@ class TestRunningStack:
         again = run("client", "clear", "--outputs", running)
         assert again.stdout.startswith("0 object versions of ")
 
+    @pytest.mark.parametrize(
+        ("subject", "message"),
+        [("nobody", "error: there is no original incoming/nobody/01A: "), ("a/b", "error: 'a/b' cannot be part of")],
+    )
+    def test_reprocess_without_original_is_an_error_message(self, running: Path, subject: str, message: str) -> None:
+        failed = run("client", "reprocess", "--outputs", running, subject, "01A")
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(message)
+
     def test_wrong_password_is_an_error_message(self, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AVATARS_USERNAME", json.loads(running.read_text())["users"][0]["username"])
         monkeypatch.setenv("AVATARS_PASSWORD", "wrong")
@@ -178,6 +187,11 @@ class TestMake:
         cleared = self.make(pulumi, "clear")
         assert (cleared.returncode, cleared.stderr) == (0, "")
         assert " object versions of " in cleared.stdout
+
+    def test_reprocess_uses_the_stack_outputs(self, pulumi: Path) -> None:
+        failed = self.make(pulumi, "reprocess", "SUBJECT=nobody", "UPLOAD=01A")
+        assert "error: there is no original incoming/nobody/01A: " in failed.stderr
+        assert "make reprocess needs SUBJECT" in self.make(pulumi, "reprocess", "UPLOAD=01A").stderr
 
     def test_upload_without_photo_shows_usage(self, pulumi: Path) -> None:
         failed = self.make(pulumi, "upload")

@@ -6,7 +6,8 @@ import datetime
 import io
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from moto.core.utils import unix_time_millis
 from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
+from client.reprocess import reprocess
 from client.session import ClientError, Session
 from functions.shared.stored_avatar import with_absolute_urls
 from local.stack import LocalStack
@@ -247,6 +249,45 @@ class TestRejectedPictures:
         with pytest.raises(ClientError, match="rejected: truncated"):
             session.upload(photo[: len(photo) // 2], "image/jpeg")
         assert call_api(session, stack, "GET", "/avatars/me").json() == before
+
+
+class TestReprocessing:
+    def test_original_without_event_is_processed_with_its_crop(
+        self, stack: LocalStack, session: Session, photo: bytes
+    ) -> None:
+        form = request_form(session, stack, crop={"x": 0, "y": 0, "size": 0.25})
+        with without_events(stack):
+            assert post(form, photo).status_code == 204
+        assert get_status(session, stack, form["upload_id"])["status"] == "pending"
+        reprocess(outputs_of(stack), session.subject, form["upload_id"])
+        avatar = wait_for_status(session, stack, form["upload_id"], "ready")["avatar"]
+        stable = requests.get(avatar["url"], timeout=5).content
+        assert Image.open(io.BytesIO(stable)).size == (128, 128)  # a quarter of 512
+
+    def test_missing_original_raises(self, stack: LocalStack, session: Session) -> None:
+        form = request_form(session, stack)
+        with pytest.raises(ClientError, match=f"no original incoming/{session.subject}/{form['upload_id']}: it was"):
+            reprocess(outputs_of(stack), session.subject, form["upload_id"])
+
+
+def outputs_of(stack: LocalStack) -> dict[str, Any]:
+    """Returns the outputs that `python -m client` reads, as a local run writes them."""
+    operator = {name.lower(): value for name, value in stack.aws.principals.operator.to_environment().items()}
+    return {
+        **stack.exports,
+        "operator": {**operator, "endpoint_url": stack.aws_url, "region_name": stack.aws.region},
+    }
+
+
+@contextmanager
+def without_events(stack: LocalStack) -> Generator[None]:
+    """Loses the events of the uploads bucket meanwhile."""
+    s3, bucket = stack.aws.client("s3"), stack.exports["uploadsBucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    del configuration["ResponseMetadata"]
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    yield
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
 class TestDeletion:
