@@ -10,6 +10,9 @@ export type State =
   | "processing"
   | "ready"
   | "failed"
+  | "confirming"
+  | "removing"
+  | "removed"
   | "unconfigured";
 
 export type ErrorCode =
@@ -34,7 +37,8 @@ export type RejectionReason =
   | "too_many_pixels"
   | "truncated"
   | "too_large"
-  | "too_many_uploads";
+  | "too_many_uploads"
+  | "deleted";
 
 export interface Manifest {
   subject: string;
@@ -74,6 +78,7 @@ export interface AvatarUploadEventMap {
   }>;
   "avatar-cancel": CustomEvent<{ sent: boolean }>;
   "avatar-session-expired": CustomEvent<Record<string, never>>;
+  "avatar-removed": CustomEvent<Record<string, never>>;
 }
 
 /** The attributes of the element in HTML or JSX. */
@@ -84,6 +89,7 @@ export interface AvatarUploadAttributes {
   alt?: string;
   accept?: string;
   disabled?: boolean;
+  "no-remove"?: boolean;
 }
 
 export class AvatarUpload extends HTMLElement {
@@ -99,9 +105,10 @@ export class AvatarUpload extends HTMLElement {
   accept: string;
   tokenCallback: string;
   disabled: boolean;
+  noRemove: boolean;
   /** Opens the file dialog. Browsers allow this only in a handler of a click or key. */
   open(): void;
-  /** Cancels the current choice or upload and shows the current avatar. */
+  /** Cancels the current choice, upload or removal and shows the current avatar. */
   reset(): void;
 
   addEventListener<Name extends keyof AvatarUploadEventMap>(
@@ -144,9 +151,17 @@ export interface UploadOptions {
 /** Uploads a file as the user's avatar. Rejects with an `UploadError`, or with the reason of `signal`. */
 export function uploadAvatar(file: File, options: UploadOptions): Promise<Manifest>;
 
+/** Removes the user's avatar, if there is one. Rejects with an `UploadError`, or with the reason of `signal`. */
+export function removeAvatar(options: Pick<UploadOptions, "apiUrl" | "getToken" | "signal">): Promise<void>;
+
 export function failureSentence(
   error: UploadError,
-  options?: { messages?: Readonly<Record<MessageName, string>>; language?: string; size?: number },
+  options?: {
+    messages?: Readonly<Record<MessageName, string>>;
+    language?: string;
+    size?: number;
+    removal?: boolean;
+  },
 ): string;
 
 export const ENGLISH: Readonly<Record<MessageName, string>>;
@@ -159,10 +174,14 @@ export type MessageName =
   | "choose"
   | "change"
   | "takePhoto"
+  | "remove"
   | "use"
   | "chooseAnother"
   | "retry"
   | "cancel"
+  | "removalQuestion"
+  | "confirmRemoval"
+  | "keep"
   | "cropArea"
   | "cropControls"
   | "cropByPointer"
@@ -183,6 +202,8 @@ export type MessageName =
   | "processing"
   | "slow"
   | "ready"
+  | "removing"
+  | "removed"
   | "cancelled"
   | "cancelledAfterSending"
   | "empty_file"
@@ -197,6 +218,7 @@ export type MessageName =
   | "rejected_truncated"
   | "rejected_too_large"
   | "rejected_too_many_uploads"
+  | "rejected_deleted"
   | "offline"
   | "network"
   | "session_expired"
@@ -206,7 +228,10 @@ export type MessageName =
   | "still_pending"
   | "unexpected"
   | "no_token"
-  | "unconfigured";
+  | "unconfigured"
+  | "removal_offline"
+  | "removal_unexpected"
+  | "removal_no_token";
 
 declare global {
   interface HTMLElementTagNameMap {

@@ -45,6 +45,7 @@ export function Account() {
         src={current}
         getToken={getToken}
         onReady={(manifest) => setAvatar(manifest.images.at(-1)?.url)}
+        onRemoved={() => setAvatar(`${outputs.cdnUrl}/defaults/avatar.jpg`)}
       />
     </>
   );

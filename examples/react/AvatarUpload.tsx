@@ -9,9 +9,10 @@ interface Props {
   src?: string; // the current avatar
   getToken: GetToken;
   onReady?: (manifest: Manifest) => void;
+  onRemoved?: () => void;
 }
 
-export function AvatarUpload({ scriptUrl, apiUrl, src, getToken, onReady }: Props) {
+export function AvatarUpload({ scriptUrl, apiUrl, src, getToken, onReady, onRemoved }: Props) {
   const element = useRef<AvatarUploadElement>(null);
   const [isBlocked, setIsBlocked] = useState(false);
 
@@ -33,6 +34,13 @@ export function AvatarUpload({ scriptUrl, apiUrl, src, getToken, onReady }: Prop
     current!.addEventListener("avatar-ready", listener);
     return () => current!.removeEventListener("avatar-ready", listener);
   }, [onReady]);
+
+  useEffect(() => {
+    const { current } = element;
+    const listener = () => onRemoved?.();
+    current!.addEventListener("avatar-removed", listener);
+    return () => current!.removeEventListener("avatar-removed", listener);
+  }, [onRemoved]);
 
   return (
     <>

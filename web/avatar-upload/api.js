@@ -31,7 +31,7 @@ export class Api {
 
   /**
    * Makes an idempotent call.
-   * @param {"GET" | "POST"} method
+   * @param {"DELETE" | "GET" | "POST"} method
    * @param {string} path
    * @param {object} [content] sent as JSON
    * @returns {Promise<ApiResponse>} of any status but 401, 403, 429 and 5xx

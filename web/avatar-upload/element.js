@@ -8,7 +8,7 @@ import { View } from "./view.js";
 
 /** Without HEIC, so that iPhones convert to JPEG. HEIC files are accepted all the same. */
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif";
-const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages", "src", "tokenCallback"];
+const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages", "noRemove", "src", "tokenCallback"];
 
 /**
  * @typedef {import("./api.js").GetToken} GetToken
@@ -19,7 +19,7 @@ const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages
 const BaseElement = globalThis.HTMLElement ?? class {};
 
 export class AvatarUpload extends BaseElement {
-  static observedAttributes = ["accept", "alt", "api-url", "disabled", "src"];
+  static observedAttributes = ["accept", "alt", "api-url", "disabled", "no-remove", "src"];
 
   #states = this.attachInternals().states;
   #flow = new Flow({
@@ -27,11 +27,12 @@ export class AvatarUpload extends BaseElement {
     onChange: () => this.#render(),
     onReady: ({ images, url }) =>
       this.#showAvatar({ src: url, srcset: images.map((image) => `${image.url} ${image.size}w`).join() }),
+    onRemoved: () => void this.#showAvatar({ src: "" }),
     emit: (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true })),
     describeError: (error) => failureSentence(error, this.#messageOptions),
   });
   #receiver = {
-    isEnabled: () => !this.disabled && this.state !== "unconfigured",
+    isEnabled: () => !this.disabled && this.state !== "unconfigured" && this.state !== "removing",
     receive: (/** @type {File} */ file) => void this.#flow.choose(file),
     onHover: (/** @type {boolean} */ over) => this.#view.showDropTarget(over),
   };
@@ -41,6 +42,8 @@ export class AvatarUpload extends BaseElement {
     use: () => this.#flow.use(),
     retry: () => this.#flow.retry(),
     cancel: () => this.#flow.cancel(),
+    remove: () => this.#flow.askToRemove(),
+    confirmRemoval: () => this.#flow.confirmRemoval(),
   });
   /** Aborted when the element leaves the document. @type {AbortController | null} */
   #connection = null;
@@ -136,6 +139,14 @@ export class AvatarUpload extends BaseElement {
     this.toggleAttribute("disabled", Boolean(value));
   }
 
+  get noRemove() {
+    return this.hasAttribute("no-remove");
+  }
+
+  set noRemove(value) {
+    this.toggleAttribute("no-remove", Boolean(value));
+  }
+
   get src() {
     return this.getAttribute("src") ?? "";
   }
@@ -157,7 +168,7 @@ export class AvatarUpload extends BaseElement {
     if (this.#receiver.isEnabled()) this.#view.openDialog();
   }
 
-  /** Cancels the choice or upload and shows the current avatar. */
+  /** Cancels the choice, upload or removal and shows the current avatar. */
   reset() {
     this.#flow.reset();
   }
@@ -194,20 +205,21 @@ export class AvatarUpload extends BaseElement {
 
   /** @param {import("./avatar-preview.js").ImageSource} source */
   async #showAvatar(source) {
-    if (await this.#view.loadAvatar(source)) this.#flow.discardPhoto();
+    if (await this.#view.loadAvatar(source)) this.#flow.acceptAvatar();
     this.#render();
   }
 
-  /** @returns {{ messages: Messages, language: string | undefined, size: number | undefined }} */
+  /** @returns {{ messages: Messages, language: string | undefined, size: number | undefined, removal: boolean }} */
   get #messageOptions() {
-    return { messages: this.#messages, language: getLanguage(this), size: this.#flow.photo.file?.size };
+    const { file } = this.#flow.photo;
+    return { messages: this.#messages, language: getLanguage(this), size: file?.size, removal: file === null };
   }
 
   #render() {
-    const { state, disabled, accept, alt } = this;
+    const { state, disabled, noRemove, accept, alt } = this;
     this.#states.clear();
     this.#states.add(state);
-    this.#view.render({ ...this.#flow.photo, ...this.#messageOptions, state, disabled, accept, alt });
+    this.#view.render({ ...this.#flow.photo, ...this.#messageOptions, state, disabled, noRemove, accept, alt });
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * Reasons why an upload failed: docs/widget.md documents the codes.
+ * Reasons why an upload or a removal failed: docs/widget.md documents the codes.
  *
  * @typedef {"empty_file" | "unreadable_file" | "unsupported_type" | "file_too_large" | "rejected" | "offline" | "network"
  *   | "session_expired" | "upload_refused" | "server_error" | "upload_lost" | "still_pending" | "unexpected"
  *   | "no_token"} ErrorCode
  * @typedef {"not_an_image" | "unsupported_format" | "too_many_pixels" | "truncated" | "too_large"
- *   | "too_many_uploads"} RejectionReason
+ *   | "too_many_uploads" | "deleted"} RejectionReason
  */
 
 /** @type {ReadonlySet<ErrorCode>} */
@@ -35,9 +35,9 @@ export class UploadError extends Error {
     this.maxBytes = maxBytes;
   }
 
-  /** Whether a retry with the same file may succeed. */
+  /** Whether a retry with the same file may succeed: `deleted` is not about the file. */
   get retry() {
-    return RETRYABLE.has(this.code);
+    return RETRYABLE.has(this.code) || this.reason === "deleted";
   }
 }
 

@@ -1,15 +1,17 @@
-/** The state machine of the element, from the choice of a photo to the new avatar. Independent of the view. */
+/** The state machine of the element, from the choice of a photo to the new avatar or none. Independent of the view. */
 
 import { UploadError } from "./errors.js";
 import { checkFile } from "./files.js";
 import { loadPreview } from "./preview.js";
+import { removeAvatar } from "./remove.js";
 import { uploadAvatar } from "./upload.js";
 
 /**
- * @typedef {"idle" | "chosen" | "preparing" | "sending" | "processing" | "ready" | "failed"} State
+ * @typedef {"idle" | "chosen" | "preparing" | "sending" | "processing" | "ready" | "failed" | "confirming" | "removing"
+ *   | "removed"} State
  *
  * @typedef {object} Photo the chosen photo and its upload
- * @property {File | null} file
+ * @property {File | null} file null with `error`: a removal failed
  * @property {HTMLImageElement | "loading" | null} preview null if the browser cannot show it
  * @property {import("./crop.js").Crop | null} crop the user's square; null: the server's default
  * @property {number} fraction of the bytes sent
@@ -21,6 +23,7 @@ import { uploadAvatar } from "./upload.js";
  * @property {() => { apiUrl: string, getToken: import("./api.js").GetToken }} getConnection current attributes
  * @property {() => void} onChange
  * @property {(manifest: import("./upload.js").Manifest) => void} onReady
+ * @property {() => void} onRemoved
  * @property {(type: string, detail: object) => void} emit
  * @property {(error: UploadError) => string} describeError
  */
@@ -70,7 +73,17 @@ export class Flow {
   }
 
   retry() {
-    if (this.state === "failed" && this.photo.error?.retry) this.#upload();
+    if (this.state !== "failed" || !this.photo.error?.retry) return;
+    if (this.photo.file) this.#upload();
+    else this.#remove();
+  }
+
+  askToRemove() {
+    if (this.state === "idle" || this.state === "ready") this.#change("confirming", NO_PHOTO);
+  }
+
+  confirmRemoval() {
+    if (this.state === "confirming") this.#remove();
   }
 
   cancel() {
@@ -82,9 +95,10 @@ export class Flow {
     this.#end(null);
   }
 
-  /** Called when the new avatar is shown and its preview is no longer needed. */
-  discardPhoto() {
+  /** Called when an avatar is shown: its preview is no longer needed, and there is one again after a removal. */
+  acceptAvatar() {
     if (this.state === "ready") this.#change("ready", NO_PHOTO);
+    if (this.state === "removed") this.#change("idle", NO_PHOTO);
   }
 
   async #upload() {
@@ -103,6 +117,21 @@ export class Flow {
     } catch (error) {
       if (!signal.aborted) this.#fail(error);
     }
+  }
+
+  async #remove() {
+    const { signal } = this.#choice;
+    this.#change("removing", { error: null });
+    try {
+      await removeAvatar({ ...this.#callbacks.getConnection(), signal });
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error);
+      return;
+    }
+    if (signal.aborted) return;
+    this.#callbacks.onRemoved();
+    this.#change("removed", {});
+    this.#callbacks.emit("avatar-removed", {});
   }
 
   /** @param {import("./upload.js").Progress} progress */
@@ -126,7 +155,7 @@ export class Flow {
     const { code, reason, retry, cause } = error;
     const message = this.#callbacks.describeError(error);
     this.#change("failed", { error });
-    if (code === "offline") {
+    if (code === "offline" && this.photo.file) {
       window.addEventListener("online", () => this.retry(), { once: true, signal: this.#choice.signal });
     }
     if (code === "rejected") return this.#callbacks.emit("avatar-rejected", { reason, message });

@@ -9,10 +9,14 @@ export const ENGLISH = Object.freeze({
   choose: "Choose a photo",
   change: "Change photo",
   takePhoto: "Take a photo",
+  remove: "Remove photo",
   use: "Use this photo",
   chooseAnother: "Choose another",
   retry: "Try again",
   cancel: "Cancel",
+  removalQuestion: "Remove your profile picture? This cannot be undone.",
+  confirmRemoval: "Remove",
+  keep: "Keep",
 
   cropArea: "Position of the photo",
   cropControls: "Position and zoom",
@@ -26,7 +30,7 @@ export const ENGLISH = Object.freeze({
   resetCrop: "Reset",
   placed: "Middle: {x} from the left, {y} from the top. Zoom: {zoom}.",
 
-  hint: "or drop or paste one here",
+  hint: "Or drop or paste a photo here.",
   chosen: "This is how your picture will look.",
   chosenUnseen: "Your browser cannot show “{name}”, but you can send it.",
   preparing: "Preparing the upload",
@@ -35,6 +39,8 @@ export const ENGLISH = Object.freeze({
   processing: "Making your picture",
   slow: "This takes longer than usual. It goes on in the background: you may leave this page.",
   ready: "Your new picture is ready.",
+  removing: "Removing your picture",
+  removed: "Your picture is removed.",
   cancelled: "Cancelled.",
   cancelledAfterSending: "Cancelled. The photo had already been sent and may still become your picture.",
 
@@ -50,6 +56,7 @@ export const ENGLISH = Object.freeze({
   rejected_truncated: "This picture is damaged or incomplete. Choose another one.",
   rejected_too_large: "This file is too large. Choose a smaller one.",
   rejected_too_many_uploads: "You have uploaded too many pictures within an hour. Try again in an hour.",
+  rejected_deleted: "You removed your picture while this photo was being sent, so it was not used. Try again to use it.",
   offline: "You are offline. Your photo will be sent when you are back online.",
   network: "The server cannot be reached. Check your connection and try again.",
   session_expired: "Your session has ended. Sign in again, then try again.",
@@ -60,6 +67,9 @@ export const ENGLISH = Object.freeze({
   unexpected: "Something went wrong. Choose another photo, or come back later.",
   no_token: "This page cannot send photos: it does not say who is signed in.",
   unconfigured: "This page cannot send photos: <avatar-upload> needs the attribute api-url.",
+  removal_offline: "You are offline. Try again when you are back online.",
+  removal_unexpected: "Something went wrong, and your picture was not removed. Come back later.",
+  removal_no_token: "This page cannot remove your picture: it does not say who is signed in.",
 });
 
 /** @typedef {keyof typeof ENGLISH} MessageName */
@@ -79,9 +89,10 @@ export function fillIn(text, values) {
 /**
  * The sentence that the user reads about an error.
  * @param {import("./errors.js").UploadError} error
- * @param {{ messages?: Messages, language?: string, size?: number }} [options] `size` of the file, in bytes
+ * @param {{ messages?: Messages, language?: string, size?: number, removal?: boolean }} [options] `size` of the file, in
+ *   bytes; `removal`: the error of a removal
  */
-export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH, language, size } = {}) {
+export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH, language, size, removal } = {}) {
   if (code === "rejected") {
     return messages[/** @type {MessageName} */ (`rejected_${reason}`)] ?? messages.rejected;
   }
@@ -91,7 +102,8 @@ export function failureSentence({ code, reason, maxBytes }, { messages = ENGLISH
       limit: formatBytes(maxBytes, language, "floor"),
     });
   }
-  return messages[code];
+  const special = removal && messages[/** @type {MessageName} */ (`removal_${code}`)];
+  return special || messages[code];
 }
 
 /**

@@ -144,6 +144,7 @@ progress:indeterminate {
 progress:indeterminate::-moz-progress-bar { background: transparent; }
 @keyframes run { from { background-position: 200% 0; } to { background-position: 0 0; } }
 
+.confirmation { display: grid; gap: 0.75rem; font-weight: 600; }
 .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; }
 .cropping .actions button { flex: 1 1 auto; }
 .cropping .actions button.primary { flex-basis: 100%; }
@@ -163,6 +164,8 @@ button {
 button:active:not([aria-disabled=true]) { background: color-mix(in srgb, var(--text) 16%, transparent); }
 button.primary { color: var(--on-accent); background: var(--accent); border-color: var(--accent); }
 button.primary:active { background: color-mix(in srgb, var(--accent) 76%, var(--text)); }
+button.danger { color: var(--danger); border-color: currentcolor; }
+button:is(.quiet, .reset) { border-color: transparent; }
 @media (hover: hover) {
   button:hover:not(:active, :disabled, [aria-disabled=true]) { background: color-mix(in srgb, var(--text) 8%, transparent); }
   button.primary:hover:not(:active, :disabled) { background: color-mix(in srgb, var(--accent) 88%, var(--text)); }
@@ -170,7 +173,7 @@ button.primary:active { background: color-mix(in srgb, var(--accent) 76%, var(--
 button:disabled { opacity: 0.5; cursor: not-allowed; }
 button.move { display: grid; place-items: center; inline-size: 2.5rem; min-block-size: 2.5rem; padding: 0; }
 button.move svg { inline-size: 1.125rem; }
-button.reset { min-block-size: 2.5rem; padding-inline: 0.5rem; border-color: transparent; }
+button.reset { min-block-size: 2.5rem; padding-inline: 0.5rem; }
 button[aria-disabled=true] { color: var(--muted); cursor: default; }
 button.move[aria-disabled=true] { border-color: var(--line); }
 [inert] { opacity: 0.5; }

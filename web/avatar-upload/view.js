@@ -12,10 +12,12 @@ import { getStyles } from "./styles.js";
  * @typedef {object} Settings
  * @property {State} state
  * @property {boolean} disabled
+ * @property {boolean} noRemove
  * @property {string} accept
  * @property {string} alt
  * @property {import("./messages.js").Messages} messages
  * @property {string | undefined} language
+ * @property {boolean} removal the error is that of a removal
  * @typedef {import("./flow.js").Photo & Settings} Model
  *
  * @typedef {object} ViewCallbacks
@@ -24,17 +26,28 @@ import { getStyles } from "./styles.js";
  * @property {() => void} use
  * @property {() => void} retry
  * @property {() => void} cancel
+ * @property {() => void} remove
+ * @property {() => void} confirmRemoval
  *
- * @typedef {"choose" | "camera" | "use" | "retry" | "cancel"} ButtonName
- * @typedef {{ buttons: ButtonName[], primary?: ButtonName }} StateLayout
+ * @typedef {"choose" | "camera" | "use" | "retry" | "cancel" | "remove" | "confirmRemoval" | "keep"} ButtonName
+ * @typedef {{ buttons: ButtonName[], primary?: ButtonName, focused?: ButtonName }} StateLayout
+ *   `focused` gets the focus; default: `primary`, else the card
  */
 
 /** @type {StateLayout} */
-const RESTING = { buttons: ["choose", "camera"], primary: "choose" };
+const RESTING = { buttons: ["choose", "camera", "remove"], primary: "choose" };
 /** @type {StateLayout} */
 const BUSY = { buttons: ["cancel"] };
 /** @type {StateLayout} */
 const RETRYABLE = { buttons: ["retry", "choose", "cancel"], primary: "retry" };
+/** @type {StateLayout} */
+const CONFIRMING = { buttons: ["confirmRemoval", "keep"], focused: "keep" };
+/** @type {StateLayout} */
+const REMOVING = { buttons: ["confirmRemoval", "keep"] };
+/** @type {StateLayout} */
+const REMOVAL_RETRYABLE = { buttons: ["retry", "cancel"], primary: "retry" };
+/** @type {StateLayout} */
+const REMOVAL_FAILED = { buttons: ["cancel"], focused: "cancel" };
 /** @type {Readonly<Record<State, StateLayout>>} */
 const LAYOUTS = {
   idle: RESTING,
@@ -44,6 +57,9 @@ const LAYOUTS = {
   sending: BUSY,
   processing: BUSY,
   failed: { buttons: ["choose", "cancel"], primary: "choose" },
+  confirming: CONFIRMING,
+  removing: REMOVING,
+  removed: RESTING,
   unconfigured: { buttons: [] },
 };
 
@@ -63,14 +79,24 @@ export class View {
   #quarters = createElement("p", { class: "unseen", role: "status" });
   #files = createElement("input", { type: "file", hidden: "" });
   #photos = createElement("input", { type: "file", hidden: "", capture: "user" });
-  /** In display order. @type {Record<ButtonName, HTMLButtonElement>} */
+  /** @type {Record<ButtonName, HTMLButtonElement>} */
   #buttons = {
-    use: createElement("button", { type: "button" }),
-    retry: createElement("button", { type: "button" }),
-    choose: createElement("button", { type: "button" }),
-    camera: createElement("button", { type: "button", class: "camera" }),
-    cancel: createElement("button", { type: "button" }),
+    use: createElement("button", { type: "button", part: "button" }),
+    retry: createElement("button", { type: "button", part: "button" }),
+    choose: createElement("button", { type: "button", part: "button" }),
+    camera: createElement("button", { type: "button", part: "button", class: "camera" }),
+    remove: createElement("button", { type: "button", part: "button remove", class: "quiet" }),
+    cancel: createElement("button", { type: "button", part: "button" }),
+    confirmRemoval: createElement("button", { type: "button", part: "button danger", class: "danger" }),
+    keep: createElement("button", { type: "button", part: "button" }),
   };
+  #actions = this.#createActions("use", "retry", "choose", "camera", "remove", "cancel");
+  #question = createElement("p", { id: "question" });
+  #confirmation = createElement(
+    "div",
+    { part: "confirmation", class: "confirmation", role: "group", "aria-labelledby": "question" },
+    [this.#question, this.#createActions("confirmRemoval", "keep")],
+  );
 
   /** The drop target. */
   card = createElement("div", { part: "card", class: "card", role: "group", tabindex: "-1" }, [
@@ -81,7 +107,8 @@ export class View {
       this.#bar,
       this.#quarters,
       this.#cropper.controls,
-      createElement("div", { part: "actions", class: "actions" }, Object.values(this.#buttons)),
+      this.#confirmation,
+      this.#actions,
       this.#hint,
     ]),
     this.#files,
@@ -97,11 +124,18 @@ export class View {
     this.#onCrop = crop;
     root.adoptedStyleSheets = [getStyles()];
     root.append(this.card);
-    const actions = { ...callbacks, choose: () => this.openDialog(), camera: () => this.#photos.click() };
+    const { cancel } = callbacks;
+    const actions = { ...callbacks, keep: cancel, choose: () => this.openDialog(), camera: () => this.#photos.click() };
     for (const name of getButtonNames(this.#buttons)) {
       // The second click of a double click could hit a button that has appeared in the same place.
       this.#buttons[name].addEventListener("click", ({ detail }) => detail < 2 && actions[name]());
     }
+    this.card.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.#layout !== CONFIRMING) return;
+      event.preventDefault(); // otherwise a dialog around the element would close
+      event.stopPropagation();
+      cancel();
+    });
     for (const input of [this.#files, this.#photos]) {
       input.addEventListener("change", () => {
         const file = input.files?.item(0);
@@ -111,14 +145,29 @@ export class View {
     }
   }
 
+  /** @param {ButtonName[]} names in display order */
+  #createActions(...names) {
+    const buttons = names.map((name) => this.#buttons[name]);
+    return createElement("div", { part: "actions", class: "actions" }, buttons);
+  }
+
   openDialog() {
     this.#files.click();
   }
 
   /** @param {FocusOptions} [options] */
   focus(options) {
-    const { primary } = this.#layout;
-    const target = primary && !this.#buttons[primary].disabled ? this.#buttons[primary] : this.card;
+    this.#focusButton(this.#layout.focused ?? this.#layout.primary, options);
+  }
+
+  /**
+   * Focuses the card if the button cannot have the focus.
+   * @param {ButtonName | undefined} name
+   * @param {FocusOptions} [options]
+   */
+  #focusButton(name, options) {
+    const button = name && this.#buttons[name];
+    const target = button && !button.hidden && !button.disabled ? button : this.card;
     target.focus(options);
   }
 
@@ -134,9 +183,9 @@ export class View {
 
   /** @param {Model} model */
   render(model) {
-    const layout = model.state === "failed" && model.error?.retry ? RETRYABLE : LAYOUTS[model.state];
-    const moveFocus = layout !== this.#layout && this.#root.activeElement !== null;
-    this.#layout = layout;
+    const former = this.#layout;
+    const focused = /** @type {HTMLElement | null} */ (this.#root.activeElement);
+    this.#layout = chooseLayout(model);
     this.card.setAttribute("aria-label", model.messages.label);
     this.#preview.render(model);
     this.#cropper.render(model);
@@ -144,13 +193,16 @@ export class View {
     this.#renderText(model);
     this.#renderProgress(model);
     this.#renderControls(model);
-    if (moveFocus) this.focus();
+    if (!focused || (this.#layout === former && !focused.hidden)) return;
+    const isKept = former === CONFIRMING && this.#layout === RESTING;
+    if (isKept) this.#focusButton("remove");
+    else this.focus();
   }
 
   /** @param {Model} model */
   #renderText(model) {
     setText(this.#status, getStatusText(model));
-    this.#status.classList.toggle("good", model.state === "ready");
+    this.#status.classList.toggle("good", model.state === "ready" || model.state === "removed");
     setText(this.#error, getErrorText(model));
     setText(this.#hint, model.messages.hint);
     this.#hint.hidden = this.#layout !== RESTING || model.disabled;
@@ -160,7 +212,7 @@ export class View {
   #renderProgress({ state, fraction, messages, language }) {
     const sending = state === "sending";
     const quarter = Math.floor(fraction * 4) / 4;
-    this.#bar.hidden = this.#layout !== BUSY;
+    this.#bar.hidden = this.#layout !== BUSY && this.#layout !== REMOVING;
     if (sending) this.#progress.value = fraction;
     else this.#progress.removeAttribute("value");
     setText(this.#percent, sending ? formatPercent(fraction, language) : "");
@@ -169,26 +221,44 @@ export class View {
   }
 
   /** @param {Model} model */
-  #renderControls({ state, messages, disabled, accept }) {
-    const { buttons, primary } = this.#layout;
-    const resting = this.#preview.hasAvatar || state === "ready" ? messages.change : messages.choose;
+  #renderControls({ state, file, messages, disabled, noRemove, accept }) {
+    const { primary } = this.#layout;
+    const { hasAvatar } = this.#preview;
+    const resting = hasAvatar || state === "ready" ? messages.change : messages.choose;
+    const canRemove = hasAvatar && file === null && !noRemove;
+    const buttons = this.#layout.buttons.filter((name) => name !== "remove" || canRemove);
+    const asks = buttons.includes("keep");
+    setText(this.#question, messages.removalQuestion);
+    this.#question.hidden = this.#layout === REMOVING; // still the name of the group
+    this.#confirmation.hidden = !asks;
+    this.#actions.hidden = asks;
     const texts = {
       use: messages.use,
       retry: messages.retry,
       choose: this.#layout === RESTING ? resting : messages.chooseAnother,
       camera: messages.takePhoto,
       cancel: messages.cancel,
+      remove: messages.remove,
+      confirmRemoval: messages.confirmRemoval,
+      keep: messages.keep,
     };
     for (const name of getButtonNames(this.#buttons)) {
       const button = this.#buttons[name];
       setText(button, texts[name]);
       button.hidden = !buttons.includes(name);
-      button.disabled = disabled && name !== "cancel";
+      button.disabled = this.#layout === REMOVING || (disabled && name !== "cancel" && name !== "keep");
       button.classList.toggle("primary", name === primary);
-      button.part.value = name === primary ? "button primary" : "button";
+      button.part.toggle("primary", name === primary);
     }
     this.#files.accept = this.#photos.accept = accept;
   }
+}
+
+/** @param {Model} model */
+function chooseLayout({ state, error, removal }) {
+  if (state !== "failed") return LAYOUTS[state];
+  if (removal) return error?.retry ? REMOVAL_RETRYABLE : REMOVAL_FAILED;
+  return error?.retry ? RETRYABLE : LAYOUTS.failed;
 }
 
 /** @param {Model} model */
@@ -199,6 +269,8 @@ function getStatusText({ state, file, preview, slow, note, messages }) {
     case "preparing":
     case "sending":
     case "ready":
+    case "removing":
+    case "removed":
       return messages[state];
     case "processing":
       return slow ? messages.slow : messages.processing;

@@ -32,9 +32,9 @@ export class AvatarPicture {
   }
 }
 
-/** The URL of the largest image, or of the default. @param {import("./api.js").Avatar | null} avatar */
-export function getLargestImageUrl(avatar) {
-  return avatar ? [...avatar.images].sort((a, b) => b.size - a.size)[0].url : DEFAULT;
+/** @param {import("./api.js").Avatar} avatar */
+export function getLargestImageUrl({ images }) {
+  return [...images].sort((a, b) => b.size - a.size)[0].url;
 }
 
 /** @param {import("./api.js").Avatar} avatar @param {string} name */

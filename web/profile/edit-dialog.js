@@ -10,8 +10,8 @@ import { retryWhileUnavailable } from "./retry-503.js";
 
 /** States of the widget with a photo that is not uploading. */
 const UNSENT = ["chosen", "failed"];
-/** States without an upload: the widget is reset when the dialog opens again. */
-const SETTLED = [...UNSENT, "ready"];
+/** States without a request: the widget is reset when the dialog opens again. */
+const SETTLED = [...UNSENT, "ready", "confirming", "removed"];
 
 /** @typedef {import("./api.js").Profile} Profile */
 /** @typedef {import("./profile-validation.js").Values} Values */
@@ -20,8 +20,8 @@ const SETTLED = [...UNSENT, "ready"];
 /**
  * The dialog in which a user edits their own profile.
  *
- * Events: `saved` with the new profile as `detail`; `avatar` with the new manifest; `abandoned` when a save was
- * aborted, so that its result is unknown; `closed`.
+ * Events: `saved` with the new profile as `detail`; `avatar` with the new manifest, null after a removal; `abandoned`
+ * when a save was aborted, so that its result is unknown; `closed`.
  */
 export class EditDialog extends EventTarget {
   #dialog;
@@ -106,6 +106,7 @@ export class EditDialog extends EventTarget {
     this.#widget.addEventListener("avatar-ready", (/** @type {CustomEvent} */ { detail }) =>
       this.#emit("avatar", detail),
     );
+    this.#widget.addEventListener("avatar-removed", () => this.#emit("avatar", null));
     this.#dialog.addEventListener("cancel", (event) => {
       // The widget's file input fires an event of that name too.
       if (event.target !== this.#dialog) return;
@@ -225,6 +226,7 @@ export class EditDialog extends EventTarget {
 
   /** @param {Profile} profile */
   #showPicture({ avatar }) {
+    if (!avatar) return this.#widget.removeAttribute("src");
     const url = getLargestImageUrl(avatar);
     if (this.#widget.getAttribute("src") !== url) this.#widget.setAttribute("src", url);
   }

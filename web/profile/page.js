@@ -156,8 +156,9 @@ class Page {
       this.#toast.show("Saved.");
     });
     this.#dialog.addEventListener("avatar", (event) => {
-      const { url, updated_at, images } = getDetail(event);
-      if (this.#ownProfile) this.#publishChange({ ...this.#ownProfile, avatar: { url, updated_at, images } });
+      const manifest = getDetail(event);
+      const avatar = manifest && { url: manifest.url, updated_at: manifest.updated_at, images: manifest.images };
+      if (this.#ownProfile) this.#publishChange({ ...this.#ownProfile, avatar });
     });
     this.#dialog.addEventListener("abandoned", () => void this.#refreshOwnProfile());
     this.#dialog.addEventListener("closed", () => this.#view.editButton.focus());

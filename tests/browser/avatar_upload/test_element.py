@@ -198,4 +198,11 @@ def test_import_without_dom_exports_module(tmp_path: Path) -> None:
     script = "import('./avatar-upload.js').then((module) => console.log(JSON.stringify(Object.keys(module))))"
     done = subprocess.run(["node", "--eval", script], cwd=folder, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == ["AvatarUpload", "ENGLISH", "UploadError", "failureSentence", "uploadAvatar"]
+    assert json.loads(done.stdout) == [
+        "AvatarUpload",
+        "ENGLISH",
+        "UploadError",
+        "failureSentence",
+        "removeAvatar",
+        "uploadAvatar",
+    ]

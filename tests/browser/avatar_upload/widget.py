@@ -24,10 +24,11 @@ from tests.local.conftest import wait_until
 
 FORM = "**/avatars/key_upload"
 STATUS = "**/avatars/uploads/*"
+OWN_AVATAR = "**/avatars/me"
 FIRST_PAUSE_MS = 1500
 """Between sending the photo and the first request for its status: web/avatar-upload/upload.js."""
 UNKNOWN_TOKEN = "header.payload.signature"
-_UPLOADING = ("preparing", "sending", "processing")
+_REQUESTING = ("preparing", "sending", "processing", "removing")
 
 
 class Widget:
@@ -149,7 +150,7 @@ class Widget:
         deadline = time.monotonic() + timeout
         while (current := self.state) != state:
             assert time.monotonic() < deadline, f"the state is {current}, not {state}, after {timeout} s"
-            if self._has_clock and current in _UPLOADING and not self._awaits_response():
+            if self._has_clock and current in _REQUESTING and not self._awaits_response():
                 self.page.clock.run_for(step_ms)
             self.page.wait_for_timeout(10)
 

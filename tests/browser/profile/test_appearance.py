@@ -18,6 +18,7 @@ from tests.browser.profile.visitor import (
     heading,
     save,
 )
+from tests.local.conftest import PHOTO
 
 STATES: dict[str, Callable[[Visitor, Person], Page]] = {}
 
@@ -95,6 +96,15 @@ def _show_close_question(visitor: Visitor, person: Person) -> Page:
     edit_button(page).click()
     page.get_by_label("Bio").fill("half a sentence")
     page.keyboard.press("Escape")
+    return page
+
+
+@register_state
+def _show_removal_question(visitor: Visitor, person: Person) -> Page:
+    person.session.upload(PHOTO.read_bytes(), "image/jpeg")
+    page = visitor.sign_in(person)
+    edit_button(page).click()
+    page.get_by_role("button", name="Remove photo").click()
     return page
 
 

@@ -276,6 +276,35 @@ def test_new_avatar_is_shown_in_all_tabs(visitor: Visitor, alice: Person) -> Non
     assert stored["bio"] != "not saved"
 
 
+def test_removed_avatar_is_default_in_all_tabs(visitor: Visitor, alice: Person) -> None:
+    alice.session.upload(PHOTO.read_bytes(), "image/jpeg")
+    page = visitor.sign_in(alice)
+    other = visitor.open(alice.get()["handle"])
+    for tab in (page, other):
+        expect(avatar_image(tab)).to_have_attribute("src", re.compile(r"/512\.webp$"))
+    page.evaluate("window.notReloaded = true")
+    edit_button(page).click()
+    page.get_by_label("Bio").fill("not saved")
+    widget = page.locator("avatar-upload")
+    widget.get_by_role("button", name="Remove photo").click()
+    page.keyboard.press("Escape")
+    expect(widget.get_by_role("button", name="Remove photo")).to_be_focused()
+    expect(edit_dialog(page).get_by_text("Close without saving your changes?")).to_be_hidden()
+    widget.get_by_role("button", name="Remove photo").click()
+    widget.get_by_role("button", name="Remove", exact=True).click()
+    for tab in (page, other):
+        expect(avatar_image(tab)).to_have_attribute("src", DEFAULT_AVATAR)
+    expect(widget.get_by_role("button", name="Choose a photo")).to_be_focused()
+    expect(widget.get_by_text("Your picture is removed.")).to_be_visible()
+    expect(page.get_by_label("Bio")).to_have_value("not saved")
+    assert page.evaluate("window.notReloaded")
+    assert alice.get()["avatar"] is None
+    save(page)
+    edit_button(page).click()
+    expect(widget.get_by_role("img", name="No profile picture yet")).to_be_visible()
+    expect(widget.get_by_text("Your picture is removed.")).to_be_hidden()
+
+
 def test_open_dialog_in_other_tab_follows_saved_values(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     other = visitor.open()
@@ -295,5 +324,5 @@ def test_widget_has_colors_of_page(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     edit_button(page).click()
     color = "button => getComputedStyle(button).backgroundColor"
-    choose = page.get_by_role("button", name="Change photo")
+    choose = page.get_by_role("button", name="Choose a photo")
     assert choose.evaluate(color) == edit_dialog(page).get_by_role("button", name="Save").evaluate(color)
