@@ -114,7 +114,7 @@ def every_upload_is_answered(evidence: Evidence) -> Iterator[str]:
 
 
 def every_answer_is_announced(evidence: Evidence) -> Iterator[str]:
-    """The webhook has received the result of each upload, unless a newer one was published before it was processed."""
+    """The webhook has received the result of each upload, unless a newer one was published before its last delivery."""
 
     def find_missing() -> list[str]:
         announced = {(event["event"], event["upload_id"]) for event in list(evidence.stack.receiver.events)}
@@ -132,7 +132,13 @@ def every_answer_is_announced(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_superseded(evidence: Evidence, user: User, upload: Upload) -> bool:
-    end = evidence.observer.processed_at.get(upload.id, math.inf)
+    """Whether a newer upload was published before this one was processed, or before it was delivered once more.
+
+    A worker that is killed after it has deleted the original, and before it has announced the result, leaves both to
+    the next delivery, which announces nothing if a newer upload is current by then.
+    """
+    observer = evidence.observer
+    end = max(observer.processed_at.get(upload.id, math.inf), observer.last_received_at.get(upload.id, math.inf))
     return any(at < end and id_ > upload.id for at, id_ in evidence.observer.published[user.subject])
 
 

@@ -32,6 +32,8 @@ class Observer:
         """Messages of uploads that a worker received."""
         self.received_at: dict[str, float] = {}
         """When a worker received the message of an upload for the first time."""
+        self.last_received_at: dict[str, float] = {}
+        """When a worker received it for the last time."""
         self.processed_at: dict[str, float] = {}
         """When the original was deleted, the last step of an upload."""
         self.published: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
@@ -61,6 +63,7 @@ class Observer:
                 self.deliveries += len(ids)
                 for id_ in ids:
                     self.received_at.setdefault(id_, now)
+                    self.last_received_at[id_] = now
                 self._changed.notify_all()
         elif method == "DELETE" and path.startswith(self._originals):
             with self._changed:

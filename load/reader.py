@@ -32,7 +32,6 @@ class Storage:
     def __init__(self, stack: LocalStack) -> None:
         self.s3 = stack.aws.client("s3")
         self.bucket: str = stack.exports["assetsBucket"]
-        self._cdn_url: str = stack.exports["cdnUrl"]
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -46,7 +45,7 @@ class Storage:
 
     def find_keys(self, manifest: dict[str, Any]) -> list[str]:
         """Returns the keys of the images that a manifest names."""
-        return [image["url"].removeprefix(f"{self._cdn_url}/") for image in manifest["images"]]
+        return [image["url"].removeprefix("/") for image in manifest["images"]]
 
     def read_image_number(self, key: str) -> int | str:
         """Returns the number that an image shows, or what is wrong with it."""

@@ -129,6 +129,8 @@ class TestEveryAnswerIsAnnounced:
             monkeypatch.setattr(evidence.observer, "published", {user.subject: [(at, newer.id)]})
             only = replace(evidence, users=[replace(user, uploads=[upload])])
             assert list(checks.every_answer_is_announced(only)) == expected
+        monkeypatch.setitem(evidence.observer.last_received_at, upload.id, end + 2)
+        assert list(checks.every_answer_is_announced(only)) == []  # it was delivered again after the newer one
 
 
 def test_original_that_is_left_is_found(evidence: Evidence) -> None:
