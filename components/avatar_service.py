@@ -319,7 +319,12 @@ class AvatarService(pulumi.ComponentResource):
         if args.database == "aurora":
             return AuroraDatabase(
                 f"{self._name}-database",
-                AuroraDatabaseArgs(assets_bucket_arn=self.cdn.bucket_arn, tags=args.tags, protect=args.protect_data),
+                AuroraDatabaseArgs(
+                    uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                    assets_bucket_arn=self.cdn.bucket_arn,
+                    tags=args.tags,
+                    protect=args.protect_data,
+                ),
                 self._child_options,
             )
         if args.database_url is not None:
@@ -338,6 +343,8 @@ class AvatarService(pulumi.ComponentResource):
         return ProfileApi(
             f"{self._name}-profiles",
             ProfileApiArgs(
+                uploads_bucket_name=self.pipeline.uploads_bucket_name,
+                uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,

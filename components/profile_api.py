@@ -20,6 +20,9 @@ FUNCTIONS = ("profile", "migrate_database")
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
+    uploads_bucket_name: pulumi.Input[str]
+    """The bucket in which the deletion of an avatar is requested."""
+    uploads_bucket_arn: pulumi.Input[str]
     assets_bucket_name: pulumi.Input[str]
     """The bucket with the users' manifests."""
     assets_bucket_arn: pulumi.Input[str]
@@ -77,6 +80,7 @@ class ProfileApi(pulumi.ComponentResource):
             ApiRoute("GET /profiles/{handle}", profile, public=True),
             ApiRoute("GET /profile", profile),
             ApiRoute("PUT /profile", profile),
+            ApiRoute("DELETE /profile", profile),
         )
 
         self.migrate_function_name = migrate.function_name
@@ -125,20 +129,21 @@ class ProfileApi(pulumi.ComponentResource):
             f"{self._name}-profile",
             PythonFunctionArgs(
                 package=self._packages["profile"],
-                description="Returns and updates profiles",
+                description="Returns, updates and deletes profiles",
                 # Importing the database driver and the S3 client takes most of a cold start.
                 memory=512,
-                # Three seconds each for a connection and a statement, and some for Cognito and S3. A paused database
-                # needs longer to resume: the response is 503, and the client tries again.
+                # Three seconds each for a connection and a statement, and some for Cognito, or for up to eight small S3
+                # requests. A paused database needs longer to resume: the response is 503, and the client tries again.
                 timeout=10,
                 environment={
+                    "UPLOADS_BUCKET": args.uploads_bucket_name,
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "CDN_URL": args.cdn_url,
                     "ISSUER": args.issuer,
                     **args.database.environment,
                 },
                 statements=[
-                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json"),
+                    *iam.delete_avatars(args.uploads_bucket_arn, args.assets_bucket_arn),  # includes reading manifests
                     *args.database.statements,
                 ],
                 layers=self._layers,

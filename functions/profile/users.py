@@ -69,6 +69,9 @@ class Users:
         except UniqueViolation as error:
             raise HandleTakenError(update.handle) from error
 
+    def delete(self, subject: str) -> None:
+        self._database.fetch_one("DELETE FROM avatars.users WHERE subject = %s RETURNING subject", (subject,))
+
     def _fetch_user(self, statement: LiteralString, *parameters: str | None) -> User | None:
         row = self._database.fetch_one(statement, parameters)
         return User(*row) if row else None

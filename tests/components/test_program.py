@@ -154,15 +154,15 @@ PROFILES = {
     "avatars:index:ProfileApi": 1,
     "avatars:index:ProfilePage": 1,
     "avatars:index:PythonFunction": 2,
-    "aws:apigatewayv2/integration:Integration": 3,
-    "aws:apigatewayv2/route:Route": 3,
+    "aws:apigatewayv2/integration:Integration": 4,
+    "aws:apigatewayv2/route:Route": 4,
     "aws:cloudwatch/logGroup:LogGroup": 2,
     "aws:iam/role:Role": 2,
     "aws:iam/rolePolicy:RolePolicy": 2,
     "aws:lambda/function:Function": 2,
     "aws:lambda/invocation:Invocation": 1,
     "aws:lambda/layerVersion:LayerVersion": 3,
-    "aws:lambda/permission:Permission": 3,
+    "aws:lambda/permission:Permission": 4,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
 }
 

@@ -40,6 +40,7 @@ ENVIRONMENTS = {
         "DISTRIBUTION_ID": "",
     },
     "profile": {
+        "UPLOADS_BUCKET": "uploads",
         "ASSETS_BUCKET": "assets",
         "CDN_URL": "https://cdn.example.com",
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",

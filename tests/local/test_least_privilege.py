@@ -81,6 +81,7 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     sweep_in_a_month(stack, former)
     assert len(list_pictures(stack, upload.avatar)) == 1
     delete_avatar(stack, session.subject, headers, seconds)
+    delete_profile(stack, session.subject, headers)
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
 
@@ -100,6 +101,13 @@ def delete_avatar(stack: LocalStack, subject: str, headers: Mapping[str, str], s
         "originals, rejections and the request are deleted, after the deletion was announced",
         seconds,
     )
+
+
+def delete_profile(stack: LocalStack, subject: str, headers: Mapping[str, str]) -> None:
+    """Deletes the profile of a user without an avatar, but with a rejection that is left."""
+    rejected = storage_keys.rejection_key(subject, upload_id.create(subject, int(time.time() * 1000)))
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=rejected, Body=b"{}")
+    assert requests.delete(f"{stack.api_url}/profile", headers=headers, timeout=10).status_code == 204
 
 
 def fail_and_retry(stack: LocalStack, subject: str, photo: bytes, seconds: float) -> None:

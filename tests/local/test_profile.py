@@ -11,7 +11,7 @@ import requests
 
 from client.session import Session
 from local.stack import LocalStack
-from tests.local.conftest import sign_in
+from tests.local.conftest import sign_in, wait_until
 
 OTHER_ORIGIN = "https://evil.example"
 
@@ -91,6 +91,7 @@ def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: Loc
 def test_own_profile_without_token_returns_401(stack: LocalStack) -> None:
     assert call(stack, "GET", "/profile").status_code == 401
     assert call(stack, "PUT", "/profile", body={"display_name": "Nobody"}).status_code == 401
+    assert call(stack, "DELETE", "/profile").status_code == 401
 
 
 def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
@@ -98,6 +99,23 @@ def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Sessio
     profile = put_profile(stack, session, display_name="With a face", handle="face").json()
     assert profile["avatar"] == {name: manifest[name] for name in ("url", "updated_at", "images")}
     assert call(stack, "GET", "/profiles/face").json()["avatar"] == profile["avatar"]
+
+
+def test_delete_profile_removes_row_and_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
+    session.upload(photo, "image/jpeg")
+    assert put_profile(stack, session, display_name="For now", handle="for_now").status_code == 200
+    deleted = call(stack, "DELETE", "/profile", session)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert call(stack, "GET", "/profiles/for_now").status_code == 404
+    assert call(stack, "GET", "/avatars/me", session).status_code == 404
+    wait_until(
+        lambda: any(
+            (event["event"], event["subject"]) == ("avatar.deleted", session.subject) for event in stack.receiver.events
+        ),
+        "the deletion is announced",
+    )
+    created = call(stack, "GET", "/profile", session).json()
+    assert (created["bio"], created["avatar"]) == ("", None)
 
 
 @pytest.mark.parametrize("path", ["/profiles/grace", "/profile"])

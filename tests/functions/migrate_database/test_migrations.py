@@ -415,10 +415,10 @@ class TestAppUser:
             "SELECT * FROM avatars.users",
             "INSERT INTO avatars.users (subject, handle, display_name) VALUES ('s', 'abc', 'A')",
             "UPDATE avatars.users SET bio = ''",
+            "DELETE FROM avatars.users",
         ):
             assert self.is_allowed(administrator, statement), statement
         for statement in (
-            "DELETE FROM avatars.users",
             "TRUNCATE avatars.users",
             "DROP TABLE avatars.users",
             "CREATE TABLE avatars.mine ()",

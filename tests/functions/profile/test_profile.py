@@ -1,4 +1,4 @@
-"""The three routes against a real PostgreSQL, an S3 and an SSM of moto, and a Cognito of the test's own."""
+"""The routes of profiles against a real PostgreSQL, an S3 and an SSM of moto, and a Cognito of the test's own."""
 
 import json
 import logging
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.profile import handle_generator
+from functions.shared import stored_avatar, upload_id
 from functions.shared.db import postgres
 from tests.functions.conftest import LoadHandler
 from tests.functions.servers import HOST, HttpStub, TcpProxy
@@ -34,6 +36,7 @@ class Api:
     handler: ModuleType
     cognito: HttpStub
     s3: Any
+    uploads: str
     assets: str
 
     def public(self, handle: str) -> tuple[int, Any]:
@@ -51,6 +54,26 @@ class Api:
 
     def put_body(self, subject: str, body: str, name: str | None = None) -> tuple[int, Any]:
         return self._ask_privately({**self.event("PUT /profile", subject, name), "body": body})
+
+    def delete(self, subject: str) -> int:
+        response = self.handler.handle(self.event("DELETE /profile", subject), None)
+        assert response == {"statusCode": 204, "headers": {"cache-control": "no-store"}}
+        return response["statusCode"]
+
+    def publish(self, subject: str) -> dict[str, Any]:
+        """Store a manifest. Returns what profiles have of it."""
+        avatar = {
+            "url": f"https://cdn.example.com/avatars/{subject}.jpg",
+            "updated_at": "2026-11-20T12:00:01.234Z",
+            "images": [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}],
+        }
+        upload = upload_id.create(subject, int(time.time() * 1000) - 10_000)
+        manifest = {"subject": subject, "upload_id": upload, "version": f"{upload}-001-00112233", **avatar}
+        self.s3.put_object(Bucket=self.assets, Key=f"avatars/{subject}.json", Body=json.dumps(manifest))
+        return avatar
+
+    def keys(self, bucket: str) -> list[str]:
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def event(self, route: str, subject: str, name: str | None = None) -> dict[str, Any]:
         """Of a user whose name Cognito knows, or has none for."""
@@ -95,8 +118,9 @@ def load(
     assert opened == []  # what the sandbox opens is closed with it
 
     def load(url: str) -> Api:
-        assets = new_bucket()
+        uploads, assets = new_bucket(), new_bucket()
         settings = {
+            "UPLOADS_BUCKET": uploads,
             "ASSETS_BUCKET": assets,
             "CDN_URL": "https://cdn.example.com",
             "ISSUER": ISSUER,
@@ -105,7 +129,7 @@ def load(
             "AWS_ENDPOINT_URL_SSM": moto_endpoint,
             **s3_environment,
         }
-        return Api(load_handler("profile", settings), cognito, s3, assets)
+        return Api(load_handler("profile", settings), cognito, s3, uploads, assets)
 
     return load
 
@@ -322,6 +346,62 @@ def test_request_without_authorizer_raises_key_error(api: Api, owner: postgres.C
     assert rows(owner) == []
 
 
+# --- DELETE /profile --------------------------------------------------------------------------------------------------
+
+
+def test_delete_removes_row_and_avatar_of_caller_only(api: Api, owner: postgres.Connection) -> None:
+    for subject, handle in ((ADA, "ada"), (BOB, "bob")):
+        api.put(subject, display_name="A", handle=handle)
+        avatar = api.publish(subject)
+    assert api.delete(ADA) == 204
+    assert rows(owner) == [(BOB, "bob", "A", "")]
+    (request,) = api.keys(api.uploads)
+    assert request.startswith(f"deletions/{ADA}/")
+    record = stored_avatar.read_manifest(api.s3, api.assets, ADA)
+    assert record
+    assert (record.is_deleted, record.upload_id) == (True, request.split("/")[2])
+    assert api.public("ada")[0] == 404
+    assert api.public("bob")[1]["avatar"] == avatar
+
+
+def test_delete_is_idempotent_and_stores_nothing_the_second_time(api: Api) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    api.publish(ADA)
+    assert (api.delete(ADA), api.delete(ADA)) == (204, 204)
+    assert len(api.keys(api.uploads)) == 1
+
+
+def test_delete_without_profile_returns_204_and_stores_nothing(api: Api, owner: postgres.Connection) -> None:
+    assert api.delete(ADA) == 204
+    assert (rows(owner), api.keys(api.uploads), api.keys(api.assets)) == ([], [], [])
+    assert api.cognito.requests == []
+
+
+def test_get_after_delete_creates_an_empty_profile(api: Api) -> None:
+    api.put(ADA, display_name="Ada", bio="Hi", handle="ada")
+    api.publish(ADA)
+    api.delete(ADA)
+    _, profile = api.get(ADA)
+    assert (profile["handle"][:5], profile["bio"], profile["avatar"]) == ("user_", "", None)
+
+
+def test_delete_keeps_row_if_avatar_cannot_be_deleted(
+    api: Api, owner: postgres.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    api.publish(ADA)
+
+    def refuse(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
+
+    with monkeypatch.context() as patch, pytest.raises(ClientError, match="InternalError"):
+        patch.setattr(stored_avatar, "delete", refuse)
+        api.delete(ADA)
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+    assert api.delete(ADA) == 204
+    assert rows(owner) == []
+
+
 # --- GET /profiles/{handle} -------------------------------------------------------------------------------------------
 
 
@@ -343,14 +423,7 @@ def test_get_unknown_handle_returns_404(api: Api, handle: str) -> None:
 
 
 def test_profile_has_avatar_of_manifest(api: Api) -> None:
-    images = [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}]
-    avatar = {
-        "url": f"https://cdn.example.com/avatars/{ADA}.jpg",
-        "updated_at": "2026-11-20T12:00:01.234Z",
-        "images": images,
-    }
-    manifest = {"subject": ADA, "upload_id": "01", "version": "01-ab", "source": {"format": "jpeg"}, **avatar}
-    api.s3.put_object(Bucket=api.assets, Key=f"avatars/{ADA}.json", Body=json.dumps(manifest))
+    avatar = api.publish(ADA)
     assert api.put(ADA, display_name="Ada", handle="ada")[1]["avatar"] == avatar
     assert api.get(ADA)[1]["avatar"] == avatar
     assert api.public("ada")[1]["avatar"] == avatar
@@ -372,6 +445,7 @@ def test_unavailable_database_returns_503_with_retry_after(
         events = [
             api.event("GET /profile", ADA),
             {**api.event("PUT /profile", ADA), "body": '{"display_name": "Ada"}'},
+            api.event("DELETE /profile", ADA),
             {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": "ada"}},
         ]
         for event in events:
@@ -381,9 +455,9 @@ def test_unavailable_database_returns_503_with_retry_after(
             assert json.loads(answer["body"]) == {"error": error}
             assert answer["headers"]["cache-control"] == "no-store"
         proxy.start()
-        assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 200]
+        assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 204, 404]
     said = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert [record.getMessage() for record in said] == ["database unavailable"] * 3
+    assert [record.getMessage() for record in said] == ["database unavailable"] * 4
     assert all("Connection refused" in vars(record)["reason"] for record in said)
 
 
@@ -439,9 +513,15 @@ def test_missing_schema_raises_undefined_table(load: Callable[[str], Api], datab
         load(database_url).public("ada")
 
 
-@pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "CDN_URL", "ISSUER", "DATABASE_URL_PARAMETER"])
+@pytest.mark.parametrize("missing", ["UPLOADS_BUCKET", "ASSETS_BUCKET", "CDN_URL", "ISSUER", "DATABASE_URL_PARAMETER"])
 def test_import_without_variable_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
-    settings = {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
+    settings = {
+        "UPLOADS_BUCKET": "uploads",
+        "ASSETS_BUCKET": "assets",
+        "CDN_URL": "https://cdn",
+        "ISSUER": ISSUER,
+        "DATABASE_URL_PARAMETER": "name",
+    }
     del settings[missing]
     with pytest.raises(KeyError, match=missing):
         load_handler("profile", settings)
