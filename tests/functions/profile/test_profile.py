@@ -394,9 +394,10 @@ def test_delete_keeps_row_if_avatar_cannot_be_deleted(
     def refuse(*_: object) -> None:
         raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
 
-    with monkeypatch.context() as patch, pytest.raises(ClientError, match="InternalError"):
+    with monkeypatch.context() as patch:
         patch.setattr(stored_avatar, "delete", refuse)
-        api.delete(ADA)
+        with pytest.raises(ClientError, match="InternalError"):
+            api.delete(ADA)
     assert rows(owner) == [(ADA, "ada", "Ada", "")]
     assert api.delete(ADA) == 204
     assert rows(owner) == []
