@@ -122,6 +122,9 @@ class AvatarServiceArgs:
     )
     """Security groups that allow functions to connect to the host of `database_url`, S3 and SSM; requires
     `database_subnet_ids`."""
+    handle_hold_days: int = field(default=30, metadata={"rule": validation.HANDLE_HOLD_DAYS})
+    """Days for which a handle that its user changed or deleted leads to the user's new one, if there is one, and nobody
+    else can take it, 0 to 365."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the Aurora cluster, to which the provider's default tags do not apply. Not a configuration key: a stack
     has aws:defaultTags."""
@@ -352,6 +355,7 @@ class AvatarService(pulumi.ComponentResource):
                 database=database.app,
                 migrations=database.owner,
                 app_user=database.app_user,
+                handle_hold_days=self._args.handle_hold_days,
                 reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
             ),

@@ -36,6 +36,8 @@ class ProfileApiArgs:
     """Access to migrate the schema of the same database."""
     app_user: str | None = None
     """The user of `database`, if the migrations are to create it."""
+    handle_hold_days: int = 30
+    """Days for which nobody else can take a handle that its user gave up, 0 to 365."""
     reserved_concurrency: Mapping[str, int] = field(default_factory=dict[str, int])
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
@@ -46,6 +48,7 @@ class ProfileApiArgs:
             self,
             cdn_url=validation.HTTPS_URL,
             issuer=validation.HTTPS_URL,
+            handle_hold_days=validation.HANDLE_HOLD_DAYS,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
@@ -140,6 +143,7 @@ class ProfileApi(pulumi.ComponentResource):
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "CDN_URL": args.cdn_url,
                     "ISSUER": args.issuer,
+                    "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
                     **args.database.environment,
                 },
                 statements=[

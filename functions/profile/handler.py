@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from itertools import chain
 
 from functions.profile import handle_generator, profile_validation
 from functions.profile.user_pool import UserPool
@@ -21,7 +22,9 @@ AVATARS = AvatarDeletion(S3, uploads_bucket=os.environ["UPLOADS_BUCKET"], assets
 # A database that is awake accepts a connection within milliseconds. The first attempt to connect to a paused one starts
 # to resume it, which takes about 15 seconds: requests that waited for it would each occupy an execution environment.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-USERS = Users(postgres.Database(login.from_environment(timeout_seconds=3)))
+USERS = Users(
+    postgres.Database(login.from_environment(timeout_seconds=3)), hold_days=int(os.environ["HANDLE_HOLD_DAYS"])
+)
 USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
 
 # A database that is not available after those seconds is probably resuming.
@@ -48,6 +51,9 @@ def _get_public(event: http_api.Event) -> http_api.Response:
     user = USERS.find_by_handle(handle) if profile_validation.is_handle(handle) else None
     if user is None:
         raise http_api.ClientError(404, "not_found", "there is no such profile")
+    if user.handle != handle:
+        # Relative to the path of the request, of which a custom domain may have more than this API.
+        return http_api.response(301, {"handle": user.handle}, {**_PUBLIC_HEADERS, "location": f"./{user.handle}"})
     return _respond(user, _PUBLIC_HEADERS)
 
 
@@ -59,7 +65,7 @@ def _put(event: http_api.Event) -> http_api.Response:
     try:
         wanted = profile_validation.parse_update(http_api.parse_json_object(event))
         while (user := USERS.update(http_api.get_subject(event), wanted)) is None:
-            _first(event)
+            _first(event, wanted.handle)
     except profile_validation.InvalidProfileError as error:
         raise _invalid(error) from error
     except HandleTakenError as error:
@@ -75,11 +81,15 @@ def _delete(event: http_api.Event) -> http_api.Response:
     return http_api.no_content()
 
 
-def _first(event: http_api.Event) -> User:
-    """The profile of a caller who has none: two first requests at once come to the same."""
+def _first(event: http_api.Event, wanted: str | None = None) -> User:
+    """The profile of a caller who has none: two first requests at once come to the same.
+
+    It has the handle `wanted`, if that is given and free.
+    """
     subject = http_api.get_subject(event)
     name = USER_POOL.name(http_api.get_access_token(event))
-    users = (USERS.create(subject, handle, name or handle) for handle in handle_generator.generate_handles(name))
+    handles = chain([wanted] if wanted else [], handle_generator.generate_handles(name))
+    users = (USERS.create(subject, handle, name or handle) for handle in handles)
     return next(filter(None, users))
 
 

@@ -111,6 +111,7 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
                 "ASSETS_BUCKET": "their-assets",
                 "CDN_URL": upload_api.CDN_URL,
                 "ISSUER": upload_api.ISSUER,
+                "HANDLE_HOLD_DAYS": "30",
                 "PGHOST": "db",
                 "PGUSER": "reader",
             },
@@ -228,6 +229,7 @@ def test_outputs(profiles: Graph) -> None:
     ("settings", "complaint"),
     [
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
+        ({"handle_hold_days": 366}, "handle_hold_days is 366; allowed is an integer from 0 to 365"),
         ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )

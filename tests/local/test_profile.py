@@ -79,6 +79,19 @@ def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
+def test_renamed_handle_redirects_to_the_new_one(stack: LocalStack, session: Session) -> None:
+    for handle in ("renamed_from", "renamed_to"):
+        assert put_profile(stack, session, display_name="Renamed", handle=handle).status_code == 200
+    followed = requests.get(f"{stack.api_url}/profiles/renamed_from", headers={"Origin": stack.cdn_url}, timeout=30)
+    (redirect,) = followed.history
+    assert (redirect.status_code, redirect.json()) == (301, {"handle": "renamed_to"})
+    assert redirect.headers["Location"] == "./renamed_to"
+    assert redirect.headers["Cache-Control"] == "public, max-age=30"
+    assert redirect.headers["Access-Control-Allow-Origin"] == stack.cdn_url
+    assert followed.url == f"{stack.api_url}/profiles/renamed_to"
+    assert (followed.status_code, followed.json()["subject"]) == (200, session.subject)
+
+
 def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: LocalStack, session: Session) -> None:
     victim = sign_in(stack)
     before = put_profile(stack, victim, display_name="Victim", bio="mine").json()
@@ -132,16 +145,16 @@ def test_deployment_creates_tables_in_the_avatars_schema(stack: LocalStack) -> N
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_|information_schema' ORDER BY 1, 2"
         ).fetchall()
-    assert tables == [("avatars", "alembic_version"), ("avatars", "users")]
+    assert tables == [("avatars", "alembic_version"), ("avatars", "retired_handles"), ("avatars", "users")]
 
 
 def test_downgrade_and_upgrade_keep_profiles(stack: LocalStack, session: Session) -> None:
     before = put_profile(stack, session, display_name="Kept", bio="lost with its column").json()
     migrate = stack.functions.find_by_package("migrate_database")
-    back = migrate.invoke({"target": "-1"})
+    back = migrate.invoke({"target": "0001"})
     forth = migrate.invoke({"target": "head"})
     assert (back.error, forth.error) == (None, None)
-    assert (back.payload, forth.payload) == ({"from": "0002", "to": "0001"}, {"from": "0001", "to": "0002"})
+    assert (back.payload, forth.payload) == ({"from": "0003", "to": "0001"}, {"from": "0001", "to": "0003"})
     assert call(stack, "GET", "/profile", session).json() == {**before, "bio": ""}
 
 
