@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from functions.profile import handle_generator, profile_validation
+from functions.profile.reserved_handles import is_reserved
 from functions.profile.user_pool import UserPool
 from functions.profile.users import HandleTakenError, User, Users
 from functions.shared import http_api, stored_avatar
@@ -64,13 +65,23 @@ def _get_own(event: http_api.Event) -> http_api.Response:
 def _put(event: http_api.Event) -> http_api.Response:
     try:
         wanted = profile_validation.parse_update(http_api.parse_json_object(event))
-        while (user := USERS.update(http_api.get_subject(event), wanted)) is None:
+        subject = http_api.get_subject(event)
+        if wanted.handle and is_reserved(wanted.handle):
+            _require_own(subject, wanted.handle)
+        while (user := USERS.update(subject, wanted)) is None:
             _first(event, wanted.handle)
     except profile_validation.InvalidProfileError as error:
         raise _invalid(error) from error
     except HandleTakenError as error:
         raise _invalid(profile_validation.InvalidProfileError({"handle": "This handle is taken."})) from error
     return _respond(user)
+
+
+def _require_own(subject: str, handle: str) -> None:
+    """Raise InvalidProfileError unless the subject has the reserved handle already, from before it was reserved."""
+    user = USERS.find_by_subject(subject)
+    if user is None or user.handle != handle:
+        raise profile_validation.InvalidProfileError({"handle": "This handle is reserved."})
 
 
 def _delete(event: http_api.Event) -> http_api.Response:

@@ -79,6 +79,12 @@ def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
+def test_reserved_handle_is_rejected(stack: LocalStack, session: Session) -> None:
+    response = put_profile(stack, session, display_name="Admin", handle="admin")
+    assert response.status_code == 422
+    assert response.json()["error"]["fields"] == {"handle": "This handle is reserved."}
+
+
 def test_renamed_handle_redirects_to_the_new_one(stack: LocalStack, session: Session) -> None:
     for handle in ("renamed_from", "renamed_to"):
         assert put_profile(stack, session, display_name="Renamed", handle=handle).status_code == 200

@@ -299,6 +299,23 @@ def test_put_taken_handle_returns_422_and_changes_nothing(api: Api, owner: postg
     assert api.put(BOB, display_name="Bob", handle="bob")[0] == 200
 
 
+@pytest.mark.parametrize("handle", ["admin", "sign_up"])
+def test_put_reserved_handle_returns_422_and_changes_nothing(api: Api, owner: postgres.Connection, handle: str) -> None:
+    reserved = refusal({"handle": "This handle is reserved."})
+    assert api.put(ADA, display_name="Ada", handle=handle) == reserved
+    assert rows(owner) == []
+    api.put(ADA, display_name="Ada", handle="ada")
+    assert api.put(ADA, display_name="Admin", handle=handle) == reserved
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+
+
+def test_put_keeps_reserved_handle_that_the_user_has(api: Api, owner: postgres.Connection) -> None:
+    owner.execute("INSERT INTO avatars.users VALUES (%s, 'admin', 'A')", (ADA,))
+    assert api.put(ADA, display_name="Ada", handle="admin")[0] == 200
+    assert api.public("admin")[1]["display_name"] == "Ada"
+    assert rename(api, BOB, "admin") == refusal({"handle": "This handle is reserved."})
+
+
 def test_put_invalid_fields_returns_422_for_each_field(api: Api, owner: postgres.Connection) -> None:
     api.put(ADA, display_name="Ada", handle="ada")
     fields = {
