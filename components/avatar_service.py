@@ -122,6 +122,9 @@ class AvatarServiceArgs:
     )
     """Security groups that allow functions to connect to the host of `database_url`, S3 and SSM; requires
     `database_subnet_ids`."""
+    profile_names: str = field(default="generated", metadata={"rule": validation.PROFILE_NAMES})
+    """The name and handle of a new profile, which is public: generated (user_ and six random characters), or cognito
+    (the user's name in the user pool)."""
     handle_hold_days: int = field(default=30, metadata={"rule": validation.HANDLE_HOLD_DAYS})
     """Days for which a handle that its user changed or deleted leads to the user's new one, if there is one, and nobody
     else can take it, 0 to 365."""
@@ -167,6 +170,8 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     yield from require("hosted_zone_id", "domain")
     if "database" in given and "database_url" in given:
         yield Conflict("database", "it cannot be combined with", "database_url")
+    if "database" in given and values["profile_names"] == "cognito":
+        yield Conflict("profile_names", "functions have no route to Cognito with", "database")
     subnets, groups = "database_subnet_ids", "database_security_group_ids"
     for key, other in ((subnets, groups), (groups, subnets)):
         yield from require(key, other if "database_url" in given else "database_url")
@@ -351,7 +356,7 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
-                issuer=self.identity.issuer,
+                issuer=self.identity.issuer if self._args.profile_names == "cognito" else None,
                 database=database.app,
                 migrations=database.owner,
                 app_user=database.app_user,

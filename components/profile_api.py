@@ -28,12 +28,13 @@ class ProfileApiArgs:
     assets_bucket_arn: pulumi.Input[str]
     cdn_url: pulumi.Input[str]
     """The base URL of the CDN, https://<host> without a slash at the end; URLs of avatars start with it."""
-    issuer: pulumi.Input[str]
-    """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     database: DatabaseAccess
     """Access to read and write profiles."""
     migrations: DatabaseAccess
     """Access to migrate the schema of the same database."""
+    issuer: pulumi.Input[str] | None = None
+    """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>: new profiles are named
+    as their users in that pool. Default: generated names, without requests to Cognito."""
     app_user: str | None = None
     """The user of `database`, if the migrations are to create it."""
     handle_hold_days: int = 30
@@ -47,7 +48,7 @@ class ProfileApiArgs:
         validation.require(
             self,
             cdn_url=validation.HTTPS_URL,
-            issuer=validation.HTTPS_URL,
+            issuer=validation.optional(validation.HTTPS_URL),
             handle_hold_days=validation.HANDLE_HOLD_DAYS,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
@@ -142,7 +143,7 @@ class ProfileApi(pulumi.ComponentResource):
                     "UPLOADS_BUCKET": args.uploads_bucket_name,
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "CDN_URL": args.cdn_url,
-                    "ISSUER": args.issuer,
+                    "ISSUER": "" if args.issuer is None else args.issuer,
                     "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
                     **args.database.environment,
                 },

@@ -26,7 +26,8 @@ AVATARS = AvatarDeletion(S3, uploads_bucket=os.environ["UPLOADS_BUCKET"], assets
 USERS = Users(
     postgres.Database(login.from_environment(timeout_seconds=3)), hold_days=int(os.environ["HANDLE_HOLD_DAYS"])
 )
-USER_POOL = UserPool(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"))
+ISSUER = os.environ["ISSUER"]  # empty: the names of new profiles are generated
+USER_POOL = UserPool(ISSUER, os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")) if ISSUER else None
 
 # A database that is not available after those seconds is probably resuming.
 RETRY_AFTER_SECONDS = 5
@@ -98,7 +99,7 @@ def _first(event: http_api.Event, wanted: str | None = None) -> User:
     It has the handle `wanted`, if that is given and free.
     """
     subject = http_api.get_subject(event)
-    name = USER_POOL.name(http_api.get_access_token(event))
+    name = USER_POOL.name(http_api.get_access_token(event)) if USER_POOL else None
     handles = chain([wanted] if wanted else [], handle_generator.generate_handles(name))
     users = (USERS.create(subject, handle, name or handle) for handle in handles)
     return next(filter(None, users))

@@ -210,6 +210,13 @@ def test_database_url_in_vpc_configures_both_functions(run_stack: RunStack) -> N
         }
 
 
+def test_profile_names_cognito_gives_issuer_to_function(run_stack: RunStack) -> None:
+    named = run_stack({**EXTERNAL_DATABASE, "profileNames": "cognito"})
+    issuer = get_environment(named, "avatars-api-authorize")["ISSUER"]
+    assert get_environment(named, "avatars-profiles-profile")["ISSUER"] == issuer != ""
+    assert get_environment(run_stack(EXTERNAL_DATABASE), "avatars-profiles-profile")["ISSUER"] == ""
+
+
 def test_aurora_only_migrations_connect_as_owner(run_stack: RunStack) -> None:
     graph = run_stack(AURORA)
     migrating, serving = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import psycopg
@@ -27,7 +28,29 @@ def put_profile(stack: LocalStack, session: Session, **profile: Any) -> requests
     return call(stack, "PUT", "/profile", session, profile)
 
 
-def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) -> None:
+def test_first_request_creates_profile_with_generated_name(stack: LocalStack) -> None:
+    session = sign_in(stack, name="Zoë O'Neil-Smith")
+    created = call(stack, "GET", "/profile", session).json()
+    assert re.fullmatch("user_[a-z0-9]{6}", created["handle"])
+    assert created == {
+        "subject": session.subject,
+        "handle": created["handle"],
+        "display_name": created["handle"],
+        "bio": "",
+        "avatar": None,
+    }
+    assert call(stack, "GET", "/profile", session).json() == created
+
+
+@pytest.fixture(scope="module")
+def naming_stack(config: dict[str, str]) -> Generator[LocalStack]:
+    """A stack that names new profiles as their users in the pool."""
+    with LocalStack({**config, "avatars:profileNames": "cognito"}) as stack:
+        yield stack
+
+
+def test_first_request_creates_profile_with_the_sign_up_name(naming_stack: LocalStack) -> None:
+    stack = naming_stack
     session = sign_in(stack, name="Zoë O'Neil-Smith")
     response = call(stack, "GET", "/profile", session)
     assert response.status_code == 200
@@ -41,7 +64,8 @@ def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) 
     assert call(stack, "GET", "/profile", session).json() == response.json()
 
 
-def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None:
+def test_users_with_equal_names_get_different_handles(naming_stack: LocalStack) -> None:
+    stack = naming_stack
     first, second = (call(stack, "GET", "/profile", sign_in(stack, name="Sam Same")).json()["handle"] for _ in range(2))
     assert first == "sam_same"
     assert second.startswith("sam_same_")

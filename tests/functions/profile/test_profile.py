@@ -189,6 +189,16 @@ def test_first_get_without_name_creates_random_handle(api: Api) -> None:
     assert profile["display_name"] == profile["handle"]
 
 
+def test_first_get_without_issuer_asks_nobody_for_the_name(load: Callable[..., Api], migrated_url: str) -> None:
+    api = load(migrated_url, ISSUER="")
+    status, profile = api.get(ADA, name="Ada King")
+    assert status == 200
+    assert re.fullmatch("user_[a-z0-9]{6}", profile["handle"])
+    assert profile["display_name"] == profile["handle"]
+    assert api.put(BOB, name="Bob", display_name="Robert")[1]["handle"][:5] == "user_"
+    assert api.cognito.requests == []
+
+
 @pytest.mark.parametrize("status", [400, 500])
 def test_failed_get_user_does_not_refuse_profile(api: Api, status: int) -> None:
     api.cognito.status = status
