@@ -122,6 +122,12 @@ class AvatarServiceArgs:
     )
     """Security groups that allow functions to connect to the host of `database_url`, S3 and SSM; requires
     `database_subnet_ids`."""
+    profile_names: str = field(default="generated", metadata={"rule": validation.PROFILE_NAMES})
+    """The name and handle of a new profile, which is public: generated (user_ and six random characters), or cognito
+    (the user's name in the user pool)."""
+    handle_hold_days: int = field(default=30, metadata={"rule": validation.HANDLE_HOLD_DAYS})
+    """Days for which a handle that its user changed or deleted leads to the user's new one, if there is one, and nobody
+    else can take it, 0 to 365."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the Aurora cluster, to which the provider's default tags do not apply. Not a configuration key: a stack
     has aws:defaultTags."""
@@ -164,6 +170,8 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     yield from require("hosted_zone_id", "domain")
     if "database" in given and "database_url" in given:
         yield Conflict("database", "it cannot be combined with", "database_url")
+    if "database" in given and values["profile_names"] == "cognito":
+        yield Conflict("profile_names", "functions have no route to Cognito with", "database")
     subnets, groups = "database_subnet_ids", "database_security_group_ids"
     for key, other in ((subnets, groups), (groups, subnets)):
         yield from require(key, other if "database_url" in given else "database_url")
@@ -319,7 +327,12 @@ class AvatarService(pulumi.ComponentResource):
         if args.database == "aurora":
             return AuroraDatabase(
                 f"{self._name}-database",
-                AuroraDatabaseArgs(assets_bucket_arn=self.cdn.bucket_arn, tags=args.tags, protect=args.protect_data),
+                AuroraDatabaseArgs(
+                    uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                    assets_bucket_arn=self.cdn.bucket_arn,
+                    tags=args.tags,
+                    protect=args.protect_data,
+                ),
                 self._child_options,
             )
         if args.database_url is not None:
@@ -338,13 +351,16 @@ class AvatarService(pulumi.ComponentResource):
         return ProfileApi(
             f"{self._name}-profiles",
             ProfileApiArgs(
+                uploads_bucket_name=self.pipeline.uploads_bucket_name,
+                uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
-                issuer=self.identity.issuer,
+                issuer=self.identity.issuer if self._args.profile_names == "cognito" else None,
                 database=database.app,
                 migrations=database.owner,
                 app_user=database.app_user,
+                handle_hold_days=self._args.handle_hold_days,
                 reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
             ),

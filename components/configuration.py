@@ -142,6 +142,8 @@ class _Namespace:
             return tuple(self.get_json(key, rule))
         if isinstance(default, dict):
             return self._get(key, json.loads, rule, default=cast("dict[str, Any]", default))
+        if isinstance(default, str):
+            return self._get(key, str, rule, default)
         value = self.get_text(key, rule)
         if rule.is_confidential and self.is_set(key) and not self._is_secret(key):
             reason = f"it must be stored as a secret: pulumi config set --secret {key}"

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "Pulumi.yaml"
 TABLE = ROOT / "docs" / "configuration.md"
 _HEADING = "| key | default | what it does | allowed |\n|---|---|---|---|\n"
-_TYPES = {bool: "boolean", int: "integer", tuple: "array", dict: "object", type(None): "string"}
+_TYPES = {bool: "boolean", int: "integer", str: "string", tuple: "array", dict: "object", type(None): "string"}
 
 
 def read_descriptions() -> dict[str, str]:

@@ -20,19 +20,25 @@ FUNCTIONS = ("profile", "migrate_database")
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileApiArgs:
+    uploads_bucket_name: pulumi.Input[str]
+    """The bucket in which the deletion of an avatar is requested."""
+    uploads_bucket_arn: pulumi.Input[str]
     assets_bucket_name: pulumi.Input[str]
     """The bucket with the users' manifests."""
     assets_bucket_arn: pulumi.Input[str]
     cdn_url: pulumi.Input[str]
     """The base URL of the CDN, https://<host> without a slash at the end; URLs of avatars start with it."""
-    issuer: pulumi.Input[str]
-    """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
     database: DatabaseAccess
     """Access to read and write profiles."""
     migrations: DatabaseAccess
     """Access to migrate the schema of the same database."""
+    issuer: pulumi.Input[str] | None = None
+    """The `iss` claim of the callers' tokens, https://cognito-idp.<region>.amazonaws.com/<pool>: new profiles are named
+    as their users in that pool. Default: generated names, without requests to Cognito."""
     app_user: str | None = None
     """The user of `database`, if the migrations are to create it."""
+    handle_hold_days: int = 30
+    """Days for which nobody else can take a handle that its user gave up, 0 to 365."""
     reserved_concurrency: Mapping[str, int] = field(default_factory=dict[str, int])
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
@@ -42,7 +48,8 @@ class ProfileApiArgs:
         validation.require(
             self,
             cdn_url=validation.HTTPS_URL,
-            issuer=validation.HTTPS_URL,
+            issuer=validation.optional(validation.HTTPS_URL),
+            handle_hold_days=validation.HANDLE_HOLD_DAYS,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
         )
@@ -77,6 +84,7 @@ class ProfileApi(pulumi.ComponentResource):
             ApiRoute("GET /profiles/{handle}", profile, public=True),
             ApiRoute("GET /profile", profile),
             ApiRoute("PUT /profile", profile),
+            ApiRoute("DELETE /profile", profile),
         )
 
         self.migrate_function_name = migrate.function_name
@@ -125,20 +133,22 @@ class ProfileApi(pulumi.ComponentResource):
             f"{self._name}-profile",
             PythonFunctionArgs(
                 package=self._packages["profile"],
-                description="Returns and updates profiles",
+                description="Returns, updates and deletes profiles",
                 # Importing the database driver and the S3 client takes most of a cold start.
                 memory=512,
-                # Three seconds each for a connection and a statement, and some for Cognito and S3. A paused database
-                # needs longer to resume: the response is 503, and the client tries again.
+                # Three seconds each for a connection and a statement, and some for Cognito, or for up to eight small S3
+                # requests. A paused database needs longer to resume: the response is 503, and the client tries again.
                 timeout=10,
                 environment={
+                    "UPLOADS_BUCKET": args.uploads_bucket_name,
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "CDN_URL": args.cdn_url,
-                    "ISSUER": args.issuer,
+                    "ISSUER": "" if args.issuer is None else args.issuer,
+                    "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
                     **args.database.environment,
                 },
                 statements=[
-                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json"),
+                    *iam.delete_avatars(args.uploads_bucket_arn, args.assets_bucket_arn),  # includes reading manifests
                     *args.database.statements,
                 ],
                 layers=self._layers,

@@ -287,15 +287,7 @@ class UploadApi(pulumi.ComponentResource):
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
                 "ASSETS_BUCKET": self._args.assets_bucket_name,
             },
-            statements=[
-                iam.list_objects(self._args.uploads_bucket_arn),
-                # process_avatar deletes what is left.
-                iam.write_objects(self._args.uploads_bucket_arn, "deletions/*"),
-                *iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
-                # The records of the deletion
-                iam.write_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
-                iam.tag_objects(self._args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
-            ],
+            statements=iam.delete_avatars(self._args.uploads_bucket_arn, self._args.assets_bucket_arn),
         )
 
     def _create_function(

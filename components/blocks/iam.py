@@ -73,6 +73,21 @@ def tag_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:PutObjectTagging", _keys(bucket_arn, patterns))
 
 
+def delete_avatars(uploads_bucket_arn: pulumi.Input[str], assets_bucket_arn: pulumi.Input[str]) -> list[Statement]:
+    """Allows a function to request the deletion of an avatar, and to replace the avatar by the record of it.
+
+    process_avatar deletes what is left: functions/shared/avatar_deletion.py.
+    """
+    avatars = ("avatars/*.json", "avatars/*.jpg")
+    return [
+        list_objects(uploads_bucket_arn),
+        write_objects(uploads_bucket_arn, "deletions/*"),
+        *read_objects(assets_bucket_arn, *avatars),
+        write_objects(assets_bucket_arn, *avatars),
+        tag_objects(assets_bucket_arn, *avatars),
+    ]
+
+
 def create_invalidation(distribution_arn: pulumi.Input[str]) -> Statement:
     return _allow("cloudfront:CreateInvalidation", distribution_arn)
 
@@ -209,12 +224,12 @@ def allow_log_delivery_write(
     }
 
 
-def endpoint_read_policy(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
-    """Returns the statements of a VPC endpoint policy that allows any principal to read matching keys.
+def endpoint_policy(statements: Sequence[Statement]) -> list[Statement]:
+    """Returns the statements of a VPC endpoint policy that allows any principal what `statements` allow a role.
 
     The caller's role and the bucket policy still apply.
     """
-    return [{**statement, "Principal": "*"} for statement in read_objects(bucket_arn, *patterns)]
+    return [{**statement, "Principal": "*"} for statement in statements]
 
 
 def allow_s3_send(

@@ -236,6 +236,8 @@ MAX_UPLOAD_BYTES = integer_range(1024, 50 * 1024 * 1024)
 UPLOADS_PER_HOUR = integer_range(0, 1000)
 MAX_PIXELS = integer_range(1_000_000, 100_000_000)
 ORIGINALS_DAYS = integer_range(1, 365)
+HANDLE_HOLD_DAYS = integer_range(0, 365)
+PROFILE_NAMES = Rule("generated or cognito", lambda value: value in ("generated", "cognito"))
 HTTPS_URL = Rule("an https:// URL", _is_https_url)
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)

@@ -44,8 +44,10 @@ _MIN_BACKUP_DAYS = 1  # Aurora's minimum
 
 @dataclass(frozen=True, kw_only=True)
 class AuroraDatabaseArgs:
+    uploads_bucket_arn: pulumi.Input[str]
+    """The bucket in which functions in the VPC can request the deletion of an avatar."""
     assets_bucket_arn: pulumi.Input[str]
-    """The bucket whose manifests functions in the VPC can read."""
+    """The bucket whose manifests functions in the VPC can read, and replace by the record of a deletion."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the cluster: the provider's default tags do not apply to Cloud Control resources."""
     protect: bool = True
@@ -76,7 +78,11 @@ class AuroraDatabase(pulumi.ComponentResource):
 
         isolated_vpc = IsolatedVpc(
             f"{name}-network",
-            IsolatedVpcArgs(s3_statements=iam.endpoint_read_policy(args.assets_bucket_arn, "avatars/*.json")),
+            IsolatedVpcArgs(
+                s3_statements=iam.endpoint_policy(
+                    iam.delete_avatars(args.uploads_bucket_arn, args.assets_bucket_arn)  # includes reading manifests
+                )
+            ),
             self._child_options,
         )
         database_group = self._create_security_group("database", "Aurora cluster", isolated_vpc)

@@ -9,7 +9,8 @@ from functions.shared.db.postgres import Connection
 
 _GRANTS = (
     "GRANT USAGE ON SCHEMA avatars TO {}",
-    "GRANT SELECT, INSERT, UPDATE ON avatars.users TO {}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON avatars.users TO {}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON avatars.retired_handles TO {}",
 )
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from functions.profile.profile_validation import is_handle
+from functions.profile.reserved_handles import is_reserved
 
 MAX_LENGTH = 30
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -16,7 +17,7 @@ _SUFFIX_LENGTH = 4
 def generate_handles(name: str | None) -> Iterator[str]:
     """Yield candidates without end: the handle for the name, then the same with random suffixes."""
     first = _to_handle(name or "")
-    if not is_handle(first):
+    if not is_handle(first) or is_reserved(first):
         first = f"user_{_random(6)}"
     yield first
     stem = first[: MAX_LENGTH - 1 - _SUFFIX_LENGTH].rstrip("_")

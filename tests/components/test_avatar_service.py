@@ -124,6 +124,10 @@ def test_reserved_concurrency_of_each_function(run_alone: RunAlone) -> None:
             "AvatarServiceArgs.self_sign_up: it applies to a pool that the stack creates, not to user_pool_id",
         ),
         ({"database": "aurora", "database_url": URL}, "AvatarServiceArgs.database: it cannot be combined with"),
+        (
+            {"database": "aurora", "profile_names": "cognito"},
+            "AvatarServiceArgs.profile_names: functions have no route to Cognito with database",
+        ),
         ({"database_subnet_ids": SUBNETS}, "AvatarServiceArgs.database_subnet_ids: it requires database_url"),
         (
             {"database_subnet_ids": SUBNETS, "database_url": URL},

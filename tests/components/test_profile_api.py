@@ -20,7 +20,9 @@ from local.recording.graph import Graph
 from tests.components import test_upload_api as upload_api
 from tests.components.conftest import RunAlone, arn, get_statements, use_packages
 
+UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
+CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 FUNCTION = "aws:lambda/function:Function"
 INVOCATION = "aws:lambda/invocation:Invocation"
 VPC_CONFIG = VpcConfig(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
@@ -37,6 +39,8 @@ def access(user: str, vpc_config: VpcConfig | None = None) -> DatabaseAccess:
 
 def make(**settings: Any) -> ProfileApi:
     given: dict[str, Any] = {
+        "uploads_bucket_name": "their-uploads",
+        "uploads_bucket_arn": UPLOADS_ARN,
         "assets_bucket_name": "their-assets",
         "assets_bucket_arn": ASSETS_ARN,
         "cdn_url": upload_api.CDN_URL,
@@ -61,6 +65,7 @@ def test_routes_require_authorizer_except_public_profile(profiles: Graph) -> Non
         ("GET /profiles/{handle}", "api-get-profiles-handle", {"authorizationType": "NONE"}),
         ("GET /profile", "api-get-profile", {"authorizationType": "CUSTOM", "authorizerId": "auth01"}),
         ("PUT /profile", "api-put-profile", {"authorizationType": "CUSTOM", "authorizerId": "auth01"}),
+        ("DELETE /profile", "api-delete-profile", {"authorizationType": "CUSTOM", "authorizerId": "auth01"}),
     ):
         assert routes.pop(key).inputs == {
             "apiId": "a1b2c3d4e5",
@@ -102,9 +107,11 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
             10,
             ["boto3", "postgres"],
             {
+                "UPLOADS_BUCKET": "their-uploads",
                 "ASSETS_BUCKET": "their-assets",
                 "CDN_URL": upload_api.CDN_URL,
                 "ISSUER": upload_api.ISSUER,
+                "HANDLE_HOLD_DAYS": "30",
                 "PGHOST": "db",
                 "PGUSER": "reader",
             },
@@ -129,8 +136,12 @@ def test_function_has_memory_timeout_layers_and_environment(
         (
             "profile",
             [
-                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{ASSETS_ARN}/avatars/*.json"},
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
+                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": CURRENT_AVATARS},
                 {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": CURRENT_AVATARS},
+                {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": CURRENT_AVATARS},
                 {
                     "Effect": "Allow",
                     "Action": "rds-db:connect",
@@ -218,6 +229,7 @@ def test_outputs(profiles: Graph) -> None:
     ("settings", "complaint"),
     [
         ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
+        ({"handle_hold_days": 366}, "handle_hold_days is 366; allowed is an integer from 0 to 365"),
         ({"log_retention_days": 2}, "log_retention_days is 2; allowed is a number of days that CloudWatch Logs"),
     ],
 )

@@ -154,15 +154,15 @@ PROFILES = {
     "avatars:index:ProfileApi": 1,
     "avatars:index:ProfilePage": 1,
     "avatars:index:PythonFunction": 2,
-    "aws:apigatewayv2/integration:Integration": 3,
-    "aws:apigatewayv2/route:Route": 3,
+    "aws:apigatewayv2/integration:Integration": 4,
+    "aws:apigatewayv2/route:Route": 4,
     "aws:cloudwatch/logGroup:LogGroup": 2,
     "aws:iam/role:Role": 2,
     "aws:iam/rolePolicy:RolePolicy": 2,
     "aws:lambda/function:Function": 2,
     "aws:lambda/invocation:Invocation": 1,
     "aws:lambda/layerVersion:LayerVersion": 3,
-    "aws:lambda/permission:Permission": 3,
+    "aws:lambda/permission:Permission": 4,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
 }
 
@@ -208,6 +208,13 @@ def test_database_url_in_vpc_configures_both_functions(run_stack: RunStack) -> N
             "subnetIds": DATABASE_URL_IN_VPC["databaseSubnetIds"],
             "securityGroupIds": DATABASE_URL_IN_VPC["databaseSecurityGroupIds"],
         }
+
+
+def test_profile_names_cognito_gives_issuer_to_function(run_stack: RunStack) -> None:
+    named = run_stack({**EXTERNAL_DATABASE, "profileNames": "cognito"})
+    issuer = get_environment(named, "avatars-api-authorize")["ISSUER"]
+    assert get_environment(named, "avatars-profiles-profile")["ISSUER"] == issuer != ""
+    assert get_environment(run_stack(EXTERNAL_DATABASE), "avatars-profiles-profile")["ISSUER"] == ""
 
 
 def test_aurora_only_migrations_connect_as_owner(run_stack: RunStack) -> None:

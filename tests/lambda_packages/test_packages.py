@@ -40,9 +40,11 @@ ENVIRONMENTS = {
         "DISTRIBUTION_ID": "",
     },
     "profile": {
+        "UPLOADS_BUCKET": "uploads",
         "ASSETS_BUCKET": "assets",
         "CDN_URL": "https://cdn.example.com",
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
+        "HANDLE_HOLD_DAYS": "30",
         "DATABASE_URL_PARAMETER": "database-url",
     },
     "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},

@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,25 +82,58 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
     sweep_in_a_month(stack, former)
     assert len(list_pictures(stack, upload.avatar)) == 1
     delete_avatar(stack, session.subject, headers, seconds)
+    process_unrecorded_deletion(stack, seconds)
+    delete_profile(stack, session.subject, headers)
     for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
         EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
 
 
+@contextmanager
+def hold_events(stack: LocalStack) -> Generator[None]:
+    """Keeps events of S3 back, so that process_avatar does not write the record of a deletion first."""
+    s3, bucket = stack.aws.client("s3"), stack.exports["uploadsBucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    del configuration["ResponseMetadata"]
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    try:
+        yield
+    finally:
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+
+
 def delete_avatar(stack: LocalStack, subject: str, headers: Mapping[str, str], seconds: float) -> None:
     """Deletes the avatar. Raises if something of the subject stays."""
-    assert requests.delete(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code == 204
-    uploads = stack.aws.client("s3").list_objects_v2
+    with hold_events(stack):
+        assert requests.delete(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code == 204
+    (request,) = (key for key in list_uploads(stack, subject) if key.startswith(storage_keys.DELETIONS))
+    send_message(stack, build_s3_event(request))
     wait_until(
-        lambda: (
-            not [
-                stored["Key"]
-                for stored in uploads(Bucket=stack.exports["uploadsBucket"]).get("Contents", [])
-                if subject in stored["Key"]
-            ]
-        ),
+        lambda: not list_uploads(stack, subject),
         "originals, rejections and the request are deleted, after the deletion was announced",
         seconds,
     )
+
+
+def process_unrecorded_deletion(stack: LocalStack, seconds: float) -> None:
+    """Processes the request of a deletion whose function ended before it replaced the avatar."""
+    subject = str(uuid.uuid4())
+    request = storage_keys.deletion_key(subject, upload_id.create(subject, int(time.time() * 1000)))
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=request)
+    wait_until(lambda: not list_uploads(stack, subject), "the request is deleted", seconds)
+
+
+def delete_profile(stack: LocalStack, subject: str, headers: Mapping[str, str]) -> None:
+    """Deletes the profile of a user whose only upload was rejected."""
+    rejected = storage_keys.rejection_key(subject, upload_id.create(subject, int(time.time() * 1000)))
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=rejected, Body=b"{}")
+    with hold_events(stack):
+        assert requests.delete(f"{stack.api_url}/profile", headers=headers, timeout=10).status_code == 204
+
+
+def list_uploads(stack: LocalStack, subject: str) -> list[str]:
+    """Returns the keys of everything in the uploads bucket that belongs to a subject."""
+    listing = stack.aws.client("s3").list_objects_v2(Bucket=stack.exports["uploadsBucket"])
+    return [stored["Key"] for stored in listing.get("Contents", []) if subject in stored["Key"]]
 
 
 def fail_and_retry(stack: LocalStack, subject: str, photo: bytes, seconds: float) -> None:

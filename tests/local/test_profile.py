@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ import requests
 
 from client.session import Session
 from local.stack import LocalStack
-from tests.local.conftest import sign_in
+from tests.local.conftest import sign_in, wait_until
 
 OTHER_ORIGIN = "https://evil.example"
 
@@ -27,7 +28,29 @@ def put_profile(stack: LocalStack, session: Session, **profile: Any) -> requests
     return call(stack, "PUT", "/profile", session, profile)
 
 
-def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) -> None:
+def test_first_request_creates_profile_with_generated_name(stack: LocalStack) -> None:
+    session = sign_in(stack, name="Zoë O'Neil-Smith")
+    created = call(stack, "GET", "/profile", session).json()
+    assert re.fullmatch("user_[a-z0-9]{6}", created["handle"])
+    assert created == {
+        "subject": session.subject,
+        "handle": created["handle"],
+        "display_name": created["handle"],
+        "bio": "",
+        "avatar": None,
+    }
+    assert call(stack, "GET", "/profile", session).json() == created
+
+
+@pytest.fixture(scope="module")
+def naming_stack(config: dict[str, str]) -> Generator[LocalStack]:
+    """A stack that names new profiles as their users in the pool."""
+    with LocalStack({**config, "avatars:profileNames": "cognito"}) as stack:
+        yield stack
+
+
+def test_first_request_creates_profile_with_the_sign_up_name(naming_stack: LocalStack) -> None:
+    stack = naming_stack
     session = sign_in(stack, name="Zoë O'Neil-Smith")
     response = call(stack, "GET", "/profile", session)
     assert response.status_code == 200
@@ -41,7 +64,8 @@ def test_first_request_creates_profile_with_the_sign_up_name(stack: LocalStack) 
     assert call(stack, "GET", "/profile", session).json() == response.json()
 
 
-def test_users_with_equal_names_get_different_handles(stack: LocalStack) -> None:
+def test_users_with_equal_names_get_different_handles(naming_stack: LocalStack) -> None:
+    stack = naming_stack
     first, second = (call(stack, "GET", "/profile", sign_in(stack, name="Sam Same")).json()["handle"] for _ in range(2))
     assert first == "sam_same"
     assert second.startswith("sam_same_")
@@ -79,6 +103,25 @@ def test_handle_in_use_is_rejected(stack: LocalStack, session: Session) -> None:
     assert call(stack, "GET", "/profiles/owned").json()["display_name"] == "Owner"
 
 
+def test_reserved_handle_is_rejected(stack: LocalStack, session: Session) -> None:
+    response = put_profile(stack, session, display_name="Admin", handle="admin")
+    assert response.status_code == 422
+    assert response.json()["error"]["fields"] == {"handle": "This handle is reserved."}
+
+
+def test_renamed_handle_redirects_to_the_new_one(stack: LocalStack, session: Session) -> None:
+    for handle in ("renamed_from", "renamed_to"):
+        assert put_profile(stack, session, display_name="Renamed", handle=handle).status_code == 200
+    followed = requests.get(f"{stack.api_url}/profiles/renamed_from", headers={"Origin": stack.cdn_url}, timeout=30)
+    (redirect,) = followed.history
+    assert (redirect.status_code, redirect.json()) == (301, {"handle": "renamed_to"})
+    assert redirect.headers["Location"] == "./renamed_to"
+    assert redirect.headers["Cache-Control"] == "public, max-age=30"
+    assert redirect.headers["Access-Control-Allow-Origin"] == stack.cdn_url
+    assert followed.url == f"{stack.api_url}/profiles/renamed_to"
+    assert (followed.status_code, followed.json()["subject"]) == (200, session.subject)
+
+
 def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: LocalStack, session: Session) -> None:
     victim = sign_in(stack)
     before = put_profile(stack, victim, display_name="Victim", bio="mine").json()
@@ -91,6 +134,7 @@ def test_profile_with_subject_is_rejected_and_changes_only_the_caller(stack: Loc
 def test_own_profile_without_token_returns_401(stack: LocalStack) -> None:
     assert call(stack, "GET", "/profile").status_code == 401
     assert call(stack, "PUT", "/profile", body={"display_name": "Nobody"}).status_code == 401
+    assert call(stack, "DELETE", "/profile").status_code == 401
 
 
 def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
@@ -98,6 +142,23 @@ def test_profile_has_the_images_of_the_avatar(stack: LocalStack, session: Sessio
     profile = put_profile(stack, session, display_name="With a face", handle="face").json()
     assert profile["avatar"] == {name: manifest[name] for name in ("url", "updated_at", "images")}
     assert call(stack, "GET", "/profiles/face").json()["avatar"] == profile["avatar"]
+
+
+def test_delete_profile_removes_row_and_avatar(stack: LocalStack, session: Session, photo: bytes) -> None:
+    session.upload(photo, "image/jpeg")
+    assert put_profile(stack, session, display_name="For now", handle="for_now").status_code == 200
+    deleted = call(stack, "DELETE", "/profile", session)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert call(stack, "GET", "/profiles/for_now").status_code == 404
+    assert call(stack, "GET", "/avatars/me", session).status_code == 404
+    wait_until(
+        lambda: any(
+            (event["event"], event["subject"]) == ("avatar.deleted", session.subject) for event in stack.receiver.events
+        ),
+        "the deletion is announced",
+    )
+    created = call(stack, "GET", "/profile", session).json()
+    assert (created["bio"], created["avatar"]) == ("", None)
 
 
 @pytest.mark.parametrize("path", ["/profiles/grace", "/profile"])
@@ -114,16 +175,16 @@ def test_deployment_creates_tables_in_the_avatars_schema(stack: LocalStack) -> N
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^pg_|information_schema' ORDER BY 1, 2"
         ).fetchall()
-    assert tables == [("avatars", "alembic_version"), ("avatars", "users")]
+    assert tables == [("avatars", "alembic_version"), ("avatars", "retired_handles"), ("avatars", "users")]
 
 
 def test_downgrade_and_upgrade_keep_profiles(stack: LocalStack, session: Session) -> None:
     before = put_profile(stack, session, display_name="Kept", bio="lost with its column").json()
     migrate = stack.functions.find_by_package("migrate_database")
-    back = migrate.invoke({"target": "-1"})
+    back = migrate.invoke({"target": "0001"})
     forth = migrate.invoke({"target": "head"})
     assert (back.error, forth.error) == (None, None)
-    assert (back.payload, forth.payload) == ({"from": "0002", "to": "0001"}, {"from": "0001", "to": "0002"})
+    assert (back.payload, forth.payload) == ({"from": "0003", "to": "0001"}, {"from": "0001", "to": "0003"})
     assert call(stack, "GET", "/profile", session).json() == {**before, "bio": ""}
 
 

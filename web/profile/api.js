@@ -56,7 +56,8 @@ export class ProfileApi {
   }
 
   /**
-   * A public profile; without a session it may be as old as the API allows caches to keep it. With one it may be the
+   * The public profile of the user who has the handle, or had it: fetch follows the redirect to the current one. Without
+   * a session it may be as old as the API allows caches to keep it. With one it may be the
    * user's own, which they have just changed.
    *
    * @param {string} handle @param {AbortSignal} signal @returns {Promise<Profile>}

@@ -78,7 +78,9 @@ class Page {
     if (!isHandle(handle)) throw new ApiError(404);
     if (this.#session.signedIn) void this.#refreshOwnProfile();
     const profile = await this.#load(() => this.#api.getProfile(handle, signal), signal);
-    if (profile.subject !== this.#ownProfile?.subject) this.#show(profile);
+    // The user's own profile, which may have been loaded before, is not older.
+    const own = this.#ownProfile;
+    this.#show(own?.subject === profile.subject ? own : profile);
   }
 
   /** @param {AbortSignal} signal */

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, LiteralString, TypeAlias
+from typing import Any, LiteralString, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Connect: TypeAlias = Callable[[], Connection]
+
+_R = TypeVar("_R")
 
 # How long sent data may stay unacknowledged, in milliseconds: after a failover the old host does not close connections.
 _TCP_USER_TIMEOUT_MS = 3_000
@@ -67,37 +69,44 @@ class Database:
         self._connection: Connection | None = None
 
     def fetch_one(self, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """Run the statement in a transaction of its own and return its first row, or None.
+        """Run the statement in a transaction of its own and return its first row, or None. As `transact`."""
+        return self.transact(lambda connection: connection.execute(statement, parameters).fetchone())
 
-        If the server has closed the connection, the statement is run again on a new one: it must be idempotent.
+    def transact(self, work: Callable[[Connection], _R]) -> _R:
+        """Run `work` in a transaction, which is rolled back if it raises an error, and return its result.
+
+        If the server has closed the connection, `work` is run again on a new one: it must be idempotent.
 
         Raises:
-            UnavailableError: The database cannot be reached, or the statement takes longer than three seconds.
+            UnavailableError: The database cannot be reached, or a statement takes longer than three seconds.
+            DeadlockDetected: This transaction was ended so that another one could go on.
         """
         try:
-            return self._fetch_one(statement, parameters)
+            return self._transact(work)
+        except psycopg.errors.DeadlockDetected:
+            raise
         except psycopg.OperationalError as error:
             raise UnavailableError(_join_lines(error)) from error
 
-    def _fetch_one(self, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+    def _transact(self, work: Callable[[Connection], _R]) -> _R:
         if self._connection:
             try:
-                return _run(self._connection, statement, parameters)
+                return _run(self._connection, work)
             except psycopg.OperationalError:
                 if not self._connection.closed:
                     raise
         self._connection = None
         self._connection = self._connect()
-        return _run(self._connection, statement, parameters)
+        return _run(self._connection, work)
 
 
-def _run(connection: Connection, statement: LiteralString, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+def _run(connection: Connection, work: Callable[[Connection], _R]) -> _R:
     with connection.transaction():
         # Set in each transaction, in a request of its own, because of poolers: they reject it as a connection parameter
         # and keep the effect of SET without LOCAL for the next client, and some lose results in pipeline mode.
         # https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes
         connection.execute("SET LOCAL statement_timeout = 3000")
-        return connection.execute(statement, parameters).fetchone()
+        return work(connection)
 
 
 def _join_lines(error: psycopg.Error) -> str:

@@ -67,6 +67,30 @@ def test_own_profile_in_new_tab_is_current(visitor: Visitor, alice: Person) -> N
     expect(heading(page)).to_have_text("Alice Zuse")
 
 
+def test_former_handle_leads_to_the_current_address(visitor: Visitor, alice: Person) -> None:
+    former = alice.get()["handle"]
+    alice.put(handle=f"{former}_new", display_name="Alice Zuse")
+    page = visitor.open(former)
+    expect(heading(page)).to_have_text("Alice Zuse")
+    assert page.url.endswith(f"?handle={former}_new")
+    assert page.evaluate("history.length") == 2  # about:blank, and one for the page
+
+
+def test_former_handle_of_own_profile_can_be_edited(visitor: Visitor, alice: Person) -> None:
+    former = alice.get()["handle"]
+    alice.put(handle=f"{former}_new", display_name="Alice Zuse")
+    visitor.sign_in(alice)
+    held: list[Route] = []
+    visitor.context.route("**/profiles/*", lambda route: held.append(route))
+    page = visitor.open(former)
+    expect(page.get_by_role("link", name="Your profile")).to_be_visible()  # it is known before the one in the URL
+    held[0].continue_()
+    expect(edit_button(page)).to_be_visible()
+    expect(heading(page)).to_have_text("Alice Zuse")
+    assert page.url.endswith(f"?handle={former}_new")
+    expect(page.get_by_role("link", name="Your profile")).to_be_hidden()
+
+
 def test_keyboard_reaches_everything_in_order(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     page.reload()

@@ -13,7 +13,9 @@ from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components.conftest import REGION, RunAlone, arn, get_statements
 
+UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
+CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 CLUSTER = "aws:cloudcontrol/resource:Resource"
 HOST = f"rds-db-cluster.cluster-abc.{REGION}.rds.amazonaws.com"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -24,7 +26,10 @@ RULES = ("db-database-from-functions", "db-functions-to-database", "db-functions
 
 def make(**settings: Any) -> AuroraDatabase:
     tags = {"Stack": "test", "Project": "avatars"}
-    return AuroraDatabase("db", AuroraDatabaseArgs(assets_bucket_arn=ASSETS_ARN, tags=tags, **settings))
+    return AuroraDatabase(
+        "db",
+        AuroraDatabaseArgs(uploads_bucket_arn=UPLOADS_ARN, assets_bucket_arn=ASSETS_ARN, tags=tags, **settings),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -135,16 +140,18 @@ def test_default_security_group_has_no_rules(aurora: Graph) -> None:
     }
 
 
-def test_endpoint_policy_allows_reading_manifests_only(aurora: Graph) -> None:
+def test_endpoint_policy_allows_reading_and_deleting_avatars_only(aurora: Graph) -> None:
     inputs = dict(aurora.one("aws:ec2/vpcEndpoint:VpcEndpoint").inputs)
     assert get_statements(inputs.pop("policy")) == [
-        {
-            "Effect": "Allow",
-            "Action": "s3:GetObject",
-            "Resource": f"{ASSETS_ARN}/avatars/*.json",
-            "Principal": "*",
-        },
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN, "Principal": "*"},
+        {"Effect": "Allow", "Action": action, "Resource": resource, "Principal": "*"}
+        for action, resource in (
+            ("s3:ListBucket", UPLOADS_ARN),
+            ("s3:PutObject", f"{UPLOADS_ARN}/deletions/*"),
+            ("s3:GetObject", CURRENT_AVATARS),
+            ("s3:ListBucket", ASSETS_ARN),
+            ("s3:PutObject", CURRENT_AVATARS),
+            ("s3:PutObjectTagging", CURRENT_AVATARS),
+        )
     ]
     assert inputs == {
         "vpcId": "db-network-id",

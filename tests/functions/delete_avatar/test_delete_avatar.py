@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.shared import upload_id
+from functions.shared import stored_avatar, upload_id
 from tests.functions.conftest import LoadHandler
 
 SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
@@ -126,7 +126,7 @@ def test_failure_after_request_keeps_request(service: Service, monkeypatch: pyte
     def refuse(*_: object) -> None:
         raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
 
-    monkeypatch.setattr(service.handler.stored_avatar, "delete", refuse)
+    monkeypatch.setattr(stored_avatar, "delete", refuse)
     with pytest.raises(ClientError, match="InternalError"):
         service.delete()
     assert [key.split("/")[0] for key in service.keys(service.uploads)] == ["deletions"]

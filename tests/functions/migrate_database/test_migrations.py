@@ -29,6 +29,7 @@ from tests.functions.conftest import LoadHandler, wait_until
 REPOSITORY = Path(__file__).parents[3]
 NUMBERS = [path.name.partition("_")[0] for path in sorted((MIGRATIONS / "versions").glob("*.py"))]
 NEWEST = NUMBERS[-1]
+TABLES = {"avatars.alembic_version", "avatars.retired_handles", "avatars.users"}
 
 
 class Project:
@@ -232,8 +233,16 @@ def test_users_table_has_defaults_for_bio_and_times(newest: postgres.Connection)
     assert row == ("", True, True)
 
 
+def test_deleted_user_is_removed_from_retired_handles(newest: postgres.Connection) -> None:
+    insert(newest)
+    newest.execute("INSERT INTO avatars.retired_handles (handle, subject) SELECT 'former', subject FROM avatars.users")
+    newest.execute("DELETE FROM avatars.users")
+    row = newest.execute("SELECT handle, subject, now() - retired_at < '1 min' FROM avatars.retired_handles").fetchone()
+    assert row == ("former", None, True)
+
+
 def test_migrate_creates_tables_in_schema_only(newest: postgres.Connection) -> None:
-    assert list_tables(newest) == {"avatars.alembic_version", "avatars.users"}
+    assert list_tables(newest) == TABLES
 
 
 # --- Running migrations -----------------------------------------------------------------------------------------------
@@ -256,13 +265,13 @@ def test_migrate_failure_keeps_earlier_migrations_only(project: Project, owner: 
     with pytest.raises(DatabaseError, match="division by zero"):
         project.schema.migrate("head")
     assert read_revisions(owner) == [NEWEST]
-    assert list_tables(owner) == {"avatars.alembic_version", "avatars.users"}
+    assert list_tables(owner) == TABLES
     project.add_migration(following, "CREATE TABLE avatars.half ()", "DROP TABLE avatars.half; SELECT 1 / 0")
     assert project.schema.migrate("head") == MigrationResult(NEWEST, following)
     with pytest.raises(DatabaseError, match="division by zero"):
         project.schema.migrate("-1")
     assert read_revisions(owner) == [following]
-    assert list_tables(owner) == {"avatars.alembic_version", "avatars.half", "avatars.users"}
+    assert list_tables(owner) == {*TABLES, "avatars.half"}
 
 
 def test_migrate_dropped_schema_is_created_again(schema: Schema, owner: postgres.Connection) -> None:
@@ -415,10 +424,15 @@ class TestAppUser:
             "SELECT * FROM avatars.users",
             "INSERT INTO avatars.users (subject, handle, display_name) VALUES ('s', 'abc', 'A')",
             "UPDATE avatars.users SET bio = ''",
+            "DELETE FROM avatars.users",
+            "SELECT * FROM avatars.retired_handles FOR UPDATE SKIP LOCKED",
+            "INSERT INTO avatars.retired_handles (handle) VALUES ('abc')",
+            "DELETE FROM avatars.retired_handles",
+            "INSERT INTO avatars.users (subject, handle, display_name) VALUES ('s', 'abc', 'A'); "
+            "INSERT INTO avatars.retired_handles (handle, subject) VALUES ('former', 's'); DELETE FROM avatars.users",
         ):
             assert self.is_allowed(administrator, statement), statement
         for statement in (
-            "DELETE FROM avatars.users",
             "TRUNCATE avatars.users",
             "DROP TABLE avatars.users",
             "CREATE TABLE avatars.mine ()",

@@ -28,7 +28,7 @@ def test_generate_handles_first_is_derived_from_name(name: str, handle: str) -> 
     assert next(handle_generator.generate_handles(name)) == handle
 
 
-@pytest.mark.parametrize("name", [None, "", "Al", "王小明", "!!!", "\U0001f600", "é", "Ёж"])
+@pytest.mark.parametrize("name", [None, "", "Al", "Admin", "Sign Up", "王小明", "!!!", "\U0001f600", "é", "Ёж"])
 def test_generate_handles_unusable_name_first_is_random(name: str | None) -> None:
     first, other = next(handle_generator.generate_handles(name)), next(handle_generator.generate_handles(name))
     assert re.fullmatch(r"user_[a-z0-9]{6}", first)

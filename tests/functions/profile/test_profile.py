@@ -1,4 +1,4 @@
-"""The three routes against a real PostgreSQL, an S3 and an SSM of moto, and a Cognito of the test's own."""
+"""The routes of profiles against a real PostgreSQL, an S3 and an SSM of moto, and a Cognito of the test's own."""
 
 import json
 import logging
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.profile import handle_generator
+from functions.shared import stored_avatar, upload_id
 from functions.shared.db import postgres
 from tests.functions.conftest import LoadHandler
 from tests.functions.servers import HOST, HttpStub, TcpProxy
@@ -34,13 +36,16 @@ class Api:
     handler: ModuleType
     cognito: HttpStub
     s3: Any
+    uploads: str
     assets: str
 
     def public(self, handle: str) -> tuple[int, Any]:
         event = {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": handle}, "headers": {}}
         status, body, headers = self._ask(event)
+        if status == 301:
+            assert headers.pop("location") == f"./{body['handle']}"
         cached = {"cache-control": "public, max-age=30", "vary": "origin"}
-        assert headers == (cached if status == 200 else {"cache-control": "no-store"})
+        assert headers == (cached if status in (200, 301) else {"cache-control": "no-store"})
         return status, body
 
     def get(self, subject: str, name: str | None = None) -> tuple[int, Any]:
@@ -51,6 +56,26 @@ class Api:
 
     def put_body(self, subject: str, body: str, name: str | None = None) -> tuple[int, Any]:
         return self._ask_privately({**self.event("PUT /profile", subject, name), "body": body})
+
+    def delete(self, subject: str) -> int:
+        response = self.handler.handle(self.event("DELETE /profile", subject), None)
+        assert response == {"statusCode": 204, "headers": {"cache-control": "no-store"}}
+        return response["statusCode"]
+
+    def publish(self, subject: str) -> dict[str, Any]:
+        """Store a manifest. Returns what profiles have of it."""
+        avatar = {
+            "url": f"https://cdn.example.com/avatars/{subject}.jpg",
+            "updated_at": "2026-11-20T12:00:01.234Z",
+            "images": [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}],
+        }
+        upload = upload_id.create(subject, int(time.time() * 1000) - 10_000)
+        manifest = {"subject": subject, "upload_id": upload, "version": f"{upload}-001-00112233", **avatar}
+        self.s3.put_object(Bucket=self.assets, Key=f"avatars/{subject}.json", Body=json.dumps(manifest))
+        return avatar
+
+    def keys(self, bucket: str) -> list[str]:
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def event(self, route: str, subject: str, name: str | None = None) -> dict[str, Any]:
         """Of a user whose name Cognito knows, or has none for."""
@@ -94,18 +119,21 @@ def load(
     """A new sandbox with the database of that URL."""
     assert opened == []  # what the sandbox opens is closed with it
 
-    def load(url: str) -> Api:
-        assets = new_bucket()
+    def load(url: str, **environment: str) -> Api:
+        uploads, assets = new_bucket(), new_bucket()
         settings = {
+            "UPLOADS_BUCKET": uploads,
             "ASSETS_BUCKET": assets,
             "CDN_URL": "https://cdn.example.com",
             "ISSUER": ISSUER,
+            "HANDLE_HOLD_DAYS": "30",
             "DATABASE_URL_PARAMETER": url_parameter(url),
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito.url,
             "AWS_ENDPOINT_URL_SSM": moto_endpoint,
             **s3_environment,
+            **environment,
         }
-        return Api(load_handler("profile", settings), cognito, s3, assets)
+        return Api(load_handler("profile", settings), cognito, s3, uploads, assets)
 
     return load
 
@@ -130,6 +158,13 @@ def refusal(fields: dict[str, str]) -> tuple[int, Any]:
     return 422, {"error": {"code": "invalid_profile", "message": message, "fields": fields}}
 
 
+def retired(owner: postgres.Connection) -> list[tuple[Any, ...]]:
+    return owner.execute("SELECT handle, subject FROM avatars.retired_handles ORDER BY handle").fetchall()
+
+
+TAKEN = refusal({"handle": "This handle is taken."})
+
+
 # --- GET /profile -----------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +187,16 @@ def test_first_get_without_name_creates_random_handle(api: Api) -> None:
     assert status == 200
     assert re.fullmatch("user_[a-z0-9]{6}", profile["handle"])
     assert profile["display_name"] == profile["handle"]
+
+
+def test_first_get_without_issuer_asks_nobody_for_the_name(load: Callable[..., Api], migrated_url: str) -> None:
+    api = load(migrated_url, ISSUER="")
+    status, profile = api.get(ADA, name="Ada King")
+    assert status == 200
+    assert re.fullmatch("user_[a-z0-9]{6}", profile["handle"])
+    assert profile["display_name"] == profile["handle"]
+    assert api.put(BOB, name="Bob", display_name="Robert")[1]["handle"][:5] == "user_"
+    assert api.cognito.requests == []
 
 
 @pytest.mark.parametrize("status", [400, 500])
@@ -238,6 +283,13 @@ def test_put_may_be_the_first_request(api: Api, owner: postgres.Connection) -> N
     assert api.put(ADA, name="Ada King", display_name="The Countess", bio="Hi")[0] == 200
     assert api.put(BOB, name="Ada King", display_name="Bob", handle="bob")[0] == 200
     assert rows(owner) == [(BOB, "bob", "Bob", ""), (ADA, "ada_king", "The Countess", "Hi")]
+    assert retired(owner) == []
+
+
+def test_first_put_of_a_taken_handle_returns_422_and_creates_another(api: Api, owner: postgres.Connection) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    assert api.put(BOB, name="Bob", display_name="Robert", handle="ada") == TAKEN
+    assert rows(owner)[0] == (BOB, "bob", "Bob", "")
 
 
 @pytest.mark.parametrize(
@@ -252,12 +304,26 @@ def test_text_of_any_script_is_stored_unchanged(api: Api, text: str) -> None:
 def test_put_taken_handle_returns_422_and_changes_nothing(api: Api, owner: postgres.Connection) -> None:
     api.put(ADA, display_name="Ada", handle="ada")
     api.put(BOB, display_name="Bob", bio="mine", handle="bob")
-    taken = refusal({"handle": "This handle is taken."})
-    assert api.put(BOB, display_name="Robert", bio="", handle="ada") == taken
+    assert api.put(BOB, display_name="Robert", bio="", handle="ada") == TAKEN
     assert rows(owner) == [(BOB, "bob", "Bob", "mine"), (ADA, "ada", "Ada", "")]
     assert api.put(BOB, display_name="Bob", handle="bob")[0] == 200
-    assert api.put(ADA, display_name="Ada", handle="countess")[0] == 200
-    assert api.put(BOB, display_name="Bob", handle="ada")[0] == 200
+
+
+@pytest.mark.parametrize("handle", ["admin", "sign_up"])
+def test_put_reserved_handle_returns_422_and_changes_nothing(api: Api, owner: postgres.Connection, handle: str) -> None:
+    reserved = refusal({"handle": "This handle is reserved."})
+    assert api.put(ADA, display_name="Ada", handle=handle) == reserved
+    assert rows(owner) == []
+    api.put(ADA, display_name="Ada", handle="ada")
+    assert api.put(ADA, display_name="Admin", handle=handle) == reserved
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+
+
+def test_put_keeps_reserved_handle_that_the_user_has(api: Api, owner: postgres.Connection) -> None:
+    owner.execute("INSERT INTO avatars.users VALUES (%s, 'admin', 'A')", (ADA,))
+    assert api.put(ADA, display_name="Ada", handle="admin")[0] == 200
+    assert api.public("admin")[1]["display_name"] == "Ada"
+    assert rename(api, BOB, "admin") == refusal({"handle": "This handle is reserved."})
 
 
 def test_put_invalid_fields_returns_422_for_each_field(api: Api, owner: postgres.Connection) -> None:
@@ -322,15 +388,69 @@ def test_request_without_authorizer_raises_key_error(api: Api, owner: postgres.C
     assert rows(owner) == []
 
 
+# --- DELETE /profile --------------------------------------------------------------------------------------------------
+
+
+def test_delete_removes_row_and_avatar_of_caller_only(api: Api, owner: postgres.Connection) -> None:
+    for subject, handle in ((ADA, "ada"), (BOB, "bob")):
+        api.put(subject, display_name="A", handle=handle)
+        avatar = api.publish(subject)
+    assert api.delete(ADA) == 204
+    assert rows(owner) == [(BOB, "bob", "A", "")]
+    (request,) = api.keys(api.uploads)
+    assert request.startswith(f"deletions/{ADA}/")
+    record = stored_avatar.read_manifest(api.s3, api.assets, ADA)
+    assert record
+    assert (record.is_deleted, record.upload_id) == (True, request.split("/")[2])
+    assert api.public("ada")[0] == 404
+    assert api.public("bob")[1]["avatar"] == avatar
+
+
+def test_delete_is_idempotent_and_stores_nothing_the_second_time(api: Api) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    api.publish(ADA)
+    assert (api.delete(ADA), api.delete(ADA)) == (204, 204)
+    assert len(api.keys(api.uploads)) == 1
+
+
+def test_delete_without_profile_returns_204_and_stores_nothing(api: Api, owner: postgres.Connection) -> None:
+    assert api.delete(ADA) == 204
+    assert (rows(owner), api.keys(api.uploads), api.keys(api.assets)) == ([], [], [])
+    assert api.cognito.requests == []
+
+
+def test_get_after_delete_creates_an_empty_profile(api: Api) -> None:
+    api.put(ADA, display_name="Ada", bio="Hi", handle="ada")
+    api.publish(ADA)
+    api.delete(ADA)
+    _, profile = api.get(ADA)
+    assert (profile["handle"][:5], profile["bio"], profile["avatar"]) == ("user_", "", None)
+
+
+def test_delete_keeps_row_if_avatar_cannot_be_deleted(
+    api: Api, owner: postgres.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.put(ADA, display_name="Ada", handle="ada")
+    api.publish(ADA)
+
+    def refuse(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored_avatar, "delete", refuse)
+        with pytest.raises(ClientError, match="InternalError"):
+            api.delete(ADA)
+    assert rows(owner) == [(ADA, "ada", "Ada", "")]
+    assert api.delete(ADA) == 204
+    assert rows(owner) == []
+
+
 # --- GET /profiles/{handle} -------------------------------------------------------------------------------------------
 
 
 def test_get_by_handle_returns_public_profile(api: Api) -> None:
     own = api.put(ADA, display_name="Ada", bio="Hi", handle="ada")
     assert api.public("ada") == own
-    api.put(ADA, display_name="Ada", handle="countess")
-    assert api.public("ada")[0] == 404
-    assert api.public("countess")[0] == 200
 
 
 @pytest.mark.parametrize("handle", ["nobody", "ADA", "ad", "", "a" * 31, "ada\0", "ad\ud800", "' OR true --", "%", ADA])
@@ -339,18 +459,195 @@ def test_get_unknown_handle_returns_404(api: Api, handle: str) -> None:
     assert api.public(handle) == (404, {"error": {"code": "not_found", "message": "there is no such profile"}})
 
 
+# --- Handles that were given up ---------------------------------------------------------------------------------------
+
+
+def rename(api: Api, subject: str, handle: str) -> tuple[int, Any]:
+    return api.put(subject, display_name="A", handle=handle)
+
+
+def let_days_pass(owner: postgres.Connection, days: int) -> None:
+    owner.execute("UPDATE avatars.retired_handles SET retired_at = retired_at - make_interval(days => %s)", (days,))
+
+
+def test_renamed_handle_redirects_to_current_one(api: Api) -> None:
+    for handle in ("ada", "countess", "ada_king"):
+        assert rename(api, ADA, handle)[0] == 200
+    assert api.public("ada") == api.public("countess") == (301, {"handle": "ada_king"})
+    assert api.public("ada_king")[0] == 200
+
+
+def test_renamed_handle_is_taken_for_others_until_hold_ends(api: Api, owner: postgres.Connection) -> None:
+    rename(api, ADA, "ada")
+    rename(api, ADA, "countess")
+    rename(api, BOB, "bob")
+    let_days_pass(owner, 29)
+    before = rows(owner)
+    assert api.put(BOB, display_name="Robert", bio="new", handle="ada") == TAKEN
+    assert (rows(owner), api.public("ada")) == (before, (301, {"handle": "countess"}))
+    let_days_pass(owner, 1)
+    assert api.public("ada")[0] == 404
+    assert rename(api, BOB, "ada")[0] == 200
+    assert api.public("ada")[1]["subject"] == BOB
+    assert retired(owner) == [("bob", BOB)]
+
+
+def test_user_takes_back_own_handle(api: Api, owner: postgres.Connection) -> None:
+    for handle in ("ada", "countess", "ada"):
+        assert rename(api, ADA, handle)[0] == 200
+    assert retired(owner) == [("countess", ADA)]
+    assert api.public("ada")[0] == 200
+    assert api.public("countess") == (301, {"handle": "ada"})
+
+
+def test_put_with_same_handle_retires_nothing(api: Api, owner: postgres.Connection) -> None:
+    rename(api, ADA, "ada")
+    rename(api, ADA, "ada")
+    api.put(ADA, display_name="Ada")
+    assert retired(owner) == []
+
+
+def test_handles_of_deleted_profile_lead_nowhere_and_are_held(api: Api, owner: postgres.Connection) -> None:
+    rename(api, ADA, "ada")
+    rename(api, ADA, "countess")
+    api.delete(ADA)
+    assert retired(owner) == [("ada", None), ("countess", None)]
+    rename(api, ADA, "another")
+    for handle in ("ada", "countess"):
+        assert api.public(handle)[0] == 404
+        for subject in (ADA, BOB):
+            assert rename(api, subject, handle) == TAKEN
+    let_days_pass(owner, 30)
+    assert (rename(api, BOB, "ada")[0], rename(api, BOB, "countess")[0]) == (200, 200)
+
+
+def test_first_handle_from_name_avoids_held_ones(api: Api) -> None:
+    rename(api, ADA, "sam")
+    api.delete(ADA)
+    assert re.fullmatch("sam_[a-z0-9]{4}", api.get(BOB, name="Sam")[1]["handle"])
+
+
+def test_hold_of_zero_days_releases_handle_at_once(
+    load: Callable[..., Api], migrated_url: str, owner: postgres.Connection
+) -> None:
+    api = load(migrated_url, HANDLE_HOLD_DAYS="0")
+    rename(api, ADA, "ada")
+    rename(api, ADA, "countess")
+    assert (api.public("ada")[0], retired(owner)) == (404, [])
+    assert rename(api, BOB, "ada")[0] == 200
+
+
+def test_expired_handles_are_removed_by_the_next_rename(api: Api, owner: postgres.Connection) -> None:
+    for handle in ("ada", "countess"):
+        rename(api, ADA, handle)
+    let_days_pass(owner, 30)
+    rename(api, ADA, "ada_king")
+    assert retired(owner) == [("countess", ADA)]
+
+
+class Concurrent:
+    """Requests that run at once, each in a sandbox of its own."""
+
+    def __init__(self, load: Callable[[str], Api], url: str, owner: postgres.Connection) -> None:
+        self._load = lambda: load(url)
+        self._owner = owner
+        self._threads: list[threading.Thread] = []
+        self.responses: dict[str, tuple[int, Any]] = {}
+
+    def start(self, name: str, request: Callable[[Api], Any]) -> None:
+        """Start a request, and return when it waits for a lock."""
+        api = self._load()
+        waiting = self._count_waiting()
+
+        def run() -> None:
+            self.responses[name] = request(api)
+
+        self._threads.append(threading.Thread(target=run))
+        self._threads[-1].start()
+        while self._count_waiting() == waiting:
+            assert self._threads[-1].is_alive()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def _count_waiting(self) -> int:
+        row = self._owner.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted").fetchone()
+        assert row
+        return row[0]
+
+
+@pytest.fixture
+def concurrent(load: Callable[[str], Api], migrated_url: str, owner: postgres.Connection) -> Concurrent:
+    return Concurrent(load, migrated_url, owner)
+
+
+def test_handle_wanted_while_it_is_given_up_is_held(
+    api: Api, owner: postgres.Connection, concurrent: Concurrent
+) -> None:
+    rename(api, ADA, "ada")
+    rename(api, BOB, "bob")
+    with owner.transaction():
+        owner.execute("LOCK TABLE avatars.retired_handles IN SHARE MODE")  # the first rename waits before its commit
+        concurrent.start("ada", lambda api: rename(api, ADA, "countess"))
+        concurrent.start("bob", lambda api: rename(api, BOB, "ada"))
+    concurrent.join()
+    assert (concurrent.responses["ada"][0], concurrent.responses["bob"]) == (200, TAKEN)
+    assert api.public("ada") == (301, {"handle": "countess"})
+
+
+def test_handle_generated_while_it_is_deleted_is_held(
+    api: Api, owner: postgres.Connection, concurrent: Concurrent
+) -> None:
+    rename(api, ADA, "sam")
+    with owner.transaction():
+        owner.execute("LOCK TABLE avatars.retired_handles IN SHARE MODE")
+        concurrent.start("ada", lambda api: api.delete(ADA))
+        concurrent.start("bob", lambda api: api.get(BOB, name="Sam"))
+    concurrent.join()
+    assert concurrent.responses["ada"] == 204
+    assert re.fullmatch("sam_[a-z0-9]{4}", concurrent.responses["bob"][1]["handle"])
+
+
+def test_handle_wanted_by_two_users_at_once_is_of_the_first(
+    api: Api, owner: postgres.Connection, concurrent: Concurrent
+) -> None:
+    rename(api, ADA, "ada")
+    rename(api, BOB, "bob")
+    with owner.transaction():
+        owner.execute("LOCK TABLE avatars.retired_handles IN SHARE MODE")
+        concurrent.start("ada", lambda api: rename(api, ADA, "wanted"))
+        concurrent.start("bob", lambda api: rename(api, BOB, "wanted"))
+    concurrent.join()
+    assert (concurrent.responses["ada"][0], concurrent.responses["bob"]) == (200, TAKEN)
+    assert api.public("ada") == (301, {"handle": "wanted"})
+    assert api.public("bob")[0] == 200
+
+
+def test_users_who_wait_for_each_others_handle_are_refused(
+    api: Api, administrator: postgres.Connection, owner: postgres.Connection, concurrent: Concurrent
+) -> None:
+    rename(api, ADA, "ada")
+    rename(api, BOB, "bob")
+    before = rows(owner)
+    give_up = "UPDATE avatars.users SET handle = %s WHERE subject = %s"
+    with administrator.transaction(force_rollback=True):
+        administrator.execute("SET LOCAL deadlock_timeout = '1min'")  # PostgreSQL ends the other transaction
+        administrator.execute(give_up, ("countess", ADA))
+        concurrent.start("bob", lambda api: rename(api, BOB, "ada"))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            administrator.execute(give_up, ("bob", ADA))
+    concurrent.join()
+    assert concurrent.responses == {"bob": TAKEN}
+    assert rows(owner) == before
+
+
 # --- Avatars ----------------------------------------------------------------------------------------------------------
 
 
 def test_profile_has_avatar_of_manifest(api: Api) -> None:
-    images = [{"size": 512, "format": "webp", "url": "https://cdn.example.com/512.webp", "bytes": 42264}]
-    avatar = {
-        "url": f"https://cdn.example.com/avatars/{ADA}.jpg",
-        "updated_at": "2026-11-20T12:00:01.234Z",
-        "images": images,
-    }
-    manifest = {"subject": ADA, "upload_id": "01", "version": "01-ab", "source": {"format": "jpeg"}, **avatar}
-    api.s3.put_object(Bucket=api.assets, Key=f"avatars/{ADA}.json", Body=json.dumps(manifest))
+    avatar = api.publish(ADA)
     assert api.put(ADA, display_name="Ada", handle="ada")[1]["avatar"] == avatar
     assert api.get(ADA)[1]["avatar"] == avatar
     assert api.public("ada")[1]["avatar"] == avatar
@@ -372,6 +669,7 @@ def test_unavailable_database_returns_503_with_retry_after(
         events = [
             api.event("GET /profile", ADA),
             {**api.event("PUT /profile", ADA), "body": '{"display_name": "Ada"}'},
+            api.event("DELETE /profile", ADA),
             {"routeKey": "GET /profiles/{handle}", "pathParameters": {"handle": "ada"}},
         ]
         for event in events:
@@ -381,9 +679,9 @@ def test_unavailable_database_returns_503_with_retry_after(
             assert json.loads(answer["body"]) == {"error": error}
             assert answer["headers"]["cache-control"] == "no-store"
         proxy.start()
-        assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 200]
+        assert [api.handler.handle(event, None)["statusCode"] for event in events] == [200, 200, 204, 404]
     said = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert [record.getMessage() for record in said] == ["database unavailable"] * 3
+    assert [record.getMessage() for record in said] == ["database unavailable"] * 4
     assert all("Connection refused" in vars(record)["reason"] for record in said)
 
 
@@ -439,9 +737,18 @@ def test_missing_schema_raises_undefined_table(load: Callable[[str], Api], datab
         load(database_url).public("ada")
 
 
-@pytest.mark.parametrize("missing", ["ASSETS_BUCKET", "CDN_URL", "ISSUER", "DATABASE_URL_PARAMETER"])
+@pytest.mark.parametrize(
+    "missing", ["UPLOADS_BUCKET", "ASSETS_BUCKET", "CDN_URL", "ISSUER", "HANDLE_HOLD_DAYS", "DATABASE_URL_PARAMETER"]
+)
 def test_import_without_variable_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
-    settings = {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn", "ISSUER": ISSUER, "DATABASE_URL_PARAMETER": "name"}
+    settings = {
+        "UPLOADS_BUCKET": "uploads",
+        "ASSETS_BUCKET": "assets",
+        "CDN_URL": "https://cdn",
+        "ISSUER": ISSUER,
+        "HANDLE_HOLD_DAYS": "30",
+        "DATABASE_URL_PARAMETER": "name",
+    }
     del settings[missing]
     with pytest.raises(KeyError, match=missing):
         load_handler("profile", settings)

@@ -136,6 +136,19 @@ def test_fetch_one_invalid_statement_keeps_connection(database: Database, opened
     assert len(opened) == 1
 
 
+def test_transact_error_rolls_back_and_keeps_connection(database: Database, opened: list[object]) -> None:
+    def fail(connection: postgres.Connection) -> None:
+        connection.execute("CREATE SCHEMA avatars")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        database.transact(fail)
+    assert database.transact(lambda connection: connection.execute("SELECT to_regnamespace('avatars')").fetchone()) == (
+        None,
+    )
+    assert len(opened) == 1
+
+
 def test_fetch_one_terminated_connection_reconnects(
     database: Database, opened: list[object], administrator: postgres.Connection
 ) -> None:
