@@ -68,7 +68,7 @@ def test_get_without_avatar_returns_404(
 
 def test_silent_s3_is_given_up_within_the_timeout_of_the_function(load_handler: LoadHandler) -> None:
     """Of 5 seconds, for three attempts with connect and read timeouts, and the pauses between them."""
-    config = load_handler("current_avatar", {"ASSETS_BUCKET": "assets"}).S3.meta.config
+    config = load_handler("current_avatar", SETTINGS).S3.meta.config
     assert 3 * (config.connect_timeout + config.read_timeout) + 0.15 < 5
 
 

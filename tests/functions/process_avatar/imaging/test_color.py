@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import cache
 from io import BytesIO
 from itertools import product
@@ -94,9 +94,10 @@ D50 = (63190, 65536, 54061)  # s15Fixed16Number, 7.2.16
 
 
 @pytest.fixture
-def profiles(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The profiles that are made for code points."""
-    color._build_transform.cache_clear()  # pyright: ignore[reportPrivateUsage]
+def profiles(monkeypatch: pytest.MonkeyPatch) -> Generator[list[bytes]]:
+    """The profiles that are made for code points. No transform is made of them."""
+    clear_cache = color._build_transform.cache_clear  # pyright: ignore[reportPrivateUsage]
+    clear_cache()
     made: list[bytes] = []
     open_profile = ImageCms.ImageCmsProfile
 
@@ -105,7 +106,8 @@ def profiles(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         return open_profile(profile)
 
     monkeypatch.setattr(ImageCms, "ImageCmsProfile", record)
-    return made
+    yield made
+    clear_cache()
 
 
 def read_tags(profile: bytes) -> dict[bytes, bytes]:
