@@ -32,6 +32,7 @@ from functions.shared.storage_keys import AVATARS, manifest_key, parse_variant_k
 from functions.shared.stored_avatar import DELETION_BYTES, StoredManifest
 
 RETENTION = timedelta(days=7)
+_LAST_MODIFIED_PRECISION = timedelta(seconds=1)  # S3 cuts off the fraction
 
 _WORKERS = 16
 _CHUNK = 1_000  # subjects between two looks at the clock
@@ -180,7 +181,7 @@ class Sweep:
 
     def _is_settled(self, replaced_at: datetime) -> bool:
         """Whether what a manifest of that time has replaced was to be reached for long enough."""
-        return self.now - replaced_at > RETENTION
+        return self.now - replaced_at > RETENTION + _LAST_MODIFIED_PRECISION
 
     def _is_abandoned(self, objects: Sequence[ListedObject]) -> bool:
         """Whether the original from which the objects were made is gone."""

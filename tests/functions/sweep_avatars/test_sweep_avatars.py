@@ -148,6 +148,18 @@ def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: RunSweep) 
     assert s3.read == []  # the listing is sufficient
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(0.5, {OLD, CURRENT}), (1.5, {CURRENT})])
+def test_superseded_version_is_kept_for_a_fraction_that_last_modified_lacks(
+    s3: FakeS3, sweep: RunSweep, seconds: float, kept: set[str]
+) -> None:
+    days_ago = 7 + seconds / 86_400
+    s3.put_manifest(ADA, CURRENT, days_ago)
+    s3.put_version(ADA, OLD, 100)
+    s3.put_version(ADA, CURRENT, days_ago)
+    sweep()
+    assert s3.versions_of(ADA) == kept
+
+
 def test_version_superseded_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manifest is listed, and then replaced."""
     s3.put_manifest(ADA, CURRENT, 30)
