@@ -10,12 +10,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from moto.s3 import notifications
 from werkzeug.test import run_wsgi_app
 
+from load.background import Background
 from load.observer import RECEIVE_MESSAGE
 from local.emulators.lambda_functions import LambdaFunction
 
@@ -126,7 +126,7 @@ def _read_attempt(environ: WSGIEnvironment) -> int:
     return int(attempt[1]) if attempt else 1
 
 
-class Killer:
+class Killer(Background):
     """Kills a worker of a function in its first invocation and then every `seconds`, or none if that is 0.
 
     When no worker has an invocation, none is killed: a killer that waited for the next invocation would kill every
@@ -134,20 +134,10 @@ class Killer:
     """
 
     def __init__(self, function: LambdaFunction, seconds: float) -> None:
+        super().__init__()
         self._function = function
         self._seconds = seconds
-        self._stopped = threading.Event()
-        self._executor = ThreadPoolExecutor(1)
         self.kills = 0
-
-    def __enter__(self) -> Killer:
-        self._running = self._executor.submit(self._run)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
-        self._executor.shutdown()
-        self._running.result()  # raises what it raised
 
     def _run(self) -> None:
         if not self._seconds:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from PIL import UnidentifiedImageError
@@ -14,6 +12,7 @@ from PIL import UnidentifiedImageError
 from client.session import ClientError
 from functions.shared.storage_keys import manifest_key, stable_key
 from load import photos
+from load.background import Background
 from load.users import User, sign_in
 from local.stack import LocalStack
 
@@ -58,30 +57,20 @@ class Storage:
             return "not an image"
 
 
-class Reader:
+class Reader(Background):
     """Reads what every user shows, again and again, while it is entered."""
 
     def __init__(self, stack: LocalStack, users: Sequence[User]) -> None:
+        super().__init__()
         self._storage = Storage(stack)
         self._users = users
         self._sessions = {user.subject: sign_in(stack, user.username, user.password) for user in users}
         self._shown: dict[tuple[str, str], str] = {}
         self._ready: set[str] = set()
-        self._stopped = threading.Event()
-        self._executor = ThreadPoolExecutor(1)
         self.reads = 0
         self.errors = 0
         """Responses with a 5xx status to requests for a status."""
         self.violations: list[Violation] = []
-
-    def __enter__(self) -> Reader:
-        self._running = self._executor.submit(self._run)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
-        self._executor.shutdown()
-        self._running.result()  # raises what it raised
 
     def _run(self) -> None:
         while True:

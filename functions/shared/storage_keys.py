@@ -41,11 +41,7 @@ def parse_incoming_key(key: str) -> tuple[str, str]:
     Raises:
         ValueError: The key is not that of an original.
     """
-    match = _INCOMING_KEY.fullmatch(key)
-    if match is None:
-        raise ValueError(f"{key!r} is not the key of an upload: {INCOMING}<subject>/<upload_id>")
-    subject, upload_id = match.groups()
-    return subject, upload_id
+    return _parse(_INCOMING_KEY, key, f"an upload: {INCOMING}<subject>/<upload_id>")
 
 
 def deletion_key(subject: str, deletion_id: str) -> str:
@@ -58,11 +54,7 @@ def parse_deletion_key(key: str) -> tuple[str, str]:
     Raises:
         ValueError: The key is not that of a deletion.
     """
-    match = _DELETION_KEY.fullmatch(key)
-    if match is None:
-        raise ValueError(f"{key!r} is not the key of a deletion: {DELETIONS}<subject>/<deletion_id>")
-    subject, deletion_id = match.groups()
-    return subject, deletion_id
+    return _parse(_DELETION_KEY, key, f"a deletion: {DELETIONS}<subject>/<deletion_id>")
 
 
 def rejected_prefix(subject: str) -> str:
@@ -93,6 +85,14 @@ def parse_variant_key(key: str) -> str | None:
     """Return the version; None if the key is not that of a variant."""
     match = _VARIANT_KEY.fullmatch(key)
     return None if match is None else match[1]
+
+
+def _parse(pattern: re.Pattern[str], key: str, expected: str) -> tuple[str, str]:
+    match = pattern.fullmatch(key)
+    if match is None:
+        raise ValueError(f"{key!r} is not the key of {expected}")
+    subject, its_id = match.groups()
+    return subject, its_id
 
 
 def _segment(text: str) -> str:
