@@ -83,9 +83,19 @@ def delete_avatars(uploads_bucket_arn: pulumi.Input[str], assets_bucket_arn: pul
         list_objects(uploads_bucket_arn),
         write_objects(uploads_bucket_arn, "deletions/*"),
         *read_objects(assets_bucket_arn, *avatars),
-        write_objects(assets_bucket_arn, *avatars),
-        tag_objects(assets_bucket_arn, *avatars),
+        _write_deletion_records(assets_bucket_arn, *avatars),
     ]
+
+
+def _write_deletion_records(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
+    """Allows s3:PutObject only with the tag for which the bucket policy refuses objects to the CDN.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+    """
+    return {
+        **_allow(["s3:PutObject", "s3:PutObjectTagging"], _keys(bucket_arn, patterns)),
+        "Condition": {"StringEquals": {"s3:RequestObjectTag/deleted": "true"}},
+    }
 
 
 def create_invalidation(distribution_arn: pulumi.Input[str]) -> Statement:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.etree import ElementTree
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -26,6 +26,8 @@ class UnknownActionError(Exception):
 class Permission:
     action: str
     resource: str
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Condition keys of the request in lower case, and their values."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,14 @@ def _s3(request: SignedRequest) -> list[Permission]:
     if not target.key:
         return [{"GET": list_bucket_permission, "HEAD": list_bucket_permission}[request.method](target.bucket)]
     resource = f"arn:aws:s3:::{target.bucket}/{target.key}"
+    tags = {
+        f"s3:requestobjecttag/{key.lower()}": value
+        for key, value in parse_qsl(request.headers.get("x-amz-tagging", ""))
+    }
     required = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
-                          "DELETE": "s3:DeleteObject"}[request.method], resource)]  # fmt: skip
+                          "DELETE": "s3:DeleteObject"}[request.method], resource, tags)]  # fmt: skip
     if "x-amz-tagging" in request.headers:
-        required.append(Permission("s3:PutObjectTagging", resource))
+        required.append(Permission("s3:PutObjectTagging", resource, tags))
     if request.method == "DELETE" and "if-match" in request.headers:
         required.append(Permission("s3:GetObject", resource))
     if "x-amz-copy-source" in request.headers:

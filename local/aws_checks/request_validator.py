@@ -165,7 +165,7 @@ class RequestValidator:
 
 def _require_permissions(principal: Principal, permissions: Iterable[Permission]) -> None:
     for permission in permissions:
-        if not principal.is_allowed(permission.action, permission.resource, {}):
+        if not principal.is_allowed(permission.action, permission.resource, permission.context):
             raise SignatureError(
                 "AccessDenied",
                 f"{principal.name} is not authorized to perform: {permission.action} on resource: "

@@ -22,7 +22,6 @@ from tests.components.conftest import RunAlone, arn, get_statements, use_package
 
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
-CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 FUNCTION = "aws:lambda/function:Function"
 INVOCATION = "aws:lambda/invocation:Invocation"
 VPC_CONFIG = VpcConfig(subnet_ids=["subnet-1", "subnet-2"], security_group_ids=["sg-1"])
@@ -136,12 +135,7 @@ def test_function_has_memory_timeout_layers_and_environment(
         (
             "profile",
             [
-                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
-                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
-                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": CURRENT_AVATARS},
-                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
-                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": CURRENT_AVATARS},
-                {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": CURRENT_AVATARS},
+                *upload_api.DELETE_AVATARS,
                 {
                     "Effect": "Allow",
                     "Action": "rds-db:connect",

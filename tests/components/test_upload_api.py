@@ -27,6 +27,19 @@ FUNCTION = "aws:lambda/function:Function"
 ROUTE = "aws:apigatewayv2/route:Route"
 STAGE = "aws:apigatewayv2/stage:Stage"
 
+DELETE_AVATARS = [
+    {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+    {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
+    {"Effect": "Allow", "Action": "s3:GetObject", "Resource": CURRENT_AVATARS},
+    {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+    {
+        "Effect": "Allow",
+        "Action": ["s3:PutObject", "s3:PutObjectTagging"],
+        "Resource": CURRENT_AVATARS,
+        "Condition": {"StringEquals": {"s3:RequestObjectTag/deleted": "true"}},
+    },
+]
+
 
 def args(**settings: Any) -> UploadApiArgs:
     given: dict[str, Any] = {
@@ -194,17 +207,7 @@ def test_function_has_memory_timeout_layers_and_environment(
                 {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
             ],
         ),
-        (
-            "delete-avatar",
-            [
-                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
-                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
-                {"Effect": "Allow", "Action": "s3:GetObject", "Resource": CURRENT_AVATARS},
-                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
-                {"Effect": "Allow", "Action": "s3:PutObject", "Resource": CURRENT_AVATARS},
-                {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": CURRENT_AVATARS},
-            ],
-        ),
+        ("delete-avatar", DELETE_AVATARS),
     ],
 )
 def test_function_policy_has_exactly_these_statements(

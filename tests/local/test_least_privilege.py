@@ -221,6 +221,17 @@ def test_every_granted_permission_is_used(healthy: LocalStack) -> None:
     assert unused == []
 
 
+@pytest.mark.parametrize("package", ["delete_avatar", "profile"])
+def test_function_of_the_api_writes_no_avatar_that_the_cdn_serves(healthy: LocalStack, package: str) -> None:
+    role = healthy.functions.find_by_package(package).role
+    s3 = healthy.aws.client_as("s3", role.to_environment())
+    record = {"Bucket": healthy.exports["assetsBucket"], "Key": "avatars/nobody.jpg", "Body": b"record"}
+    for tags in ({}, {"Tagging": "deleted=false"}):
+        with pytest.raises(s3.exceptions.ClientError, match="s3:PutObject on resource"):
+            s3.put_object(**record, **tags)
+    s3.put_object(**record, Tagging="deleted=true")
+
+
 @pytest.mark.timeout(240)
 def test_removing_any_action_breaks_the_stack(healthy: LocalStack, photo: bytes) -> None:
     survived: list[tuple[str, str]] = []

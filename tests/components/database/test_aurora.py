@@ -11,11 +11,11 @@ from components.blocks.python_function import PythonFunction, PythonFunctionArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
+from tests.components import test_upload_api as upload_api
 from tests.components.conftest import REGION, RunAlone, arn, get_statements
 
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
-CURRENT_AVATARS = [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"]
 CLUSTER = "aws:cloudcontrol/resource:Resource"
 HOST = f"rds-db-cluster.cluster-abc.{REGION}.rds.amazonaws.com"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -143,15 +143,7 @@ def test_default_security_group_has_no_rules(aurora: Graph) -> None:
 def test_endpoint_policy_allows_reading_and_deleting_avatars_only(aurora: Graph) -> None:
     inputs = dict(aurora.one("aws:ec2/vpcEndpoint:VpcEndpoint").inputs)
     assert get_statements(inputs.pop("policy")) == [
-        {"Effect": "Allow", "Action": action, "Resource": resource, "Principal": "*"}
-        for action, resource in (
-            ("s3:ListBucket", UPLOADS_ARN),
-            ("s3:PutObject", f"{UPLOADS_ARN}/deletions/*"),
-            ("s3:GetObject", CURRENT_AVATARS),
-            ("s3:ListBucket", ASSETS_ARN),
-            ("s3:PutObject", CURRENT_AVATARS),
-            ("s3:PutObjectTagging", CURRENT_AVATARS),
-        )
+        {**statement, "Principal": "*"} for statement in upload_api.DELETE_AVATARS
     ]
     assert inputs == {
         "vpcId": "db-network-id",
