@@ -7,6 +7,7 @@ PYTEST := $(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=l
 # Without byte code: Python writes it when a module is first imported, and few of pulumi-aws's 10,000 files are. With
 # PYTHONDONTWRITEBYTECODE in the environment, every process would compile again what it imports.
 unexport PYTHONDONTWRITEBYTECODE
+OPERATE = $(VENV)/python -m operations --outputs .build/outputs/$(STACK).json
 INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check --no-input --constraint constraints.txt
 
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
@@ -117,15 +118,22 @@ clear: .venv/local .build/outputs/$(STACK).json
 
 reprocess: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
-	@$(VENV)/python -m client reprocess --outputs .build/outputs/$(STACK).json $(SUBJECT) $(UPLOAD)
+	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json
+ifeq ($(STACK),local)
+.build/outputs/local.json:
+	@test -f .local/outputs.json || { echo "no local stack is running: start one with make local" >&2; exit 2; }
+	@mkdir -p $(@D)
+	@install -m 600 .local/outputs.json $@
+else
 .build/outputs/$(STACK).json:
 	@command -v pulumi > /dev/null || { echo "this needs the Pulumi CLI, to ask stack $(STACK) for its outputs" >&2; exit 2; }
 	@mkdir -p $(@D)
 	@pulumi stack output --json --stack $(STACK) > $@.partial
 	@mv $@.partial $@
+endif
 
 # The program and the local stack
 .venv/local: requirements.txt requirements-local.txt constraints.txt

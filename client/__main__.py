@@ -1,4 +1,4 @@
-"""Uses a stack as one of its users, or its operator: `python -m client upload|clear|reprocess --outputs FILE ...`.
+"""Uses a stack as one of its users: `python -m client upload|clear --outputs FILE ...`.
 
 FILE contains the stack outputs as JSON: from `pulumi stack output --json`, or `.local/outputs.json` of a local run. The
 user is AVATARS_USERNAME with AVATARS_PASSWORD, or else the first user in FILE, or else prompted for.
@@ -21,7 +21,6 @@ from botocore.exceptions import ClientError as AwsError
 
 from client.erase import erase
 from client.photo import read_photo
-from client.reprocess import reprocess
 from client.session import ClientError, Session, Upload
 
 
@@ -31,18 +30,11 @@ def main(arguments: Sequence[str]) -> int:
     upload = commands.add_parser("upload", help="upload photos and fetch the avatars from the CDN")
     upload.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     clear = commands.add_parser("clear", help="delete the objects of the user (needs AWS credentials)")
-    again = commands.add_parser("reprocess", help="process an original again whose event was lost (needs credentials)")
-    again.add_argument("subject")
-    again.add_argument("upload_id")
-    for command in (upload, clear, again):
+    for command in (upload, clear):
         command.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
     options = parser.parse_args(arguments)
     try:
         outputs = _read_outputs(options.outputs)
-        if options.command == "reprocess":
-            reprocess(outputs, options.subject, options.upload_id)
-            print(f"{options.upload_id} is processed again")
-            return 0
         photos = [read_photo(path) for path in getattr(options, "photos", [])]
         session = Session(outputs, *_read_credentials(outputs))
         if options.command == "clear":

@@ -357,6 +357,7 @@ def test_documents_named_in_code_exist() -> None:
         "load",
         "local",
         "migrations",
+        "operations",
         "web",
     ):
         for file in (ROOT / folder).rglob("*"):

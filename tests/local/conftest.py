@@ -13,6 +13,7 @@ import pytest
 
 from client.session import Session
 from local.stack import LocalStack, read_config
+from operations.operated_stack import OperatedStack
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTO = Path(__file__).parent.parent.parent / "local" / "photo.jpg"
@@ -54,6 +55,13 @@ def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = 
     if client_id:
         outputs["userPoolClientId"] = client_id
     return Session(outputs, username, password)
+
+
+def operate(stack: LocalStack) -> OperatedStack:
+    """Returns the stack with its operator's credentials, as a local run writes them."""
+    operator = {name.lower(): value for name, value in stack.aws.principals.operator.to_environment().items()}
+    endpoint = {"endpoint_url": stack.aws_url, "region_name": stack.aws.region}
+    return OperatedStack({**stack.exports, "operator": {**operator, **endpoint}})
 
 
 def wait_until(condition: Callable[[], object], description: str, timeout: float = 20) -> None:

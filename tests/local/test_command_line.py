@@ -136,7 +136,7 @@ class TestRunningStack:
         [("nobody", "error: there is no original incoming/nobody/01A: "), ("a/b", "error: 'a/b' cannot be part of")],
     )
     def test_reprocess_without_original_is_an_error_message(self, running: Path, subject: str, message: str) -> None:
-        failed = run("client", "reprocess", "--outputs", running, subject, "01A")
+        failed = run("operations", "--outputs", running, "reprocess", subject, "01A")
         assert failed.returncode == 1
         assert failed.stderr.startswith(message)
 

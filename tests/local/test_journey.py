@@ -18,11 +18,12 @@ from moto.core.utils import unix_time_millis
 from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
-from client.reprocess import reprocess
 from client.session import ClientError, Session
 from functions.shared.stored_avatar import with_absolute_urls
 from local.stack import LocalStack
-from tests.local.conftest import PHOTO, build_s3_event, find_queue_urls, send_message, sign_in, wait_until
+from operations.operated_stack import OperationError
+from operations.reprocessing import reprocess
+from tests.local.conftest import PHOTO, build_s3_event, find_queue_urls, operate, send_message, sign_in, wait_until
 
 pillow_heif.register_heif_opener()
 
@@ -259,24 +260,15 @@ class TestReprocessing:
         with without_events(stack):
             assert post(form, photo).status_code == 204
         assert get_status(session, stack, form["upload_id"])["status"] == "pending"
-        reprocess(outputs_of(stack), session.subject, form["upload_id"])
+        reprocess(operate(stack), session.subject, form["upload_id"])
         avatar = wait_for_status(session, stack, form["upload_id"], "ready")["avatar"]
         stable = requests.get(avatar["url"], timeout=5).content
         assert Image.open(io.BytesIO(stable)).size == (128, 128)  # a quarter of 512
 
     def test_missing_original_raises(self, stack: LocalStack, session: Session) -> None:
         form = request_form(session, stack)
-        with pytest.raises(ClientError, match=f"no original incoming/{session.subject}/{form['upload_id']}: it was"):
-            reprocess(outputs_of(stack), session.subject, form["upload_id"])
-
-
-def outputs_of(stack: LocalStack) -> dict[str, Any]:
-    """Returns the outputs that `python -m client` reads, as a local run writes them."""
-    operator = {name.lower(): value for name, value in stack.aws.principals.operator.to_environment().items()}
-    return {
-        **stack.exports,
-        "operator": {**operator, "endpoint_url": stack.aws_url, "region_name": stack.aws.region},
-    }
+        with pytest.raises(OperationError, match=f"no original incoming/{session.subject}/{form['upload_id']}: it was"):
+            reprocess(operate(stack), session.subject, form["upload_id"])
 
 
 @contextmanager
