@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear reprocess clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear takedown block unblock reprocess clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -36,6 +36,9 @@ help:
 	@echo "make rollback                 downgrade it by one migration"
 	@echo "make upload STACK= PHOTO=     upload a photo to a deployed stack as one of its users"
 	@echo "make clear STACK=             delete what that user uploaded"
+	@echo "make takedown STACK= SUBJECT= [BLOCK=days]   delete the avatar of a user, and reject what the user uploads then"
+	@echo "make block STACK= SUBJECT= BLOCK=days    reject what a user uploads"
+	@echo "make unblock STACK= SUBJECT=  accept it again"
 	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
 	@echo "make clean                    delete .venv, .build and .local"
 
@@ -119,6 +122,21 @@ clear: .venv/local .build/outputs/$(STACK).json
 reprocess: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
 	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
+
+SUBJECT_IS_GIVEN = test -n "$(SUBJECT)" || { echo "make $@ needs SUBJECT, the user's sub" >&2; exit 2; }
+
+takedown: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@$(OPERATE) takedown $(SUBJECT) $(if $(BLOCK),--block $(BLOCK))
+
+block: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@test -n "$(BLOCK)" || { echo "make block needs BLOCK, a number of days" >&2; exit 2; }
+	@$(OPERATE) block $(SUBJECT) $(BLOCK)
+
+unblock: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@$(OPERATE) unblock $(SUBJECT)
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json

@@ -133,7 +133,7 @@ class ColdBench:
             "UPLOADS_BUCKET": "uploads",
             "ASSETS_BUCKET": "assets",
             "CDN_URL": "https://cdn.example.com",
-            "QUOTA_TABLE": "quota",
+            "LIMITS_TABLE": "limits",
             "TOPIC_ARN": _TOPIC,
             "QUEUE_URL": f"{url}/123456789012/queue",
         }

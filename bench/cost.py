@@ -125,7 +125,7 @@ def load_measurements() -> Mapping[str, Any]:
 
 def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
     memory = {name: function.memory for name, function in deployed.load_functions().items()}
-    # Requests in parallel count once: photo and manifest; count; variants; JPEG; manifest; notification and deletion.
+    # Requests in parallel count once: photo, manifest and block; count; variants; JPEG; manifest; event and deletion.
     process_waits = PHOTO_READ_MS + COUNT_MS + 4 * WRITE_MS
     status_waits = _status_reads() / STATUS_REQUESTS * READ_MS
     return [
@@ -165,6 +165,8 @@ def our_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
         _item("SNS: publish", 1, price["sns_publish"]),
         # The item of an hour with the default quota has less than 1 KB (docs/decisions/0039).
         _item("DynamoDB: count of the quota", 1, price["dynamodb_write"]),
+        # A consistent read of up to 4 KB.
+        _item("DynamoDB: read of the block", 1, price["dynamodb_read"]),
         _item(f"CloudWatch: GB of logs, {1e6 * log:.1f} kB per upload", log, price["logs"]),
         _item("S3: GB-months of originals, deleted after processing", 0, price["s3_storage"]),
         _item("CloudFront: invalidations, none", 0, price["invalidation"]),
@@ -181,7 +183,8 @@ def original_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
         _item("S3: reads", 1, price["s3_get"]),
         _item("SQS: none", 0, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
-        _item("DynamoDB: none", 0, price["dynamodb_write"]),
+        _item("DynamoDB: no writes", 0, price["dynamodb_write"]),
+        _item("DynamoDB: no reads", 0, price["dynamodb_read"]),
         _item("CloudWatch: GB of logs", len(work) * ORIGINAL_LOG_GB, price["logs"]),
         # Originals are never deleted: in the first month half of them are stored on average.
         _item("S3: GB-months of originals", PHOTO_GB / 2, price["s3_storage"]),

@@ -68,7 +68,7 @@ class AvatarPipelineArgs:
     max_pixels: int = 50_000_000
     """The maximum size of an image in pixels, width times height."""
     uploads_per_hour: int = 60
-    """The maximum number of uploads of one user in a clock hour. 0: no maximum, and no table."""
+    """The maximum number of uploads of one user in a clock hour. 0: no maximum."""
     originals_days: int = 14
     """Days after which unprocessed originals and the records of rejected ones expire."""
     webhook_url: pulumi.Input[str] | None = None
@@ -123,7 +123,7 @@ class AvatarPipeline(pulumi.ComponentResource):
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
     events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule and an
-    alarm; unless `uploads_per_hour` is 0 also the table of the quota; with a webhook also its subscription, a
+    alarm, the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
     `dead_letter_queue` and `topic` are the resources.
     """
@@ -140,6 +140,8 @@ class AvatarPipeline(pulumi.ComponentResource):
     """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
     """URL of the queue of uploads that failed."""
+    limits_table_name: pulumi.Output[str]
+    """Name of the table of the users' limits."""
 
     def __init__(
         self,
@@ -157,8 +159,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         self._notify_queue(queue, uploads)
         topic = self._create_topic()
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
-        quota = self._create_quota_table() if args.uploads_per_hour else None
-        function = self._create_function(args, uploads, queue, topic, quota, layers)
+        limits = self._create_limits_table()
+        function = self._create_function(args, uploads, queue, topic, limits, layers)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
         lambda_.EventSourceMapping(
@@ -183,6 +185,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.topic_arn = topic.arn
         self.queue_url = queue.url
         self.dead_letter_queue_url = dead_letters.url
+        self.limits_table_name = limits.name
         self.register_outputs(
             {
                 "uploads_bucket_name": self.uploads_bucket_name,
@@ -191,6 +194,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 "topic_arn": self.topic_arn,
                 "queue_url": self.queue_url,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
+                "limits_table_name": self.limits_table_name,
             }
         )
 
@@ -288,17 +292,20 @@ class AvatarPipeline(pulumi.ComponentResource):
         )
         return topic
 
-    def _create_quota_table(self) -> dynamodb.Table:
-        """Encrypted at rest with the key that DynamoDB owns, as every table without other settings.
+    def _create_limits_table(self) -> dynamodb.Table:
+        """The table of the users' limits: the uploads that were counted in an hour, and blocks.
+
+        Encrypted at rest with the key that DynamoDB owns, as every table without other settings.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/EncryptionAtRest.html
-        Without point-in-time recovery, and not protected: a lost table only begins the hours of its users anew.
+        Without point-in-time recovery, and not protected: a lost table ends blocks, and begins the users' hours anew.
         """
         return dynamodb.Table(
-            f"{self._name}-quota",
+            f"{self._name}-limits",
             billing_mode="PAY_PER_REQUEST",
-            hash_key="subject_hour",
-            attributes=[dynamodb.TableAttributeArgs(name="subject_hour", type="S")],
+            hash_key="subject",
+            range_key="period",
+            attributes=[dynamodb.TableAttributeArgs(name=key, type="S") for key in ("subject", "period")],
             ttl=dynamodb.TableTtlArgs(attribute_name="expires_at", enabled=True),
             opts=self._child_options,
         )
@@ -330,7 +337,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         uploads: PrivateBucket,
         queue: sqs.Queue,
         topic: sns.Topic,
-        quota: dynamodb.Table | None,
+        limits: dynamodb.Table,
         layers: Mapping[str, lambda_.LayerVersion],
     ) -> PythonFunction:
         return PythonFunction(
@@ -353,7 +360,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "MAX_PIXELS": str(args.max_pixels),
                     "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
                     "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
-                    **({"QUOTA_TABLE": quota.name} if quota else {}),
+                    "LIMITS_TABLE": limits.name,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
                 },
                 statements=[
@@ -370,7 +377,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.delete_objects(args.assets_bucket_arn, "avatars/*.webp"),
                     iam.publish(topic.arn),
                     *([iam.create_invalidation(args.distribution_arn)] if args.distribution_arn is not None else []),
-                    *([iam.update_item(quota.arn)] if quota else []),
+                    iam.get_item(limits.arn),
+                    *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),

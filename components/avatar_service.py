@@ -73,7 +73,7 @@ class AvatarServiceArgs:
     """Maximum size of an image in pixels (width times height), 1 to 100 million."""
     uploads_per_hour: int = field(default=60, metadata={"rule": validation.UPLOADS_PER_HOUR})
     """Maximum number of uploads of one user in a clock hour, 0 to 1000. More are rejected without being decoded. 0: no
-    maximum, and no DynamoDB table."""
+    maximum."""
     originals_days: int = field(default=14, metadata={"rule": validation.ORIGINALS_DAYS})
     """Days after which unprocessed originals and the records of rejected ones expire, 1 to 365."""
     webhook_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.HTTPS_URL})
@@ -219,6 +219,8 @@ class AvatarService(pulumi.ComponentResource):
     """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
     """URL of the queue of uploads that failed."""
+    limits_table: pulumi.Output[str]
+    """Name of the table of the users' limits: counted uploads and blocks."""
     user_pool_id: pulumi.Output[str]
     """ID of the Cognito user pool."""
     user_pool_client_id: pulumi.Output[str]
@@ -393,6 +395,7 @@ class AvatarService(pulumi.ComponentResource):
         self.topic_arn = self.pipeline.topic_arn
         self.queue_url = self.pipeline.queue_url
         self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
+        self.limits_table = self.pipeline.limits_table_name
         self.user_pool_id = self.identity.user_pool_id
         self.user_pool_client_id = self.identity.client_id
         self.profile_url = self.page.url if self.page else None

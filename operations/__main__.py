@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations.blocking import block, take_down, unblock
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
 
@@ -35,9 +37,41 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     upload = argparse.ArgumentParser(add_help=False)
     upload.add_argument("upload_id")
 
+    blocking = operations.add_parser("block", parents=[subject], help="reject what a user uploads")
+    blocking.add_argument("days", type=int)
+    blocking.set_defaults(run=_block)
+    operations.add_parser("unblock", parents=[subject], help="end the block of a user").set_defaults(run=_unblock)
+    takedown = operations.add_parser("takedown", parents=[subject], help="delete the avatar of a user")
+    takedown.add_argument("--block", type=int, metavar="DAYS", help="also reject what the user uploads")
+    takedown.set_defaults(run=_take_down)
     again = operations.add_parser("reprocess", parents=[subject, upload], help="process an original again")
     again.set_defaults(run=_reprocess)
     return parser.parse_args(arguments)
+
+
+def _block(stack: OperatedStack, options: argparse.Namespace) -> int:
+    _print_block(options.subject, block(stack, options.subject, options.days))
+    return 0
+
+
+def _unblock(stack: OperatedStack, options: argparse.Namespace) -> int:
+    end = unblock(stack, options.subject)
+    print(
+        f"{options.subject} was blocked until {end:%Y-%m-%d %H:%M} UTC" if end else f"{options.subject} was not blocked"
+    )
+    return 0
+
+
+def _take_down(stack: OperatedStack, options: argparse.Namespace) -> int:
+    end = take_down(stack, options.subject, options.block)
+    print(f"{options.subject} has no avatar; copies at the CDN's edges are removed within minutes")
+    if end:
+        _print_block(options.subject, end)
+    return 0
+
+
+def _print_block(subject: str, end: datetime) -> None:
+    print(f"uploads of {subject} are rejected until {end:%Y-%m-%d %H:%M} UTC")
 
 
 def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:

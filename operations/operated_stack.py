@@ -47,6 +47,10 @@ class OperatedStack:
     def s3(self) -> BaseClient:
         return self.create_client("s3")
 
+    @cached_property
+    def dynamodb(self) -> BaseClient:
+        return self.create_client("dynamodb")
+
     def create_client(self, service: str) -> Any:
         """A boto3 client.
 

@@ -19,8 +19,8 @@ Values = Mapping[str, Mapping[str, Any]]
 
 class SimulatedDynamoDb:
     def __init__(self) -> None:
-        self.items: dict[str, Item] = {}
-        """By the value of the hash key; sets of bytes as sets, numbers as integers."""
+        self.items: dict[tuple[str, ...], Item] = {}
+        """By the values of the hash key and the range key; sets of bytes as sets, numbers as integers."""
 
 
 class ConditionalCheckFailedError(ClientError):
@@ -39,6 +39,24 @@ class SimulatedDynamoDbClient(SimulatedClient):
     service = "dynamodb"
     exceptions = _Exceptions
 
+    def get_item(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        Key: Mapping[str, Mapping[str, str]],  # noqa: N803
+        ConsistentRead: bool,  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html"""
+        if not ConsistentRead:
+            raise NotImplementedError("every read sees what was written before")
+        key = _values(Key)
+
+        def effect(request: Request) -> dict[str, Any]:
+            item = request.simulation.dynamodb.items.get(key)
+            return {} if item is None else {"Item": {name: {"N": str(value)} for name, value in item.items()}}
+
+        return self.call("GetItem", "/".join(key), effect, bucket=TableName)
+
     def update_item(
         self,
         *,
@@ -49,8 +67,7 @@ class SimulatedDynamoDbClient(SimulatedClient):
         ExpressionAttributeValues: Values,  # noqa: N803
     ) -> dict[str, Any]:
         """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html"""
-        ((_, hash_key),) = Key.items()
-        key = hash_key["S"]
+        key = _values(Key)
 
         def effect(request: Request) -> dict[str, Any]:
             items = request.simulation.dynamodb.items
@@ -60,7 +77,11 @@ class SimulatedDynamoDbClient(SimulatedClient):
             items[key] = _update(UpdateExpression, item, ExpressionAttributeValues)
             return {}
 
-        return self.call("UpdateItem", key, effect, bucket=TableName)
+        return self.call("UpdateItem", "/".join(key), effect, bucket=TableName)
+
+
+def _values(key: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(value["S"] for value in key.values())
 
 
 def _is_met(expression: str, item: Item, values: Values) -> bool:

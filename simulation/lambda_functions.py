@@ -59,7 +59,7 @@ _ENVIRONMENT = {
     "MAX_PIXELS": str(MAX_PIXELS),
     "MAX_UPLOAD_BYTES": "10485760",
     "UPLOADS_PER_HOUR": str(UPLOADS_PER_HOUR),
-    "QUOTA_TABLE": "quota",
+    "LIMITS_TABLE": "limits",
     "ORIGINALS_DAYS": str(Settings().originals_days),
 }
 

@@ -22,6 +22,8 @@ _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
 _SWEEP_DAYS = (None, 1, 8)
 _DELETION_MS = (3_000, 500, 900, 2_100, 6_000, 70_000, 700_000, 8 * DAY_MS)
 MAX_DELETIONS = 2
+_BLOCK_MS = (None, 0, 1_000, 6_000, 70_000)
+_BLOCK_DURATIONS_MS = (DAY_MS, 2_000, 60_000, 700_000)
 _REDRIVE_MS = (7_200_000, 60_000, 8 * DAY_MS, 13 * DAY_MS)
 
 
@@ -72,6 +74,10 @@ class _RandomUsers(Users):
                 name = f"{user}-deletion-{number}"
                 at_ms += pick(f"{name}: milliseconds after the one before", _DELETION_MS, 0.9)
                 self._simulation.scheduler.after(at_ms, partial(self.delete, name, user))
+            at_ms = pick(f"{user}: milliseconds to the block", _BLOCK_MS, 0.2)
+            if at_ms is not None:
+                duration_ms = pick(f"{user}: milliseconds of the block", _BLOCK_DURATIONS_MS, 0.8)
+                self._simulation.scheduler.after(at_ms, partial(self.block, user, duration_ms))
 
     def _use_form(self, upload: Upload) -> None:
         simulation, name = self._simulation, upload.name

@@ -69,10 +69,10 @@ class Rule:
         uploads = [each for each in self._simulation.uploads.values() if each.subject == subject and each.posts]
         return sorted(uploads, key=lambda upload: upload.upload_id)
 
-    def _is_over_quota(self, upload: Upload) -> bool:
-        """Whether a file of the upload was rejected because the quota was used up."""
+    def _is_rejected(self, upload: Upload, *reasons: str) -> bool:
+        """Whether a file of the upload was rejected for one of those reasons."""
         stored = self._simulation.s3.find(UPLOADS_BUCKET, f"rejected/{upload.subject}/{upload.upload_id}.json")
-        return stored is not None and json.loads(stored.data)["reason"] == "too_many_uploads"
+        return stored is not None and json.loads(stored.data)["reason"] in reasons
 
     def _find_shown(self, jpeg: StoredObject) -> tuple[Upload, Post] | None:
         upload = self._simulation.uploads.get(uploaded_in(jpeg))
@@ -97,7 +97,8 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
         certain = [
             upload.upload_id
             for upload in self._accepted(subject)
-            if all(post.is_good for post in upload.posts) and not self._is_over_quota(upload)
+            if all(post.is_good for post in upload.posts)
+            and not self._is_rejected(upload, "too_many_uploads", "blocked")
         ]
         deleted = max((its for its in self._deletions(subject) if its not in dead), default="")
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
@@ -303,7 +304,7 @@ class quota_is_kept(Rule):  # noqa: N801
         elif bucket == UPLOADS_BUCKET and key.startswith("rejected/"):
             upload = self._simulation.uploads[key.rpartition("/")[2].removesuffix(".json")]
             counted = max(self._counted(upload.subject, _hour(post)) for post in upload.posts)
-            if self._is_over_quota(upload) and counted < UPLOADS_PER_HOUR:
+            if self._is_rejected(upload, "too_many_uploads") and counted < UPLOADS_PER_HOUR:
                 self._report(f"{upload.name} is rejected, and {counted} uploads are counted in its hour")
 
     def check_rest(self) -> None:
@@ -315,7 +316,30 @@ class quota_is_kept(Rule):  # noqa: N801
                     self._report(f"{subject} has {counted} of {posts.count(hour)} posts counted in {hour}")
 
     def _counted(self, subject: str, hour: str) -> int:
-        return len(self._simulation.dynamodb.items.get(f"{subject}#{hour}", {}).get("posts", ()))
+        return len(self._simulation.dynamodb.items.get((subject, f"hour#{hour}"), {}).get("posts", ()))
+
+
+class block_is_obeyed(Rule):  # noqa: N801
+    """Nothing that is posted during a block is published before its end, and only a blocked user's uploads are rejected
+    for a block."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if after is None:
+            return
+        if bucket == ASSETS_BUCKET and key.endswith(".json"):
+            upload = self._simulation.uploads.get(parse_manifest(after.data)["upload_id"])
+            block = self._simulation.blocks.get(upload.subject) if upload else None
+            if (
+                upload
+                and block
+                and self._simulation.scheduler.now_ms < block.end_ms
+                and all(post.at_ms >= block.begin_ms for post in upload.posts)
+            ):
+                self._report(f"{upload.name} is published during a block")
+        elif bucket == UPLOADS_BUCKET and key.startswith("rejected/"):
+            upload = self._simulation.uploads[key.rpartition("/")[2].removesuffix(".json")]
+            if self._is_rejected(upload, "blocked") and upload.subject not in self._simulation.blocks:
+                self._report(f"{upload.name} is rejected for a block that does not exist")
 
 
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
@@ -376,6 +400,7 @@ RULES: dict[str, type[Rule]] = {
         nothing_is_left_behind,
         originals_are_deleted,
         quota_is_kept,
+        block_is_obeyed,
         accepted_upload_is_never_unknown,
         ready_is_final,
         avatar_never_goes_back,

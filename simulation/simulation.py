@@ -90,6 +90,13 @@ class Deletion:
     """Faults of services and killed sandboxes while it was processed."""
 
 
+class Block(NamedTuple):
+    """A time in which nothing of a user is published."""
+
+    begin_ms: int
+    end_ms: int
+
+
 class Rates(NamedTuple):
     """How likely things are in one run. Runs differ, so that some are quiet and some are wild."""
 
@@ -147,6 +154,8 @@ class Simulation:
         """By upload id."""
         self.deletions: dict[str, Deletion] = {}
         """By deletion id."""
+        self.blocks: dict[str, Block] = {}
+        """By subject."""
         self.history: list[Event] = []
         self.invocations: list[Invocation] = []
         self.is_exhaustive = scheduler is not None

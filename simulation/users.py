@@ -13,7 +13,7 @@ from simulation.lambda_functions import UPLOADS_BUCKET
 from simulation.pictures import broken_picture, picture
 from simulation.s3 import StoredObject, new_object
 from simulation.scheduler import Invocation
-from simulation.simulation import DAY_MS, DELETED, Deletion, Post, Simulation, Upload
+from simulation.simulation import DAY_MS, DELETED, Block, Deletion, Post, Simulation, Upload
 from simulation.sqs import Message
 
 _DELETE_RETRIES, _DELETE_PAUSE_MS = 2, 1_000
@@ -118,6 +118,14 @@ class Users:
                 simulation.shown[user] = max(simulation.shown.get(user, ""), max(accepted) + DELETED)
 
         simulation.invoke(f"delete {name}", simulation.functions.delete_avatar, _request(user), see_result)
+
+    def block(self, user: str, duration_ms: int) -> None:
+        """Let the operator block the user: the item is what functions/shared/user_block.py puts."""
+        simulation = self._simulation
+        end = simulation.scheduler.now_ms // 1000 + duration_ms // 1000
+        simulation.dynamodb.items[user, "block"] = {"until": end, "expires_at": end}
+        simulation.blocks[user] = Block(simulation.scheduler.now_ms, end * 1000)
+        simulation.record("operator", "blocks %s for %s s", user, duration_ms // 1000)
 
     def queue_deletion(self, name: str, body: str) -> None:
         """Let the event of a request to delete reach the queue."""

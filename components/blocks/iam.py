@@ -123,6 +123,10 @@ def publish(topic_arn: pulumi.Input[str]) -> Statement:
     return _allow("sns:Publish", topic_arn)
 
 
+def get_item(table_arn: pulumi.Input[str]) -> Statement:
+    return _allow("dynamodb:GetItem", table_arn)
+
+
 def update_item(table_arn: pulumi.Input[str]) -> Statement:
     return _allow("dynamodb:UpdateItem", table_arn)
 

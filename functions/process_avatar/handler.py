@@ -11,6 +11,7 @@ import logging
 import os
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,7 +24,7 @@ from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.quota import Quota
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
-from functions.shared import storage_keys
+from functions.shared import storage_keys, user_block
 from functions.shared.aws import clients
 
 # S3's guideline for when to retry a request for a small object:
@@ -41,19 +42,15 @@ SNS = clients.create(
     region=_TOPIC_ARN.split(":")[3],  # arn:partition:sns:region:account:name
 )
 SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
+DYNAMODB = clients.create("dynamodb", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 
 
-def _create_quota(uploads_per_hour: int) -> Quota | None:
-    if not uploads_per_hour:
-        return None
-    dynamodb = clients.create("dynamodb", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
-    return Quota(dynamodb, os.environ["QUOTA_TABLE"], uploads_per_hour)
-
-
 UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
+LIMITS_TABLE = os.environ["LIMITS_TABLE"]
+UPLOADS_PER_HOUR = int(os.environ["UPLOADS_PER_HOUR"])
 TOPIC = Topic(SNS, _TOPIC_ARN)
 
 UPLOADS = UploadProcessor(
@@ -66,7 +63,8 @@ UPLOADS = UploadProcessor(
     sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
     max_pixels=int(os.environ["MAX_PIXELS"]),
     max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
-    quota=_create_quota(int(os.environ["UPLOADS_PER_HOUR"])),
+    quota=Quota(DYNAMODB, LIMITS_TABLE, UPLOADS_PER_HOUR) if UPLOADS_PER_HOUR else None,
+    read_block_end=partial(user_block.read_end, DYNAMODB, LIMITS_TABLE),
 )
 
 DELETIONS = DeletionProcessor(

@@ -38,7 +38,13 @@ from functions.shared.stored_avatar import Manifest, StoredManifest, read_manife
 
 logger = logging.getLogger(__name__)
 
-RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads"]
+RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads", "blocked"]
+
+
+class UserBlockedError(Exception):
+    """The operator has blocked the user."""
+
+    reason: Literal["blocked"] = "blocked"
 
 
 class Upload(NamedTuple):
@@ -48,6 +54,8 @@ class Upload(NamedTuple):
     id: str
     created: Created
     original: StoredObject | None
+    is_blocked: bool
+    """Whether the operator has blocked the user."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class UploadProcessor:
     max_pixels: int
     max_upload_bytes: int
     quota: Quota | None
+    read_block_end: Callable[[str], datetime | None]
+    """When the block of a subject ends."""
 
     def process(self, created: Created, *, may_be_repeated: bool) -> None:
         """Process the original that an event tells of.
@@ -82,8 +92,8 @@ class UploadProcessor:
             logger.warning("not the key of an upload, dropped", extra={"key": key})
             return
 
-        existing, original = self._fetch(subject, key)
-        upload = Upload(subject, its_id, created, original)
+        existing, original, is_blocked = self._fetch(subject, key)
+        upload = Upload(subject, its_id, created, original, is_blocked)
         if existing and existing.upload_id > its_id:
             self._end_superseded(upload, existing.content, may_be_repeated)
         elif original:
@@ -91,12 +101,13 @@ class UploadProcessor:
         elif not self._is_published(upload, existing, may_be_repeated):
             logger.info("original is gone, nothing to do", extra={"key": key})
 
-    def _fetch(self, subject: str, key: str) -> tuple[StoredManifest | None, StoredObject | None]:
-        """The manifest and the original, without the data of one that is too large."""
+    def _fetch(self, subject: str, key: str) -> tuple[StoredManifest | None, StoredObject | None, bool]:
+        """The manifest, the original, without the data of one that is too large, and whether the user is blocked."""
         with ThreadPoolExecutor() as pool:
             manifest = pool.submit(read_manifest, self.s3, self.assets_bucket, subject)
+            block_end = pool.submit(self.read_block_end, subject)
             original = get_object(self.s3, self.uploads_bucket, key, max_bytes=self.max_upload_bytes)
-        return manifest.result(), original
+        return manifest.result(), original, block_end.result() is not None
 
     def _process_original(
         self,
@@ -111,10 +122,12 @@ class UploadProcessor:
             self._end_superseded(upload, existing.content, may_be_repeated)
             return
         try:
+            if upload.is_blocked:
+                raise UserBlockedError(upload.subject)
             if self.quota:
                 self.quota.count(upload.subject, upload.created)
             rendition = self._render(original)
-        except (ImageRejectedError, QuotaExceededError) as rejected:
+        except (ImageRejectedError, QuotaExceededError, UserBlockedError) as rejected:
             # Another file may have been posted before with the same form.
             if not self._is_published(upload, existing, may_be_repeated):
                 self._reject(upload, original.etag, rejected.reason)

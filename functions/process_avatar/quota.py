@@ -1,6 +1,6 @@
 """The quota of uploads: how many files of one user are decoded in an hour.
 
-An hour of a user is one item of a DynamoDB table, with the set of the posts that were counted. One conditional update
+An hour of a user is one item of the limits table, with the set of the posts that were counted. One conditional update
 counts a post: it is atomic, and repeating it changes nothing. The hour and the post are those of the S3 event, which
 are the same in every delivery of its message.
 
@@ -52,7 +52,7 @@ class Quota:
         try:
             self.dynamodb.update_item(
                 TableName=self.table,
-                Key={"subject_hour": {"S": f"{subject}#{begin:%Y-%m-%dT%H}"}},
+                Key={"subject": {"S": subject}, "period": {"S": f"hour#{begin:%Y-%m-%dT%H}"}},
                 UpdateExpression="ADD posts :posts SET expires_at = :expires_at",
                 ConditionExpression="attribute_not_exists(posts) OR contains(posts, :post) OR size(posts) < :limit",
                 ExpressionAttributeValues={

@@ -106,7 +106,10 @@ def _table(resource: Resource, context: HandlerContext) -> CreatedResource:
     dynamodb.create_table(
         TableName=name,
         BillingMode=inputs["billingMode"],
-        KeySchema=[{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}],
+        KeySchema=[
+            {"AttributeName": inputs["hashKey"], "KeyType": "HASH"},
+            {"AttributeName": inputs["rangeKey"], "KeyType": "RANGE"},
+        ],
         AttributeDefinitions=[
             {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
             for attribute in inputs["attributes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
                 "MAX_PIXELS": "50000000",
                 "MAX_UPLOAD_BYTES": "10485760",
                 "UPLOADS_PER_HOUR": "60",
-                "QUOTA_TABLE": "pipeline-quota-abc1234",
+                "LIMITS_TABLE": "pipeline-limits-abc1234",
                 "DISTRIBUTION_ID": "",
             }
         },
@@ -241,11 +242,10 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         },
         {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*.webp"},
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": TOPIC_ARN},
-        {
-            "Effect": "Allow",
-            "Action": "dynamodb:UpdateItem",
-            "Resource": arn("dynamodb", "table/pipeline-quota-abc1234"),
-        },
+        *(
+            {"Effect": "Allow", "Action": action, "Resource": arn("dynamodb", "table/pipeline-limits-abc1234")}
+            for action in ("dynamodb:GetItem", "dynamodb:UpdateItem")
+        ),
     ]
 
 
@@ -316,22 +316,22 @@ def test_topic_is_encrypted_signed_and_tls_only(pipeline: Graph) -> None:
     ]
 
 
-def test_quota_table_is_on_demand_and_expires_items(pipeline: Graph) -> None:
+def test_limits_table_is_on_demand_and_expires_items(pipeline: Graph) -> None:
     assert pipeline.one(TABLE).inputs == {
         "billingMode": "PAY_PER_REQUEST",
-        "hashKey": "subject_hour",
-        "attributes": [{"name": "subject_hour", "type": "S"}],
+        "hashKey": "subject",
+        "rangeKey": "period",
+        "attributes": [{"name": "subject", "type": "S"}, {"name": "period", "type": "S"}],
         "ttl": {"attributeName": "expires_at", "enabled": True},
     }
 
 
-def test_without_quota_there_is_no_table_and_no_permission(run_alone: RunAlone) -> None:
+def test_without_quota_there_is_no_permission_to_count(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(uploads_per_hour=0)))
-    assert graph.of_type(TABLE) == []
-    assert "dynamodb" not in graph.named("pipeline-process-avatar-policy").inputs["policy"]
+    policy = graph.named("pipeline-process-avatar-policy").inputs["policy"]
+    assert re.findall(r"dynamodb:[A-Z]\w+", policy) == ["dynamodb:GetItem"]
     variables = graph.one(FUNCTION, "pipeline-process-avatar").inputs["environment"]["variables"]
     assert variables["UPLOADS_PER_HOUR"] == "0"
-    assert "QUOTA_TABLE" not in variables
 
 
 def test_webhook_gets_signed_envelope(run_alone: RunAlone) -> None:
@@ -437,6 +437,7 @@ def test_outputs(pipeline: Graph) -> None:
         "topic_arn": TOPIC_ARN,
         "queue_url": f"{SQS}/pipeline-queue-abc1234",
         "dead_letter_queue_url": f"{SQS}/pipeline-dead-letters-abc1234",
+        "limits_table_name": "pipeline-limits-abc1234",
     }
 
 

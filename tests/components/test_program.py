@@ -304,6 +304,7 @@ def test_exports_without_domain(run_stack: RunStack) -> None:
         "topicArn": "arn:aws:sns:eu-west-1:123456789012:avatars-pipeline-events-abc1234",
         "queueUrl": f"{sqs}/avatars-pipeline-queue-abc1234",
         "deadLetterQueueUrl": f"{sqs}/avatars-pipeline-dead-letters-abc1234",
+        "limitsTable": "avatars-pipeline-limits-abc1234",
         "userPoolId": "eu-west-1_AbCdEfGhI",
         "userPoolClientId": "1example23456789",
     }

@@ -36,7 +36,7 @@ ENVIRONMENTS = {
         "MAX_PIXELS": "50000000",
         "MAX_UPLOAD_BYTES": "5000000",
         "UPLOADS_PER_HOUR": "60",
-        "QUOTA_TABLE": "quota",
+        "LIMITS_TABLE": "limits",
         "DISTRIBUTION_ID": "",
     },
     "profile": {

@@ -37,6 +37,14 @@ def session(stack: LocalStack) -> Session:
     return sign_in(stack)
 
 
+@pytest.fixture
+def outputs_file(stack: LocalStack, tmp_path: Path) -> str:
+    """The path of the file with what the stack's operator needs."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(dict(operate(stack).outputs)))
+    return str(file)
+
+
 @pytest.fixture(scope="session")
 def photo() -> bytes:
     return PHOTO.read_bytes()

@@ -193,6 +193,19 @@ class TestMake:
         assert "error: there is no original incoming/nobody/01A: " in failed.stderr
         assert "make reprocess needs SUBJECT" in self.make(pulumi, "reprocess", "UPLOAD=01A").stderr
 
+    def test_takedown_block_and_unblock_use_the_stack_outputs(self, pulumi: Path) -> None:
+        taken = self.make(pulumi, "takedown", "SUBJECT=nobody", "BLOCK=2")
+        assert (taken.returncode, taken.stderr) == (0, "")
+        assert "uploads of nobody are rejected until " in taken.stdout
+        assert self.make(pulumi, "block", "SUBJECT=nobody", "BLOCK=1").returncode == 0
+        assert "nobody was blocked until " in self.make(pulumi, "unblock", "SUBJECT=nobody").stdout
+
+    def test_operation_without_its_variables_shows_usage(self, pulumi: Path) -> None:
+        for target in ("takedown", "block", "unblock"):
+            failed = self.make(pulumi, target, "BLOCK=1")
+            assert (failed.returncode, f"make {target} needs SUBJECT" in failed.stderr) == (2, True)
+        assert "make block needs BLOCK" in self.make(pulumi, "block", "SUBJECT=nobody").stderr
+
     def test_upload_without_photo_shows_usage(self, pulumi: Path) -> None:
         failed = self.make(pulumi, "upload")
         assert failed.returncode == 2

@@ -215,7 +215,8 @@ def use_up_quota(stack: LocalStack, subject: str) -> None:
     now = datetime.datetime.now(datetime.UTC)
     for hour in (now, now + datetime.timedelta(hours=1)):
         item = {
-            "subject_hour": {"S": f"{subject}#{hour:%Y-%m-%dT%H}"},
+            "subject": {"S": subject},
+            "period": {"S": f"hour#{hour:%Y-%m-%dT%H}"},
             "posts": {"BS": [bytes([number]) for number in range(60)]},
         }
         stack.aws.client("dynamodb").put_item(TableName=table, Item=item)

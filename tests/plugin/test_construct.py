@@ -105,6 +105,7 @@ def test_avatar_pipeline_registers_same_resources_as_in_python(provider: Provide
         "topicArn",
         "queueUrl",
         "deadLetterQueueUrl",
+        "limitsTableName",
     }
 
 

@@ -213,7 +213,7 @@ def test_conditional_updates_respond_as_moto_does() -> None:
         )
         assert simulated == work(client)
     assert [status for status, _ in simulated] == [200, 200, 200, 400, 200]
-    assert simulation.dynamodb.items == {"any": {"entries": {b"a", b"b"}, "seen": 5}}
+    assert simulation.dynamodb.items == {("any",): {"entries": {b"a", b"b"}, "seen": 5}}
 
 
 def test_unknown_condition_of_an_update_is_not_ignored() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable
@@ -102,6 +103,11 @@ def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "count", count_anew)
 
 
+def ignore_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = module("process_avatar.handler")
+    monkeypatch.setattr(handler, "UPLOADS", dataclasses.replace(handler.UPLOADS, read_block_end=lambda _: None))
+
+
 def delete_without_record(monkeypatch: pytest.MonkeyPatch) -> None:
     storage_keys = module("shared.storage_keys")
 
@@ -126,6 +132,7 @@ def announce_without_deleting(monkeypatch: pytest.MonkeyPatch) -> None:
         (delete_superseded_version_at_once, "cached_manifest_stays_complete"),
         (count_without_condition, "quota_is_kept"),
         (count_every_delivery, "quota_is_kept"),
+        (ignore_blocks, "block_is_obeyed"),
         (delete_without_record, "newest_upload_is_shown"),
         (announce_without_deleting, "nothing_is_left_behind"),
     ],

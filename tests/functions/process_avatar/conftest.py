@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from functions.shared import storage_keys, upload_id
+from local.emulators.moto import make_changes_atomic
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.upload_events import batch, message, s3_event
@@ -29,6 +30,7 @@ SETTINGS = {
     "MAX_PIXELS": "1000000",
     "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
     "UPLOADS_PER_HOUR": "0",
+    "LIMITS_TABLE": "limits",
     "DISTRIBUTION_ID": "",
 }
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
@@ -114,8 +116,38 @@ class Stack:
         return [(body["event"], body["upload_id"]) for body in self.heard()]
 
 
+@pytest.fixture(scope="session")
+def dynamodb(moto_endpoint: str) -> Iterator[Any]:
+    make_changes_atomic()
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=moto_endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
+def limits_table(dynamodb: Any) -> str:
+    """The name of an empty limits table."""
+    name = f"limits-{uuid4()}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "subject", "KeyType": "HASH"},
+            {"AttributeName": "period", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("subject", "period")],
+    )
+    return name
+
+
+@pytest.fixture
+def stack(moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> Iterator[Stack]:
     name = f"t{uuid4().hex[:12]}"
     clients = {
         service: boto3.client(
@@ -138,6 +170,7 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
         "process_avatar",
         {
             "AWS_ENDPOINT_URL_S3": moto_endpoint,
+            "AWS_ENDPOINT_URL_DYNAMODB": moto_endpoint,
             "AWS_ENDPOINT_URL_SNS": moto_endpoint,
             "AWS_ENDPOINT_URL_SQS": moto_endpoint,
             **SETTINGS,
@@ -145,6 +178,7 @@ def stack(moto_endpoint: str, load_handler: LoadHandler) -> Iterator[Stack]:
             "ASSETS_BUCKET": f"{name}-assets",
             "TOPIC_ARN": topic_arn,
             "QUEUE_URL": queue,
+            "LIMITS_TABLE": limits_table,
         },
     )
     yield Stack(

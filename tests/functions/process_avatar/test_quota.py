@@ -3,14 +3,11 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -18,39 +15,11 @@ from functions.process_avatar import publishing
 from functions.process_avatar.quota import Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
-from local.emulators.moto import make_changes_atomic
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.conftest import BLUE, RED, SETTINGS, SUBJECT, Stack, jpeg_of
 
 AT = datetime(2026, 11, 20, 9, 59, 59, 999_000, tzinfo=UTC)
 OTHER = "0c9d1a77-1f0e-4a58-9d8e-5f3f7c1b2a60"
-
-
-@pytest.fixture(scope="session")
-def dynamodb(moto_endpoint: str) -> Iterator[Any]:
-    make_changes_atomic()
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=moto_endpoint,
-        region_name="eu-west-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def table(dynamodb: Any) -> str:
-    """The name of an empty table."""
-    name = f"quota-{uuid4()}"
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "subject_hour", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "subject_hour", "AttributeType": "S"}],
-    )
-    return name
 
 
 def post(number: int, at: datetime = AT, subject: str = SUBJECT, sequencer: str = "0A") -> Created:
@@ -65,72 +34,79 @@ def is_counted(quota: Quota, created: Created) -> bool:
     return True
 
 
-def items(dynamodb: Any, table: str) -> list[dict[str, Any]]:
-    return dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+def items(dynamodb: Any, limits_table: str) -> list[dict[str, Any]]:
+    return dynamodb.scan(TableName=limits_table, ConsistentRead=True)["Items"]
 
 
 # --- The count --------------------------------------------------------------------------------------------------------
 
 
-def test_count_up_to_the_quota_then_raises(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 2)
+def test_count_up_to_the_quota_then_raises(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 2)
     assert [is_counted(quota, post(number)) for number in (1, 2, 3, 4)] == [True, True, False, False]
 
 
-def test_count_same_event_again_counts_once(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 2)
+def test_count_same_event_again_counts_once(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 2)
     assert all(is_counted(quota, post(1)) for _ in range(5))
     assert is_counted(quota, post(2))
     assert [is_counted(quota, post(number)) for number in (1, 2, 3)] == [True, True, False]
 
 
-def test_count_file_posted_again_with_same_form_counts(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 2)
+def test_count_file_posted_again_with_same_form_counts(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 2)
     assert [is_counted(quota, post(1, sequencer=each)) for each in ("0A", "0B", "0C")] == [True, True, False]
 
 
-def test_count_users_have_separate_quotas(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 1)
+def test_count_users_have_separate_quotas(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 1)
     assert [is_counted(quota, post(number)) for number in (1, 2)] == [True, False]
     assert [is_counted(quota, post(number, subject=OTHER)) for number in (1, 2)] == [True, False]
 
 
-def test_count_next_clock_hour_begins_anew(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 1)
+def test_count_next_clock_hour_begins_anew(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 1)
     following = AT + timedelta(milliseconds=1)
     assert [is_counted(quota, post(number, at=AT)) for number in (1, 2)] == [True, False]
     assert [is_counted(quota, post(number, at=following)) for number in (3, 4)] == [True, False]
 
 
-def test_count_50_threads_end_with_exactly_the_quota(dynamodb: Any, table: str) -> None:
-    quota = Quota(dynamodb, table, 20)
+def test_count_50_threads_end_with_exactly_the_quota(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 20)
     with ThreadPoolExecutor(50) as pool:
         results = list(pool.map(lambda number: is_counted(quota, post(number)), range(50)))
     assert results.count(True) == 20
-    (item,) = items(dynamodb, table)
+    (item,) = items(dynamodb, limits_table)
     assert len(item["posts"]["BS"]) == 20
 
 
-def test_item_expires_after_longest_retention_of_a_message(dynamodb: Any, table: str) -> None:
-    Quota(dynamodb, table, 60).count(SUBJECT, post(1))
-    (item,) = items(dynamodb, table)
+def test_item_expires_after_longest_retention_of_a_message(dynamodb: Any, limits_table: str) -> None:
+    Quota(dynamodb, limits_table, 60).count(SUBJECT, post(1))
+    (item,) = items(dynamodb, limits_table)
     assert item == {
-        "subject_hour": {"S": f"{SUBJECT}#2026-11-20T09"},
+        "subject": {"S": SUBJECT},
+        "period": {"S": "hour#2026-11-20T09"},
         "posts": {"BS": [hashlib.sha256(f"incoming/{SUBJECT}/1#0A".encode()).digest()[:8]]},
         "expires_at": {"N": str(int(datetime(2026, 12, 4, 10, tzinfo=UTC).timestamp()))},
     }
 
 
-def test_item_with_default_quota_is_written_as_one_unit(dynamodb: Any, table: str) -> None:
+def test_item_with_default_quota_is_written_as_one_unit(dynamodb: Any, limits_table: str) -> None:
     """Names, text and bytes are counted, and a number with up to 21 bytes.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    quota = Quota(dynamodb, table, 60)
+    quota = Quota(dynamodb, limits_table, 60)
     for number in range(60):
         quota.count(SUBJECT, post(number))
-    (item,) = items(dynamodb, table)
-    size = sum(map(len, item)) + len(item["subject_hour"]["S"]) + sum(map(len, item["posts"]["BS"])) + 21
+    (item,) = items(dynamodb, limits_table)
+    size = (
+        sum(map(len, item))
+        + len(item["subject"]["S"])
+        + len(item["period"]["S"])
+        + sum(map(len, item["posts"]["BS"]))
+        + 21
+    )
     assert 500 < size < 1024
 
 
@@ -138,9 +114,9 @@ def test_item_with_default_quota_is_written_as_one_unit(dynamodb: Any, table: st
 
 
 @pytest.fixture
-def limited(stack: Stack, dynamodb: Any, table: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def limited(stack: Stack, dynamodb: Any, limits_table: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A stack with a quota of two uploads."""
-    quota = Quota(dynamodb, table, 2)
+    quota = Quota(dynamodb, limits_table, 2)
     monkeypatch.setattr(stack.handler, "UPLOADS", dataclasses.replace(stack.handler.UPLOADS, quota=quota))
     return stack
 
@@ -213,17 +189,11 @@ def test_dynamodb_failure_returns_message_undecoded(
     assert limited.heard_events() == [("avatar.ready", new)]
 
 
-@pytest.mark.parametrize("uploads_per_hour", ["0", "60"])
-def test_environment_decides_whether_there_is_a_quota(load_handler: LoadHandler, uploads_per_hour: str) -> None:
-    variables = {"QUOTA_TABLE": "table-of-the-stack"} if uploads_per_hour == "60" else {}
-    handler: ModuleType = load_handler(
-        "process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": uploads_per_hour, **variables}
-    )
-    quota = handler.UPLOADS.quota
-    assert (quota and (quota.table, quota.uploads_per_hour)) == (("table-of-the-stack", 60) if variables else None)
-
-
-def test_quota_without_its_table_does_not_start(load_handler: LoadHandler) -> None:
-    start: Callable[[], object] = lambda: load_handler("process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": "60"})  # noqa: E731
-    with pytest.raises(KeyError, match="QUOTA_TABLE"):
-        start()
+@pytest.mark.parametrize(("uploads_per_hour", "quota"), [("0", None), ("60", 60)])
+def test_environment_decides_whether_there_is_a_quota(
+    load_handler: LoadHandler, uploads_per_hour: str, quota: int | None
+) -> None:
+    handler: ModuleType = load_handler("process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": uploads_per_hour})
+    created: Quota | None = handler.UPLOADS.quota
+    assert (created and created.uploads_per_hour) == quota
+    assert created is None or created.table == SETTINGS["LIMITS_TABLE"]
