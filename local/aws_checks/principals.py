@@ -20,14 +20,14 @@ class Principal:
     session_token: str | None
     statements: Sequence[Statement] | None
     used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    denied: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def is_allowed(self, action: str, resource: str, context: Mapping[str, str]) -> bool:
-        """Returns whether the policies allow `action` on `resource`. Records each allowed request in `used`."""
+        """Returns whether the policies allow `action` on `resource`. Records the request in `used` or `denied`."""
         if self.statements is None:
             return True
         allowed = evaluate(self.statements, action, resource, context)
-        if allowed:
-            self.used.add((action, resource))
+        (self.used if allowed else self.denied).add((action, resource))
         return allowed
 
     def to_environment(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import datetime
 import json
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import pytest
 import requests
 from moto.s3.models import s3_backends
 
-from client.session import ClientError
+from client.session import ClientError, Session
 from functions.shared import storage_keys, upload_id
 from lambda_packages.build import Platform, build_packages
 from local.aws_checks.iam import Statement, evaluate
+from local.aws_checks.principals import Principal
 from local.emulators.lambda_functions import Deployment, LambdaFunction, LambdaFunctions
 from local.emulators.lambda_sandbox import Sandbox
 from local.emulators.moto import ACCOUNT_ID
@@ -30,34 +31,68 @@ from tests.local.conftest import build_s3_event, send_message, sign_in, wait_unt
 
 _TIMEOUT_SECONDS = 1.5  # ten times the duration of a warm upload
 
+Step = Callable[[LocalStack, bytes, float], None]
+"""A part of the use of a stack, by a new user. It has the stack, a photo, and the seconds that each wait may take.
+
+Raises if something fails.
+"""
+
+Used = Mapping[str, Set[tuple[str, str]]]
+"""Actions and resources that were allowed, by the name of the function."""
+
 
 @pytest.fixture(scope="module")
-def healthy(config: dict[str, str], photo: bytes) -> Generator[LocalStack]:
+def healthy(config: dict[str, str]) -> Generator[LocalStack]:
     """A stack for this module only, because its tests leave messages in the queue."""
     with LocalStack(config) as stack:
-        use_everything(stack, photo, seconds=20)
         yield stack
 
 
-def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SECONDS) -> None:
-    """Uses every route and every path of the pipeline. Raises if one of them fails."""
+@pytest.fixture(scope="module")
+def used_in_steps(healthy: LocalStack, photo: bytes) -> Mapping[Step, Used]:
+    """What each step uses of the permissions. All steps together use every route and every path of the pipeline."""
+    used: dict[Step, dict[str, Set[tuple[str, str]]]] = {step: {} for step in STEPS}
+    roles = {function.name: function.role for function in healthy.functions.by_arn.values()}
+    for step in STEPS:
+        before = {name: role.used for name, role in roles.items()}
+        for role in roles.values():
+            role.used = set()
+        step(healthy, photo, 20)
+        for name, role in roles.items():
+            used[step][name] = role.used
+            role.used = role.used | before[name]
+    return used
+
+
+def map_event_sources(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
+    for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
+        EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
+
+
+def migrate(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
+    assert stack.functions.find_by_package("migrate_database").invoke({"target": "head"}).error is None
+
+
+def ask_before_first_upload(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
     session = sign_in(stack)
-    headers = {"Authorization": f"Bearer {session.access_token}"}
-    assert requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code == 404
-    profile = requests.get(f"{stack.api_url}/profile", headers=headers, timeout=10).json()
-    assert profile["avatar"] is None
-    form = requests.post(
-        f"{stack.api_url}/avatars/key_upload", json={"extension": "gif"}, headers=headers, timeout=10
-    ).json()
-    status = f"{stack.api_url}/avatars/uploads/"
-    assert requests.get(status + form["upload_id"], headers=headers, timeout=10).json()["status"] == "pending"
-    long_ago = upload_id.create(session.subject, int((time.time() - 3600) * 1000))
-    assert requests.get(status + long_ago, headers=headers, timeout=10).status_code == 404
-    gone = storage_keys.incoming_key(session.subject, long_ago)
+    assert call_api(stack, session, "GET", "/avatars/me").status_code == 404
+    assert call_api(stack, session, "GET", "/profile").json()["avatar"] is None
+    form = call_api(stack, session, "POST", "/avatars/key_upload", {"extension": "gif"}).json()
+    assert call_api(stack, session, "GET", f"/avatars/uploads/{form['upload_id']}").json()["status"] == "pending"
+    assert call_api(stack, session, "GET", f"/avatars/uploads/{create_old_upload_id(session)}").status_code == 404
+
+
+def drop_event_of_missing_original(stack: LocalStack, _photo: bytes, seconds: float) -> None:
+    session = sign_in(stack)
+    gone = storage_keys.incoming_key(session.subject, create_old_upload_id(session))
     send_message(stack, build_s3_event(gone))
     wait_until(
         lambda: has_logged(stack, gone, "original is gone"), "the event of a missing original is dropped", seconds
     )
+
+
+def reject_picture(stack: LocalStack, _photo: bytes, seconds: float) -> None:
+    session = sign_in(stack)
     with pytest.raises(ClientError, match="rejected: not_an_image"):
         session.upload(b"no picture", "image/png", seconds)
     wait_until(lambda: list_rejected_uploads(stack, session.subject), "the webhook reports the rejection", seconds)
@@ -70,22 +105,74 @@ def use_everything(stack: LocalStack, photo: bytes, seconds: float = _TIMEOUT_SE
         seconds,
     )
     wait_until(lambda: not list_originals(stack, session.subject), "processed originals are deleted", seconds)
-    delete_avatar(stack, session.subject, headers, seconds)  # before the first avatar: there are only rejections
+    delete_avatar(stack, session, seconds)  # before the first avatar: there are only rejections
+
+
+def replace_avatar(stack: LocalStack, photo: bytes, seconds: float) -> None:
+    session = sign_in(stack)
+    profile = call_api(stack, session, "GET", "/profile").json()
     former = session.upload(photo, "image/jpeg", seconds).avatar
     upload = session.upload(photo, "image/jpeg", seconds)
     assert stack.receiver.wait_for(upload.upload_id, seconds)["event"] == "avatar.ready"
-    assert requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).json() == upload.avatar
+    assert call_api(stack, session, "GET", "/avatars/me").json() == upload.avatar
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
     assert public["avatar"]["url"] == upload.avatar["url"]
-    assert stack.functions.find_by_package("migrate_database").invoke({"target": "head"}).error is None
-    fail_and_retry(stack, session.subject, photo, seconds)
     sweep_in_a_month(stack, former)
     assert len(list_pictures(stack, upload.avatar)) == 1
-    delete_avatar(stack, session.subject, headers, seconds)
-    process_unrecorded_deletion(stack, seconds)
-    delete_profile(stack, session.subject, headers)
-    for mapping in stack.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping"):
-        EventSourceMapping(mapping, stack.graph, stack.functions, stack.aws)
+    delete_avatar(stack, session, seconds)
+
+
+def fail_and_retry(stack: LocalStack, photo: bytes, seconds: float) -> None:
+    """Lets a message fail once, with a crop that no form has: it is retried when the original is gone."""
+    subject = str(uuid.uuid4())
+    failing = upload_id.create(subject, int(time.time() * 1000))
+    original = {"Bucket": stack.exports["uploadsBucket"], "Key": storage_keys.incoming_key(subject, failing)}
+    s3 = stack.aws.client("s3")
+    s3.put_object(**original, Body=photo, Metadata={"crop": "everything"})
+    wait_until(lambda: has_logged(stack, failing, "given back"), "an upload with a malformed crop fails", seconds)
+    wait_until(lambda: has_retry(stack, failing), "the failed message is retried within seconds", seconds)
+    s3.delete_object(**original)
+
+
+def process_unrecorded_deletion(stack: LocalStack, _photo: bytes, seconds: float) -> None:
+    """Processes the request of a deletion whose function ended before it replaced the avatar."""
+    subject = str(uuid.uuid4())
+    request = storage_keys.deletion_key(subject, upload_id.create(subject, int(time.time() * 1000)))
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=request)
+    wait_until(lambda: not list_uploads(stack, subject), "the request is deleted", seconds)
+
+
+def delete_profile(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
+    """Deletes the profile of a user whose only upload was rejected."""
+    session = sign_in(stack)
+    rejected = upload_id.create(session.subject, int(time.time() * 1000))
+    key = storage_keys.rejection_key(session.subject, rejected)
+    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=key, Body=b"{}")
+    with hold_events(stack):
+        assert call_api(stack, session, "DELETE", "/profile").status_code == 204
+
+
+STEPS: tuple[Step, ...] = (
+    map_event_sources,
+    migrate,
+    ask_before_first_upload,
+    drop_event_of_missing_original,
+    reject_picture,
+    replace_avatar,
+    fail_and_retry,
+    process_unrecorded_deletion,
+    delete_profile,
+)
+
+
+def call_api(stack: LocalStack, session: Session, method: str, path: str, body: Any = None) -> requests.Response:
+    headers = {"Authorization": f"Bearer {session.access_token}"}
+    return requests.request(method, stack.api_url + path, json=body, headers=headers, timeout=10)
+
+
+def create_old_upload_id(session: Session) -> str:
+    """Returns the ID of an upload whose form has expired."""
+    return upload_id.create(session.subject, int((time.time() - 3600) * 1000))
 
 
 @contextmanager
@@ -101,50 +188,23 @@ def hold_events(stack: LocalStack) -> Generator[None]:
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def delete_avatar(stack: LocalStack, subject: str, headers: Mapping[str, str], seconds: float) -> None:
-    """Deletes the avatar. Raises if something of the subject stays."""
+def delete_avatar(stack: LocalStack, session: Session, seconds: float) -> None:
+    """Deletes the avatar. Raises if something of the user stays."""
     with hold_events(stack):
-        assert requests.delete(f"{stack.api_url}/avatars/me", headers=headers, timeout=10).status_code == 204
-    (request,) = (key for key in list_uploads(stack, subject) if key.startswith(storage_keys.DELETIONS))
+        assert call_api(stack, session, "DELETE", "/avatars/me").status_code == 204
+    (request,) = (key for key in list_uploads(stack, session.subject) if key.startswith(storage_keys.DELETIONS))
     send_message(stack, build_s3_event(request))
     wait_until(
-        lambda: not list_uploads(stack, subject),
+        lambda: not list_uploads(stack, session.subject),
         "originals, rejections and the request are deleted, after the deletion was announced",
         seconds,
     )
-
-
-def process_unrecorded_deletion(stack: LocalStack, seconds: float) -> None:
-    """Processes the request of a deletion whose function ended before it replaced the avatar."""
-    subject = str(uuid.uuid4())
-    request = storage_keys.deletion_key(subject, upload_id.create(subject, int(time.time() * 1000)))
-    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=request)
-    wait_until(lambda: not list_uploads(stack, subject), "the request is deleted", seconds)
-
-
-def delete_profile(stack: LocalStack, subject: str, headers: Mapping[str, str]) -> None:
-    """Deletes the profile of a user whose only upload was rejected."""
-    rejected = storage_keys.rejection_key(subject, upload_id.create(subject, int(time.time() * 1000)))
-    stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=rejected, Body=b"{}")
-    with hold_events(stack):
-        assert requests.delete(f"{stack.api_url}/profile", headers=headers, timeout=10).status_code == 204
 
 
 def list_uploads(stack: LocalStack, subject: str) -> list[str]:
     """Returns the keys of everything in the uploads bucket that belongs to a subject."""
     listing = stack.aws.client("s3").list_objects_v2(Bucket=stack.exports["uploadsBucket"])
     return [stored["Key"] for stored in listing.get("Contents", []) if subject in stored["Key"]]
-
-
-def fail_and_retry(stack: LocalStack, subject: str, photo: bytes, seconds: float) -> None:
-    """Lets a message fail once, with a crop that no form has: it is retried when the original is gone."""
-    failing = upload_id.create(subject, int(time.time() * 1000))
-    original = {"Bucket": stack.exports["uploadsBucket"], "Key": storage_keys.incoming_key(subject, failing)}
-    s3 = stack.aws.client("s3")
-    s3.put_object(**original, Body=photo, Metadata={"crop": "everything"})
-    wait_until(lambda: has_logged(stack, failing, "given back"), "an upload with a malformed crop fails", seconds)
-    wait_until(lambda: has_retry(stack, failing), "the failed message is retried within seconds", seconds)
-    s3.delete_object(**original)
 
 
 def has_retry(stack: LocalStack, upload: str) -> bool:
@@ -199,24 +259,30 @@ def list_granted_actions(function: LambdaFunction) -> Iterator[tuple[Statement, 
             yield statement, action
 
 
-def breaks(run: Callable[[], None]) -> bool:
-    try:
-        run()
-    except (AssertionError, ClientError, KeyError, ProgramError, TimeoutError, pytest.fail.Exception):
-        return True
+def is_used(statement: Statement, action: str, used: Set[tuple[str, str]]) -> bool:
+    """Whether one of the used permissions is one that a statement grants with an action."""
+    granted = [Statement("Allow", (action,), statement.resources, (), ())]
+    return any(evaluate(granted, used_action, resource, {}) for used_action, resource in used)
+
+
+def breaks(stack: LocalStack, role: Principal, steps: Iterable[Step], photo: bytes) -> bool:
+    """Whether a step fails after the role was denied a request."""
+    role.denied.clear()
+    for step in steps:
+        try:
+            step(stack, photo, _TIMEOUT_SECONDS)
+        except (AssertionError, ClientError, KeyError, ProgramError, TimeoutError, pytest.fail.Exception):
+            return bool(role.denied)
     return False
 
 
-def test_every_granted_permission_is_used(healthy: LocalStack) -> None:
+def test_every_granted_permission_is_used(healthy: LocalStack, used_in_steps: Mapping[Step, Used]) -> None:
     unused = [
         (function.name, action, resource)
         for function in healthy.functions.by_arn.values()
         for statement, action in list_granted_actions(function)
         for resource in statement.resources
-        if not any(
-            evaluate([Statement("Allow", (action,), (resource,), (), ())], used_action, used_resource, {})
-            for used_action, used_resource in function.role.used
-        )
+        if not is_used(dataclasses.replace(statement, resources=(resource,)), action, function.role.used)
     ]
     assert unused == []
 
@@ -233,22 +299,27 @@ def test_function_of_the_api_writes_no_avatar_that_the_cdn_serves(healthy: Local
 
 
 @pytest.mark.timeout(240)
-def test_removing_any_action_breaks_the_stack(healthy: LocalStack, photo: bytes) -> None:
+def test_removing_any_action_breaks_the_stack(
+    healthy: LocalStack, used_in_steps: Mapping[Step, Used], photo: bytes
+) -> None:
     survived: list[tuple[str, str]] = []
     for function in healthy.functions.by_arn.values():
-        granted = function.role.statements
+        role, granted = function.role, function.role.statements
         assert granted
         for statement, action in list_granted_actions(function):
             if action.startswith("logs:"):
                 continue  # checked at deployment: see the next test
             left = dataclasses.replace(statement, actions=tuple(a for a in statement.actions if a != action))
-            function.role.statements = [left if s is statement else s for s in granted]
-            function.stop_sandboxes()  # a running function would not read its settings again
-            if not breaks(lambda: use_everything(healthy, photo)):
-                survived.append((function.name, action))
-            function.role.statements = granted
+            role.statements = [left if s is statement else s for s in granted]
+            using = [step for step in STEPS if is_used(statement, action, used_in_steps[step][function.name])]
+            if not breaks(healthy, role, using, photo):
+                function.stop_sandboxes()  # a running function would not read its settings again
+                if not breaks(healthy, role, STEPS, photo):
+                    survived.append((function.name, action))
+            role.statements = granted
     assert survived == []
-    use_everything(healthy, photo, seconds=20)  # with every permission it works again
+    for step in STEPS:  # with every permission they succeed again
+        step(healthy, photo, 20)
 
 
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents"])
@@ -304,15 +375,32 @@ def test_removing_a_variable_from_the_program_breaks_its_function(broken: LocalS
     assert "UPLOADS_BUCKET" in broken.functions.find_by_package("presign_upload").read_log()
 
 
-def test_function_without_any_one_variable_does_not_start(healthy: LocalStack) -> None:
-    started: list[tuple[str, str]] = []
+# Imports a handler again without each variable. A process for each would spend its time on importing boto3.
+_IMPORTS = """
+import importlib, os, sys
+
+def handle(event, context):
+    errors = {}
+    for variable in event["variables"]:
+        for imported in [name for name in sys.modules if name.split(".")[0] == "functions"]:
+            del sys.modules[imported]
+        value = os.environ.pop(variable)
+        try:
+            importlib.import_module(event["handler"].rpartition(".")[0])
+        except Exception as error:
+            errors[variable] = str(error)
+        os.environ[variable] = value
+    return errors
+"""
+
+
+def test_function_without_any_one_variable_does_not_start(healthy: LocalStack, tmp_path: Path) -> None:
+    (tmp_path / "imports.py").write_text(_IMPORTS)
     for resource in healthy.graph.of_type("aws:lambda/function:Function"):
-        function = healthy.functions.by_arn[resource.outputs["arn"]]
-        for variable in resource.inputs["environment"]["variables"]:
-            environment = {k: v for k, v in function.config.environment.items() if k != variable}
-            sandbox = Sandbox(dataclasses.replace(function.config, environment=environment))
-            result = sandbox.invoke({})
-            sandbox.close()
-            if result.error is None or variable not in result.error["errorMessage"]:
-                started.append((function.name, variable))
-    assert started == []
+        config = healthy.functions.by_arn[resource.outputs["arn"]].config
+        variables = list(resource.inputs["environment"]["variables"])
+        sandbox = Sandbox(dataclasses.replace(config, handler="imports.handle", path=[*config.path, tmp_path]))
+        result = sandbox.invoke({"handler": config.handler, "variables": variables})
+        sandbox.close()
+        assert result.error is None
+        assert [name for name in variables if name not in result.payload.get(name, "")] == [], resource.name
