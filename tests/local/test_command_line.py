@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -10,13 +12,15 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
 import requests
 
-from local.stack import ROOT
+from lambda_packages import build
+from local import __main__ as command_line
+from local.stack import ROOT, LocalStack
 from tests.local.conftest import wait_until
 
 FREE_PORTS = "0"  # 0 selects five free ports
@@ -26,8 +30,25 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def run_local(tmp_path: Path, *arguments: str | Path, port: str = FREE_PORTS) -> subprocess.CompletedProcess[str]:
-    return run("local", "--outputs", tmp_path / "outputs.json", "--port", port, *arguments)
+RunMain = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run_main(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Generator[RunMain]:
+    """Runs `python -m local --once` in this process. Returns its exit status and what it prints to stderr."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    progress = logging.getLogger(build.__name__)
+    log_handlers = [*progress.handlers]
+
+    def run_main(*arguments: str) -> tuple[int, str]:
+        outputs = str(tmp_path / "outputs.json")
+        status = command_line.main(["--once", "--outputs", outputs, "--port", FREE_PORTS, *arguments])
+        return status, capsys.readouterr().err
+
+    yield run_main
+    progress.handlers[:] = log_handlers
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 class TestOnce:
@@ -37,7 +58,7 @@ class TestOnce:
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         monkeypatch.setenv("TMPDIR", str(temporary))
-        finished = run_local(tmp_path, "--once")
+        finished = run("local", "--once", "--outputs", tmp_path / "outputs.json", "--port", FREE_PORTS)
         assert (finished.returncode, finished.stderr) == (0, "")
         assert re.search(r"^Ready in \d+\.\d s: \d+ resources$", finished.stdout, re.MULTILINE)
         starts = re.findall(r"^photo\.jpg +(cold|warm) .* avatar\.ready$", finished.stdout, re.MULTILINE)
@@ -45,35 +66,33 @@ class TestOnce:
         assert list(temporary.iterdir()) == []
         assert not (tmp_path / "outputs.json").exists()
 
-    def test_missing_photo_is_an_error(self, tmp_path: Path) -> None:
-        finished = run_local(tmp_path, "--once", "no/such.jpg")
-        assert finished.returncode == 1
-        assert finished.stderr == "error: cannot read no/such.jpg: No such file or directory\n"
+    def test_missing_photo_is_an_error(self, run_main: RunMain) -> None:
+        assert run_main("no/such.jpg") == (1, "error: cannot read no/such.jpg: No such file or directory\n")
 
-    def test_file_without_image_extension_is_an_error(self, tmp_path: Path) -> None:
-        finished = run_local(tmp_path, "--once", "README.md")
-        assert finished.returncode == 1
-        assert finished.stderr.startswith("error: README.md is not a photo by its name")
+    def test_file_without_image_extension_is_an_error(self, run_main: RunMain) -> None:
+        status, errors = run_main(str(ROOT / "README.md"))
+        assert status == 1
+        assert errors.startswith(f"error: {ROOT}/README.md is not a photo by its name")
 
-    def test_invalid_photo_is_an_error_with_the_reason(self, tmp_path: Path) -> None:
+    def test_invalid_photo_is_an_error_with_the_reason(
+        self, run_main: RunMain, stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command_line, "LocalStack", lambda _config, _ports: contextlib.nullcontext(stack))
         text_file = tmp_path / "me.jpg"
         text_file.write_text("not a picture")
-        finished = run_local(tmp_path, "--once", text_file)
-        assert finished.returncode == 1
-        assert finished.stderr == "error: the photo was rejected: not_an_image\n"
+        assert run_main(str(text_file)) == (1, "error: the photo was rejected: not_an_image\n")
 
-    def test_port_in_use_is_an_error(self, tmp_path: Path) -> None:
+    def test_port_in_use_is_an_error(self, run_main: RunMain) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            finished = run_local(tmp_path, "--once", port=str(port))
-        assert finished.returncode == 1
-        assert f"AWS needs port {port} on 127.0.0.1" in finished.stderr
-        assert "--port" in finished.stderr
+            status, errors = run_main("--port", str(port))
+        assert status == 1
+        assert f"AWS needs port {port} on 127.0.0.1" in errors
+        assert "--port" in errors
 
-    def test_unknown_stack_is_an_error_that_lists_the_stacks(self, tmp_path: Path) -> None:
-        finished = run_local(tmp_path, "--once", "--stack", "nope")
-        assert finished.returncode == 1
-        assert finished.stderr == "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
+    def test_unknown_stack_is_an_error_that_lists_the_stacks(self, run_main: RunMain) -> None:
+        expected = "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
+        assert run_main("--stack", "nope") == (1, expected)
 
 
 @pytest.fixture(scope="module")
