@@ -5,12 +5,52 @@ from __future__ import annotations
 import gc
 import os
 
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
 from lambda_packages.build import ALLOW_UNCOMPILED
 
 # Nothing is deployed, so Python 3.14 is not needed to build the packages for Lambda.
 os.environ.setdefault(ALLOW_UNCOMPILED, "1")
 # As in a local run: a quarter of the time that it takes to start a stack.
 gc.set_threshold(100_000)
+
+# Folders whose tests share a stack, a browser, a provider, a load run, packages or recorded graphs, each of which takes
+# seconds: with one worker for a folder, it is made once. These, and files that take long, are started first, the
+# longest at first: one that starts last would run alone at the end.
+_UNITS = (
+    "tests/browser/avatar_upload/",
+    "tests/browser/profile/",
+    "tests/local/test_least_privilege.py",
+    "tests/local/",
+    "tests/components/",
+    "tests/functions/process_avatar/test_process_avatar.py",
+    "tests/simulation/test_simulation.py",
+    "tests/lambda_packages/",
+    "tests/fuzz/",
+    "tests/load/",
+    "tests/plugin/",
+)
+
+
+class UnitScheduling(LoadFileScheduling):
+    """Runs the tests of a unit, or of a file that belongs to none, on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next(filter(nodeid.startswith, _UNITS), super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return UnitScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _find_position(item.nodeid))
+
+
+def _find_position(nodeid: str) -> int:
+    return next((position for position, unit in enumerate(_UNITS) if nodeid.startswith(unit)), len(_UNITS))
 
 
 def pytest_xdist_auto_num_workers() -> int:
