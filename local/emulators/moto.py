@@ -42,10 +42,7 @@ class MotoServer:
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        dispatcher = DomainDispatcherApplication(create_backend_app)
-        # Without a cache, moto lists its own folders and compares the host with all patterns at each request.
-        dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
-        self.request_validator = RequestValidator(dispatcher, self.principals)
+        self.request_validator = RequestValidator(create_dispatcher(), self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         server.serve(self.request_validator)
@@ -74,6 +71,14 @@ class MotoServer:
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self.region}:{ACCOUNT_ID}:{resource}"
+
+
+def create_dispatcher() -> DomainDispatcherApplication:
+    """Creates the WSGI application of moto for all services."""
+    dispatcher = DomainDispatcherApplication(create_backend_app)
+    # Without a cache, moto lists its own folders and compares the host with all patterns at each request.
+    dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
+    return dispatcher
 
 
 def _complete_s3_events() -> None:

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import boto3
 import psycopg
 import pytest
-from moto.server import ThreadedMotoServer
 from psycopg import sql
 
 from functions.migrate_database.schema import Schema
 from functions.shared.db import postgres
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import create_dispatcher
 from local.emulators.postgres import Postgres
 
 LoadHandler: TypeAlias = Callable[[str, Mapping[str, str]], ModuleType]
@@ -51,11 +52,10 @@ def load_handler(monkeypatch: pytest.MonkeyPatch) -> LoadHandler:
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
     """The URL of a moto server for the whole run: use bucket and topic names of your own."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    server = HttpServer("AWS")
+    server.serve(create_dispatcher())
+    yield server.url
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -146,10 +146,10 @@ def limits_table(dynamodb: Any) -> str:
     return name
 
 
-@pytest.fixture
-def stack(moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> Iterator[Stack]:
-    name = f"t{uuid4().hex[:12]}"
-    clients = {
+@pytest.fixture(scope="session")
+def clients(moto_endpoint: str) -> dict[str, Any]:
+    """boto3 clients of moto, by service."""
+    return {
         service: boto3.client(
             service,
             endpoint_url=moto_endpoint,
@@ -159,6 +159,11 @@ def stack(moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> I
         )
         for service in ("s3", "sqs", "sns")
     }
+
+
+@pytest.fixture
+def stack(clients: dict[str, Any], moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> Iterator[Stack]:
+    name = f"t{uuid4().hex[:12]}"
     for bucket in (f"{name}-uploads", f"{name}-assets"):
         clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     topic_arn = clients["sns"].create_topic(Name=name)["TopicArn"]
@@ -191,8 +196,6 @@ def stack(moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> I
         **clients,
     )
     handler.RENDER_PROCESS.close()
-    for client in clients.values():
-        client.close()
 
 
 def jpeg_of(colour: tuple[int, int, int]) -> bytes:
