@@ -30,8 +30,9 @@ from typing import Any
 import pulumi
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, rpc, settings, stack
+from pulumi.runtime import resource as registration
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from local.recording.graph import Graph, ProgramError, Resource
 
@@ -100,7 +101,8 @@ def run_program(
         loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, outputs, timeout), timeout))
+            with _leave_out_stack_traces():
+                loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, outputs, timeout), timeout))
         finally:
             settings.reset_options()
             asyncio.set_event_loop(None)
@@ -127,6 +129,17 @@ async def _run_in_stack(body: Callable[[], None], outputs: set[asyncio.Task[Any]
             await asyncio.wait(pending[:1], timeout=_POLL_SECONDS)
 
     await stack.run_in_stack(run)
+
+
+@contextlib.contextmanager
+def _leave_out_stack_traces() -> Generator[None]:
+    """Sends no stack trace with a registration: nothing here reads it, and it takes a fifth of a program's time."""
+    original = registration._get_stack_trace  # pyright: ignore[reportPrivateUsage]
+    registration._get_stack_trace = source_pb2.StackTrace  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield
+    finally:
+        registration._get_stack_trace = original  # pyright: ignore[reportPrivateUsage]
 
 
 @contextlib.contextmanager

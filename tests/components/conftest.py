@@ -10,6 +10,7 @@ import json
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -215,6 +216,7 @@ def invoke(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     raise AssertionError(f"unexpected invoke of {token}")
 
 
+@cache
 def project_config() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 

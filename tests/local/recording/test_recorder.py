@@ -12,7 +12,7 @@ import pulumi_aws as aws
 import pytest
 
 from local.recording.graph import Graph, ProgramError, Resource
-from local.recording.recorder import run_program
+from local.recording.recorder import Recorder, run_program
 
 
 def create(resource: Resource) -> tuple[str, Mapping[str, Any]]:
@@ -57,6 +57,19 @@ def test_dependencies_are_recorded_per_property() -> None:
 def test_inputs_are_recorded_without_secret_wrappers_and_as_ints() -> None:
     graph = run(lambda: aws.sqs.Queue("q", visibility_timeout_seconds=30, tags={"s": pulumi.Output.secret("x")}))
     assert graph.named("q").inputs == {"visibilityTimeoutSeconds": 30, "tags": {"s": "x"}}
+
+
+def test_registration_has_no_stack_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces: list[int] = []
+    register = Recorder.RegisterResource
+
+    def record(self: Recorder, request: Any) -> Any:
+        traces.append(len(request.stackTrace.frames))
+        return register(self, request)
+
+    monkeypatch.setattr(Recorder, "RegisterResource", record)
+    run(lambda: aws.s3.Bucket("b"))
+    assert traces == [0, 0]  # of the stack and the bucket
 
 
 def test_stack_outputs_are_recorded() -> None:
