@@ -45,9 +45,8 @@ help:
 local: .venv/local
 	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
 
-# Tests of one file run on one worker, as they share expensive fixtures. Options in ARGS override these: `-n 0` runs
-# everything in one process, for example for a debugger.
-# Files in order: tests that share a local stack or a browser follow each other in a worker.
+# tests/conftest.py decides which tests share a worker, and which start first. Options in ARGS override these: `-n 0`
+# runs everything in one process, for example for a debugger.
 test: .venv/installed
 	$(PYTEST) $(ARGS)
 

@@ -16,15 +16,16 @@ os.environ.setdefault(ALLOW_UNCOMPILED, "1")
 # As in a local run: a quarter of the time that it takes to start a stack.
 gc.set_threshold(100_000)
 
-# Folders whose tests share a stack, a browser, a provider, a load run, packages or recorded graphs, each of which takes
-# seconds: with one worker for a folder, it is made once. These, and files that take long, are started first, the
-# longest at first: one that starts last would run alone at the end.
-_UNITS = (
+# Folders whose tests share what takes seconds to make, for example a stack, a browser, recorded graphs or pictures: one
+# worker runs them all. These, and files that take long, are started first, the longest before the others: one that
+# started last would run alone at the end.
+UNITS = (
     "tests/browser/avatar_upload/",
     "tests/browser/profile/",
     "tests/local/test_least_privilege.py",
     "tests/local/",
     "tests/components/",
+    "tests/functions/process_avatar/imaging/",
     "tests/functions/process_avatar/test_process_avatar.py",
     "tests/simulation/test_simulation.py",
     "tests/lambda_packages/",
@@ -34,11 +35,21 @@ _UNITS = (
 )
 
 
+def find_position(nodeid: str) -> int:
+    """Returns the position of a test's unit. Tests that belong to none come last."""
+    return next((position for position, unit in enumerate(UNITS) if nodeid.startswith(unit)), len(UNITS))
+
+
+def find_scope(nodeid: str) -> str:
+    """Returns the unit of a test, or its file if it belongs to none."""
+    return next(filter(nodeid.startswith, UNITS), nodeid.split("::", 1)[0])
+
+
 class UnitScheduling(LoadFileScheduling):
-    """Runs the tests of a unit, or of a file that belongs to none, on one worker."""
+    """Runs the tests of a unit on one worker, and the tests of any other file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next(filter(nodeid.startswith, _UNITS), super()._split_scope(nodeid))
+        return find_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
@@ -46,11 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _find_position(item.nodeid))
-
-
-def _find_position(nodeid: str) -> int:
-    return next((position for position, unit in enumerate(_UNITS) if nodeid.startswith(unit)), len(_UNITS))
+    items.sort(key=lambda item: find_position(item.nodeid))
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -16,6 +16,7 @@ import pytest
 from lambda_packages.archive import count_unzipped_bytes
 from lambda_packages.build import Package
 from lambda_packages.layers import AWS_SERVICES
+from local.emulators.lambda_functions import unpack_layer
 from tests.fixtures.gallery import FIXTURES
 from tests.lambda_packages.project import REPOSITORY, list_names
 
@@ -102,10 +103,9 @@ with open({str(tmp_path / "picture")!r}, "rb") as file:
 
 def run_in_sandbox(package: Package, folder: Path, script: str, environment: Mapping[str, str]) -> tuple[str, str]:
     """Return what the script prints and its errors. It can import the package and its layers."""
-    for archive, place in ((package.archive, "task"), *((layer, "opt") for layer in package.layers.values())):
-        with zipfile.ZipFile(archive) as zipped:
-            zipped.extractall(folder / place)
-    path = [str(folder / "task"), str(folder / "opt/python")]
+    with zipfile.ZipFile(package.archive) as zipped:
+        zipped.extractall(folder / "task")
+    path = [str(folder / "task"), *(str(unpack_layer(layer) / "python") for layer in package.layers.values())]
     shown = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import importlib, sys; sys.path[:0] = {path!r}\n{script}"],
         env={**PLATFORM_ENVIRONMENT, **environment},
@@ -125,11 +125,10 @@ def test_boto3_layer_has_the_model_of_every_client(packages_for_lambda: Mapping[
 
 
 @pytest.mark.parametrize("service", sorted(AWS_SERVICES))
-def test_boto3_layer_creates_client(packages_for_host: Mapping[str, Package], tmp_path: Path, service: str) -> None:
-    with zipfile.ZipFile(packages_for_host["process_avatar"].layers["boto3"]) as zipped:
-        zipped.extractall(tmp_path)
+def test_boto3_layer_creates_client(packages_for_host: Mapping[str, Package], service: str) -> None:
+    layer = unpack_layer(packages_for_host["process_avatar"].layers["boto3"])
     script = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'python')!r}); import boto3; "
+        f"import sys; sys.path.insert(0, {str(layer / 'python')!r}); import boto3; "
         f"print(boto3.client({service!r}, region_name='eu-west-1').meta.endpoint_url)"
     )
     shown = subprocess.run(
