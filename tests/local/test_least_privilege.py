@@ -29,7 +29,8 @@ from local.recording.graph import Graph, ProgramError, Resource
 from local.stack import LocalStack
 from tests.local.conftest import build_s3_event, send_message, sign_in, wait_until
 
-_TIMEOUT_SECONDS = 1.5  # ten times the duration of a warm upload
+_WARM_SECONDS = 1.5  # ten times the duration of a warm upload
+_COLD_SECONDS = 20
 
 Step = Callable[[LocalStack, bytes, float], None]
 """A part of the use of a stack, by a new user. It has the stack, a photo, and the seconds that each wait may take.
@@ -57,7 +58,7 @@ def used_in_steps(healthy: LocalStack, photo: bytes) -> Mapping[Step, Used]:
         before = {name: role.used for name, role in roles.items()}
         for role in roles.values():
             role.used = set()
-        step(healthy, photo, 20)
+        step(healthy, photo, _COLD_SECONDS)
         for name, role in roles.items():
             used[step][name] = role.used
             role.used = role.used | before[name]
@@ -265,12 +266,12 @@ def is_used(statement: Statement, action: str, used: Set[tuple[str, str]]) -> bo
     return any(evaluate(granted, used_action, resource, {}) for used_action, resource in used)
 
 
-def breaks(stack: LocalStack, role: Principal, steps: Iterable[Step], photo: bytes) -> bool:
-    """Whether a step fails after the role was denied a request."""
+def breaks(stack: LocalStack, role: Principal, steps: Iterable[Step], photo: bytes, seconds: float) -> bool:
+    """Whether a step fails after the role was denied a request: without that, it was the machine that was slow."""
     role.denied.clear()
     for step in steps:
         try:
-            step(stack, photo, _TIMEOUT_SECONDS)
+            step(stack, photo, seconds)
         except (AssertionError, ClientError, KeyError, ProgramError, TimeoutError, pytest.fail.Exception):
             return bool(role.denied)
     return False
@@ -298,7 +299,18 @@ def test_function_of_the_api_writes_no_avatar_that_the_cdn_serves(healthy: Local
     s3.put_object(**record, Tagging="deleted=true")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_failing_step_breaks_only_if_a_request_was_denied(healthy: LocalStack, photo: bytes, is_denied: bool) -> None:
+    role = healthy.functions.find_by_package("authorize").role
+
+    def fail(_stack: LocalStack, _photo: bytes, _seconds: float) -> None:
+        if is_denied:
+            role.is_allowed("s3:GetObject", "arn:aws:s3:::any-bucket/any-key", {})
+        raise AssertionError
+
+    assert breaks(healthy, role, [fail], photo, _WARM_SECONDS) == is_denied
+
+
 def test_removing_any_action_breaks_the_stack(
     healthy: LocalStack, used_in_steps: Mapping[Step, Used], photo: bytes
 ) -> None:
@@ -312,14 +324,14 @@ def test_removing_any_action_breaks_the_stack(
             left = dataclasses.replace(statement, actions=tuple(a for a in statement.actions if a != action))
             role.statements = [left if s is statement else s for s in granted]
             using = [step for step in STEPS if is_used(statement, action, used_in_steps[step][function.name])]
-            if not breaks(healthy, role, using, photo):
+            if not breaks(healthy, role, using, photo, _WARM_SECONDS):
                 function.stop_sandboxes()  # a running function would not read its settings again
-                if not breaks(healthy, role, STEPS, photo):
+                if not breaks(healthy, role, STEPS, photo, _COLD_SECONDS):
                     survived.append((function.name, action))
             role.statements = granted
     assert survived == []
     for step in STEPS:  # with every permission they succeed again
-        step(healthy, photo, 20)
+        step(healthy, photo, _COLD_SECONDS)
 
 
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents"])
