@@ -26,7 +26,7 @@ def shorten_timeouts(resource: Resource) -> Resource:
     return resource
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def result() -> Generator[Result]:
     with LocalStack(create_config(), mutate_resource=shorten_timeouts) as stack:
         yield run(stack, Settings(users=2, uploads=UPLOADS, kill_seconds=3600, fail_one_in=10), lambda _line: None)

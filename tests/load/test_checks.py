@@ -17,6 +17,7 @@ from load.reader import Reader, Violation
 from load.run import Result
 from load.users import Upload, User
 from tests.load.conftest import UPLOADS, replaced_object
+from tests.local.conftest import wait_until
 
 
 def read_manifest(evidence: Evidence, user: User) -> dict[str, Any]:
@@ -139,6 +140,9 @@ def test_original_that_is_left_is_found(evidence: Evidence) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=b"left")
     found = list(checks.originals_are_deleted(evidence))
     s3.delete_object(Bucket=bucket, Key=key)
+    wait_until(
+        lambda: not checks.count_messages(evidence.stack, evidence.stack.exports["queueUrl"]), "no event is left"
+    )
     assert found == [f"{key} exists"]
 
 

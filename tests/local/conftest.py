@@ -25,8 +25,9 @@ def config() -> dict[str, str]:
     return read_config("dev")[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(config: dict[str, str]) -> Generator[LocalStack]:
+    """Stopped before tests elsewhere run: its threads would see what those replace, for example in `socket`."""
     with LocalStack(config) as stack:
         yield stack
 
