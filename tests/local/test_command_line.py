@@ -27,7 +27,7 @@ FREE_PORTS = "0"  # 0 selects five free ports
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 RunMain = Callable[..., tuple[int, str]]
@@ -189,7 +189,7 @@ class TestMake:
             "STACK=fake",
             *arguments,
         ]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
     @pytest.fixture
     def pulumi(self, tmp_path: Path, running: Path) -> Generator[Path]:
@@ -250,7 +250,7 @@ def test_client_without_user_and_terminal_names_the_variables(tmp_path: Path) ->
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AVATARS_")}
     failed = subprocess.run(
         [sys.executable, "-m", "client", "upload", "--outputs", str(outputs), "local/photo.jpg"],
-        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert failed.returncode == 1
     assert failed.stderr == "error: no user: set AVATARS_USERNAME and AVATARS_PASSWORD\n"
