@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear takedown block unblock reprocess clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear takedown block unblock reprocess resize clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -40,6 +40,7 @@ help:
 	@echo "make block STACK= SUBJECT= BLOCK=days    reject what a user uploads"
 	@echo "make unblock STACK= SUBJECT=  accept it again"
 	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
+	@echo "make resize STACK= SIZES= APPLY= RATE=   bring existing avatars to other sizes; APPLY=1 changes them, at RATE a second"
 	@echo "make clean                    delete .venv, .build and .local"
 
 local: .venv/local
@@ -136,6 +137,9 @@ block: .venv/local .build/outputs/$(STACK).json
 unblock: .venv/local .build/outputs/$(STACK).json
 	@$(SUBJECT_IS_GIVEN)
 	@$(OPERATE) unblock $(SUBJECT)
+
+resize: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) resize $(if $(SIZES),--sizes $(SIZES)) $(if $(RATE),--rate $(RATE)) $(if $(filter 1,$(APPLY)),--apply)
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations import resize_command
 from operations.blocking import block, take_down, unblock
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     except (OperationError, ValueError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -46,6 +49,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     takedown.set_defaults(run=_take_down)
     again = operations.add_parser("reprocess", parents=[subject, upload], help="process an original again")
     again.set_defaults(run=_reprocess)
+
+    other_sizes = operations.add_parser("resize", help="bring existing avatars to other sizes")
+    resize_command.add_arguments(other_sizes)
+    other_sizes.set_defaults(run=resize_command.run)
     return parser.parse_args(arguments)
 
 

@@ -305,6 +305,7 @@ def test_exports_without_domain(run_stack: RunStack) -> None:
         "queueUrl": f"{sqs}/avatars-pipeline-queue-abc1234",
         "deadLetterQueueUrl": f"{sqs}/avatars-pipeline-dead-letters-abc1234",
         "limitsTable": "avatars-pipeline-limits-abc1234",
+        "sizes": [256],
         "userPoolId": "eu-west-1_AbCdEfGhI",
         "userPoolClientId": "1example23456789",
     }

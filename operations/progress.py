@@ -1,0 +1,48 @@
+"""The progress of an operation on many avatars: a bar on a terminal, otherwise a line now and then."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+_WIDTH = 30
+_BAR_SECONDS, _LINE_SECONDS = 0.1, 10
+"""Between two bars on a terminal, and between two lines elsewhere, for example in the log of a CI job."""
+
+
+class Progress:
+    def __init__(self, total: int, stream: TextIO) -> None:
+        """`total` is at least 1."""
+        self._total, self._stream, self._done = total, stream, 0
+        self._is_terminal = stream.isatty()
+        self._started = self._shown = time.monotonic()
+
+    def advance(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._shown >= (_BAR_SECONDS if self._is_terminal else _LINE_SECONDS) or self._done == self._total:
+            self._shown = now
+            self._show(now - self._started)
+
+    def report(self, message: str) -> None:
+        """Print a line without leaving parts of the bar in it."""
+        clear = "\r\x1b[K" if self._is_terminal else ""
+        print(f"{clear}{message}", file=self._stream, flush=True)
+
+    def _show(self, elapsed: float) -> None:
+        rate = self._done / max(elapsed, 0.001)
+        left = format_duration((self._total - self._done) / rate)
+        text = f"{self._done:,} of {self._total:,} avatars, {rate:.1f} a second, {left} left"
+        if not self._is_terminal:
+            print(text, file=self._stream, flush=True)
+            return
+        bar = "#" * (_WIDTH * self._done // self._total)
+        end = "\n" if self._done == self._total else ""
+        print(f"\r\x1b[K[{bar:.<{_WIDTH}}] {text}", end=end, file=self._stream, flush=True)
+
+
+def format_duration(seconds: float) -> str:
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 120:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 120 else f"{hours} h"
