@@ -46,7 +46,7 @@ class RecordingTopic(Topic):
         self.events: list[Mapping[str, Any]] = []
 
     def publish(self, event: str, message: Mapping[str, Any]) -> None:
-        self.events.append(message)
+        self.events.append({**message, "event": event})
 
 
 @dataclass(frozen=True)
