@@ -256,6 +256,8 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         origins = [*args.allowed_origins, self.cdn.base_url]
+        if zone:  # the profile page is still at the distribution's own host, too
+            origins.append(pulumi.Output.concat("https://", self.cdn.distribution.domain_name))
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(

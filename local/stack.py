@@ -28,7 +28,7 @@ from local.emulators.sqs_poller import EventSourceMapping
 from local.recording.graph import Graph, ProgramError, Resource
 from local.recording.recorder import PROJECT, run_program
 from local.resources import compute, edge, identity, messaging, parameters, storage
-from local.resources.handlers import HandlerContext, ResourceHandler, create_resource, record_only
+from local.resources.handlers import HandlerContext, ResourceHandler, create_resource, record_only, update_resource
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-1"
@@ -118,8 +118,11 @@ class LocalStack:
             ProgramError: Pulumi or AWS would reject the program.
         """
         ports = ports or Ports()
+        self._program = program
+        self._mutate_resource = mutate_resource or (lambda resource: resource)
         with contextlib.ExitStack() as cleanup:
             self._folder = Path(tempfile.mkdtemp(prefix="avatars-"))
+            self._deployments = 0
             cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
             servers = {
                 name: HttpServer(title, getattr(ports, name))
@@ -127,6 +130,7 @@ class LocalStack:
             }
             for server in servers.values():
                 cleanup.callback(server.close)
+            self._servers = servers
             self.aws_url, self.cdn_url = servers["aws"].url, servers["cdn"].url
             self.api_url, self.webhook_url = servers["api"].url, servers["webhook"].url
             self._authorities = [server.authority for server in servers.values()]
@@ -135,32 +139,20 @@ class LocalStack:
             with ThreadPoolExecutor() as executor:
                 starting = executor.submit(self.database.start)  # the migrations are the first to connect
                 self.aws = MotoServer(servers["aws"], config["aws:region"])
-                provided = {
+                self._provided = {
                     f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
                     _DATABASE_URL: self.database.url,
                 }
-                self.graph = self._create_resources(
-                    program, {**config, **provided}, servers, mutate_resource or (lambda resource: resource)
-                )
+                self.graph = self._deploy(config, Graph())
                 starting.result()
-            self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment())
-            cleanup.callback(self.functions.close)
-            self._run_invocations()
-            servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))
-            servers["cdn"].serve(CloudFrontEmulator(self.graph, self.aws))
+            self._deployment = cleanup.enter_context(contextlib.ExitStack())
+            self._run_deployment(Graph())
             self.receiver = WebhookReceiver()
             servers["webhook"].serve(self.receiver)
-            self.event_source_mappings = [
-                EventSourceMapping(mapping, self.graph, self.functions, self.aws)
-                for mapping in self.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
-            ]
-            subscriptions = [
-                HttpsSubscription(resource, self.graph, self.aws)
-                for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription")
-            ]
-            for worker in [*self.event_source_mappings, *subscriptions]:
-                worker.start()
-                cleanup.callback(worker.close)
+            for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription"):
+                subscription = HttpsSubscription(resource, self.graph, self.aws)
+                subscription.start()
+                cleanup.callback(subscription.close)
             self._cleanup = cleanup.pop_all()
 
     @property
@@ -175,6 +167,22 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+    def update(self, config: Mapping[str, str]) -> None:
+        """Runs the program again, with another configuration, as `pulumi up` does.
+
+        What exists keeps its ID, its name and its data: a change that replaces a resource is not supported. Resources
+        that the program does not register any more are forgotten. The CDN's cache is empty afterwards.
+
+        Raises:
+            ProgramError: Pulumi or AWS would reject the program.
+        """
+        previous, self.graph = self.graph, self._deploy(config, self.graph)
+        for mapping in self.event_source_mappings:
+            mapping.close()
+            mapping.wait()
+        self._deployment.close()
+        self._run_deployment(previous)
 
     def create_user(self, username: str, name: str | None = None) -> str:
         """Creates a user in the user pool, with that name if there is one. Returns the password."""
@@ -192,25 +200,24 @@ class LocalStack:
         log = self._folder / "access.log"
         return log.read_text() if log.exists() else ""
 
-    def _create_resources(
-        self,
-        program: Path,
-        config: Mapping[str, str],
-        servers: Mapping[str, HttpServer],
-        mutate_resource: MutateResource,
-    ) -> Graph:
+    def _deploy(self, config: Mapping[str, str], previous: Graph) -> Graph:
+        """Runs the program over the resources of `previous`."""
         graph = Graph()
-        context = HandlerContext(self.aws, servers["api"].url, servers["cdn"].authority, graph)
+        context = HandlerContext(self.aws, self._servers["api"].url, self._servers["cdn"].authority, graph)
 
         def create(resource: Resource) -> tuple[str, Mapping[str, Any]]:
-            resource = mutate_resource(replace(resource, inputs=self._use_http(resource.inputs)))
-            id_, computed = create_resource(HANDLERS, resource, context)
+            resource = self._mutate_resource(replace(resource, inputs=self._use_http(resource.inputs)))
+            existing = previous.resources.get(resource.urn)
+            if existing is None:
+                id_, computed = create_resource(HANDLERS, resource, context)
+            else:
+                id_, computed = update_resource(HANDLERS, resource, existing, context)
             graph.resources[resource.urn] = replace(resource, id=id_, outputs={**resource.inputs, **computed})
             return id_, computed
 
         recorded = run_program(
-            program,
-            config=config,
+            self._program,
+            config={**config, **self._provided},
             secret_keys=[_DATABASE_URL],
             create=create,
             invoke=self._call_provider_function,
@@ -219,12 +226,33 @@ class LocalStack:
         graph.exports = self._use_http(recorded.exports)
         return graph
 
-    def _run_invocations(self) -> None:
-        """Invokes the functions that the program invokes during a deployment.
+    def _run_deployment(self, previous: Graph) -> None:
+        """Runs the functions, the API and the CDN of the current graph."""
+        self._deployments += 1
+        folder = self._folder / str(self._deployments)
+        folder.mkdir()
+        self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment(folder))
+        self._deployment.callback(self.functions.close)
+        self._run_invocations(previous)
+        self._servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))
+        self._servers["cdn"].serve(CloudFrontEmulator(self.graph, self.aws))
+        self.event_source_mappings = [
+            EventSourceMapping(mapping, self.graph, self.functions, self.aws)
+            for mapping in self.graph.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
+        ]
+        for mapping in self.event_source_mappings:
+            mapping.start()
+            self._deployment.callback(mapping.close)
+
+    def _run_invocations(self, previous: Graph) -> None:
+        """Invokes the functions that the program invokes during a deployment, if it did not with the same input.
 
         https://www.pulumi.com/registry/packages/aws/api-docs/lambda/invocation/
         """
         for invocation in self.graph.of_type("aws:lambda/invocation:Invocation"):
+            existing = previous.resources.get(invocation.urn)
+            if existing and existing.inputs == invocation.inputs:
+                continue
             function = self.functions.find_by_name(invocation.inputs["functionName"])
             result = function.invoke(json.loads(invocation.inputs["input"]))
             if result.error is not None:
@@ -256,9 +284,9 @@ class LocalStack:
             raise ProgramError(f"a local run does not support the provider function {token}")
         return results[token]
 
-    def _build_deployment(self) -> Deployment:
+    def _build_deployment(self, folder: Path) -> Deployment:
         return Deployment(
-            folder=self._folder,
+            folder=folder,
             packages=build.build_packages(build.Platform.host()),
             environment={
                 "AWS_ENDPOINT_URL_S3": self.aws_url,

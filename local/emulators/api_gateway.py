@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request, Response
 
@@ -40,6 +41,8 @@ class HttpApiEmulator:
             ProgramError: API Gateway may not invoke the function of a route or an authorizer.
         """
         self._api = graph.one("aws:apigatewayv2/api:Api")
+        mapped = {mapping.inputs["domainName"] for mapping in graph.of_type("aws:apigatewayv2/apiMapping:ApiMapping")}
+        self._hosts = {urlsplit(self._api.outputs["apiEndpoint"]).netloc, *mapped}
         stage = graph.one("aws:apigatewayv2/stage:Stage")
         self._stage = stage.inputs["name"]
         self._log_format = stage.inputs.get("accessLogSettings", {}).get("format")
@@ -60,6 +63,8 @@ class HttpApiEmulator:
 
     def _handle(self, call: _ApiRequest) -> Response:
         request = call.request
+        if request.host not in self._hosts:
+            return _build_error(403, "Forbidden")
         if request.method == "OPTIONS" and request.headers.get("Origin"):
             return self._respond_to_preflight(request)
         self._find_route(call)

@@ -59,6 +59,7 @@ class CloudFrontEmulator:
         """
         self._distribution = graph.one("aws:cloudfront/distribution:Distribution")
         inputs = self._distribution.inputs
+        self._hosts = {self._distribution.outputs["domainName"], *(inputs.get("aliases") or [])}
         self._s3 = aws.client("s3")
         self._origins = {origin["originId"]: _create_origin(origin, graph) for origin in inputs["origins"]}
         self._behaviors = [
@@ -80,6 +81,8 @@ class CloudFrontEmulator:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
+        if request.host not in self._hosts:
+            return Response("The request could not be satisfied", status=403)(environ, start_response)
         behavior = next(b for b in self._behaviors if fnmatch.fnmatchcase(request.path.lstrip("/"), _path_pattern(b)))
         response = self._respond(request, behavior)
         policy = self._header_policies.get(behavior.get("responseHeadersPolicyId", ""), {})

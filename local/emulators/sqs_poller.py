@@ -41,13 +41,20 @@ class EventSourceMapping:
         self._name = mapping.name
         self._stopped = threading.Event()
 
+        self._threads = [threading.Thread(target=self._poll, name=self._name, daemon=True) for _ in range(_POLLERS)]
+
     def start(self) -> None:
-        for _ in range(_POLLERS):
-            threading.Thread(target=self._poll, name=self._name, daemon=True).start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stops the pollers without waiting for the end of a long poll."""
         self._stopped.set()
+
+    def wait(self) -> None:
+        """Waits for the pollers to end, with what they have received last."""
+        for thread in self._threads:
+            thread.join()
 
     def _poll(self) -> None:
         while not self._stopped.is_set():
@@ -59,7 +66,7 @@ class EventSourceMapping:
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 ).get("Messages", [])
-                if messages and not self._stopped.is_set():
+                if messages:
                     self._deliver(messages)
             except (BotoCoreError, ClientError):
                 self._stopped.wait(_RETRY_SECONDS)  # the endpoint has been closed, or the role has lost a permission

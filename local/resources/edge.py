@@ -1,8 +1,13 @@
-"""Handlers for API Gateway and CloudFront, which local/emulators emulates from the recorded resources."""
+"""Handlers for API Gateway and CloudFront, which local/emulators emulates from the recorded resources.
+
+And for the certificates and DNS records of a custom domain. Nothing on the machine resolves its names: a test sends
+requests for them to the emulators.
+"""
 
 from __future__ import annotations
 
 import secrets
+import uuid
 
 from local.emulators.moto import ACCOUNT_ID
 from local.recording.graph import Resource
@@ -22,6 +27,32 @@ def _stage(resource: Resource, context: HandlerContext) -> CreatedResource:
     name = resource.inputs["name"]
     execution_arn = context.aws.arn("execute-api", f"{resource.inputs['apiId']}/{name}")
     return name, {"invokeUrl": context.api_url, "executionArn": execution_arn}
+
+
+def _domain_name(resource: Resource, context: HandlerContext) -> CreatedResource:
+    name, configuration = resource.inputs["domainName"], resource.inputs["domainNameConfiguration"]
+    target = f"d-{secrets.token_hex(5)}.execute-api.{context.aws.region}.amazonaws.com"
+    return name, {
+        "arn": f"arn:aws:apigateway:{context.aws.region}::/domainnames/{name}",
+        "domainNameConfiguration": {**configuration, "targetDomainName": target, "hostedZoneId": "ZLJ7H2QZTX8YV"},
+    }
+
+
+def _certificate(resource: Resource, context: HandlerContext) -> CreatedResource:
+    arn = context.aws.arn("acm", f"certificate/{uuid.uuid4()}")
+    name = resource.inputs["domainName"]
+    option = {
+        "domainName": name,
+        "resourceRecordName": f"_{secrets.token_hex(16)}.{name}",
+        "resourceRecordType": "CNAME",
+        "resourceRecordValue": f"_{secrets.token_hex(16)}.acm-validations.aws",
+    }
+    return arn, {"arn": arn, "domainValidationOptions": [option]}
+
+
+def _record(resource: Resource, _context: HandlerContext) -> CreatedResource:
+    name = resource.inputs["name"]
+    return f"{resource.inputs['zoneId']}_{name}_{resource.inputs['type']}", {"fqdn": name}
 
 
 def _distribution(resource: Resource, context: HandlerContext) -> CreatedResource:
@@ -59,4 +90,9 @@ HANDLERS: dict[str, ResourceHandler] = {
     "aws:cloudfront/cachePolicy:CachePolicy": record_only,
     "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": record_only,
     "aws:cloudfront/function:Function": record_only,
+    "aws:apigatewayv2/domainName:DomainName": _domain_name,
+    "aws:apigatewayv2/apiMapping:ApiMapping": record_only,
+    "aws:acm/certificate:Certificate": _certificate,
+    "aws:acm/certificateValidation:CertificateValidation": record_only,
+    "aws:route53/record:Record": _record,
 }

@@ -51,3 +51,26 @@ def create_resource(
             f"a local run does not support {resource.type} ({resource.name}): add a handler in local/resources/"
         )
     return handler(resource, context)
+
+
+# Resources whose handlers set something, and can set it again.
+_SETTINGS = {
+    "aws:s3/bucketObjectv2:BucketObjectv2",
+    "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration",
+    "aws:s3/bucketNotification:BucketNotification",
+}
+
+
+def update_resource(
+    handlers: Mapping[str, ResourceHandler], resource: Resource, existing: Resource, context: HandlerContext
+) -> CreatedResource:
+    """Updates a resource in place. Returns its ID and the computed outputs, which do not change.
+
+    Raises:
+        ProgramError: The update is not possible.
+    """
+    if resource.type in _SETTINGS:
+        return create_resource(handlers, resource, context)
+    unset = object()
+    computed = {name: value for name, value in existing.outputs.items() if existing.inputs.get(name, unset) != value}
+    return existing.id, computed

@@ -33,17 +33,27 @@ export class AvatarPicture {
 }
 
 /** @param {import("./api.js").Avatar} avatar */
-export function getLargestImageUrl({ images }) {
-  return [...images].sort((a, b) => b.size - a.size)[0].url;
+export function getLargestImagePath({ images }) {
+  return getPath([...images].sort((a, b) => b.size - a.size)[0].url);
+}
+
+/**
+ * The path of an image. This page's own host has it too: the stack's `domain` is another host of the same CDN, and the
+ * page's policy allows images of its own host only.
+ *
+ * @param {string} url
+ */
+function getPath(url) {
+  return new URL(url).pathname;
 }
 
 /** @param {import("./api.js").Avatar} avatar @param {string} name */
 function createAvatarImage(avatar, name) {
   const image = createImage(`Profile picture of ${name}`);
   image.sizes = SIZES;
-  image.srcset = avatar.images.map(({ url, size }) => `${url} ${size}w`).join(", ");
+  image.srcset = avatar.images.map(({ url, size }) => `${getPath(url)} ${size}w`).join(", ");
   // Not avatar.url: caches may serve the former image for a minute.
-  image.src = getLargestImageUrl(avatar);
+  image.src = getLargestImagePath(avatar);
   return image;
 }
 

@@ -1,5 +1,5 @@
 import { ApiError } from "./api.js";
-import { getLargestImageUrl } from "./avatar-picture.js";
+import { getLargestImagePath } from "./avatar-picture.js";
 import { runWhileDisabled } from "./disabled-button.js";
 import { clearErrorsOnInput, getField, readValues, showErrors } from "./fields.js";
 import { findElement } from "./find-element.js";
@@ -227,8 +227,8 @@ export class EditDialog extends EventTarget {
   /** @param {Profile} profile */
   #showPicture({ avatar }) {
     if (!avatar) return this.#widget.removeAttribute("src");
-    const url = getLargestImageUrl(avatar);
-    if (this.#widget.getAttribute("src") !== url) this.#widget.setAttribute("src", url);
+    const path = getLargestImagePath(avatar);
+    if (this.#widget.getAttribute("src") !== path) this.#widget.setAttribute("src", path);
   }
 
   /** @param {string} name @param {unknown} [detail] */

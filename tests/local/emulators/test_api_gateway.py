@@ -99,7 +99,7 @@ class ApiBuilder:
         return function
 
     def create_client(self, stage_dependencies: Iterable[str] = ()) -> Client:
-        self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN)
+        self.add("aws:apigatewayv2/api:Api", "api", {}, executionArn=EXECUTION_ARN, apiEndpoint="http://localhost")
         stage = "aws:apigatewayv2/stage:Stage"
         self.add(stage, "$default", {"name": "$default", **self.stage})
         key = f"{stage}::$default"
