@@ -177,6 +177,16 @@ def test_element_is_served_at_every_host(now: Deployment) -> None:
         assert (response.status_code, response.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
 
 
+def test_api_and_uploads_allow_the_page_at_every_host(now: Deployment) -> None:
+    """Playwright itself allows the responses that it fulfills, so the next test would not notice."""
+    uploads = f"{now.stack.aws_url}/{now.stack.exports['uploadsBucket']}"
+    for host in now.hosts:
+        preflight = {"Origin": host, "Access-Control-Request-Method": "POST"}
+        for url in (f"{now.api}/avatars/key_upload", uploads):
+            response = now.fetch(url, "OPTIONS", **preflight)
+            assert response.headers.get("Access-Control-Allow-Origin") == host, url
+
+
 def test_profile_page_shows_all_avatars_at_every_host(now: Deployment, browser: Browser) -> None:
     assert now.stack.exports["profileUrl"] == f"{now.cdn}/profile"
     with browser.new_context() as context:
