@@ -41,7 +41,7 @@ export class ApiError extends Error {
 }
 
 /**
- * Client of the three profile routes.
+ * Client of the four profile routes.
  *
  * Every method throws ApiError, NetworkError without a response, and SignedOutError when the session has ended.
  */
@@ -76,6 +76,12 @@ export class ProfileApi {
   async putProfile(changes, signal) {
     const headers = { "Content-Type": "application/json" };
     return parseProfile(await this.#callAsUser({ method: "PUT", headers, body: JSON.stringify(changes), signal }));
+  }
+
+  /** Deletes the user's profile and avatar. Succeeds also when there is none: it can be repeated. */
+  async deleteProfile() {
+    const { status, body } = await this.#callAsUser({ method: "DELETE" });
+    if (status !== 204) throw new ApiError(status, body?.error);
   }
 
   /**

@@ -21,12 +21,14 @@ const SETTLED = [...UNSENT, "ready", "confirming", "removed"];
  * The dialog in which a user edits their own profile.
  *
  * Events: `saved` with the new profile as `detail`; `avatar` with the new manifest, null after a removal; `abandoned`
- * when a save was aborted, so that its result is unknown; `closed`.
+ * when a request was aborted or failed, so that its result is unknown; `deleting` before the profile is deleted, and
+ * `deleted` with the former one; `closed`.
  */
 export class EditDialog extends EventTarget {
   #dialog;
   #form;
   #question;
+  #deletion;
   /** `<avatar-upload>`; docs/widget.md documents its members. @type {any} */
   #widget;
   #api;
@@ -34,6 +36,7 @@ export class EditDialog extends EventTarget {
   #profile = null;
   /** Aborts the current save. @type {AbortController | null} */
   #saving = null;
+  #isDeleting = false;
 
   /**
    * @param {HTMLDialogElement} dialog
@@ -45,6 +48,7 @@ export class EditDialog extends EventTarget {
     this.#dialog = dialog;
     this.#form = findElement(dialog, "form", HTMLFormElement);
     this.#question = findElement(dialog, "#edit-question", HTMLElement);
+    this.#deletion = findElement(dialog, "#delete-question", HTMLElement);
     this.#widget = findElement(dialog, "avatar-upload", HTMLElement);
     this.#widget.getToken = getToken;
     this.#api = api;
@@ -57,7 +61,7 @@ export class EditDialog extends EventTarget {
     this.#profile = profile;
     // After a sign-in, an upload that was interrupted can continue.
     if (!typed && SETTLED.includes(this.#widget.state)) this.#widget.reset();
-    this.#showQuestion(false);
+    this.#showQuestion(null);
     this.#showStatus();
     showErrors(this.#form, {});
     this.#fill(NAMES, typed ?? profile);
@@ -85,6 +89,7 @@ export class EditDialog extends EventTarget {
   interrupt() {
     if (!this.#dialog.open || !this.#profile) return null;
     const draft = { subject: this.#profile.subject, values: this.#values };
+    this.#setDeleting(false);
     this.#saving?.abort();
     this.#dialog.close();
     return draft;
@@ -100,9 +105,12 @@ export class EditDialog extends EventTarget {
     this.#onClick("#edit-cancel", () => this.#requestClose());
     this.#onClick("#edit-discard", () => this.#dialog.close());
     this.#onClick("#edit-keep", () => {
-      this.#showQuestion(false);
+      this.#showQuestion(null);
       getField(this.#form, "display_name").focus();
     });
+    this.#onClick("#edit-delete", () => this.#showQuestion(this.#deletion));
+    this.#onClick("#delete-keep", () => this.#keepProfile());
+    this.#onClick("#delete-confirm", () => void this.#delete());
     this.#widget.addEventListener("avatar-ready", (/** @type {CustomEvent} */ { detail }) =>
       this.#emit("avatar", detail),
     );
@@ -140,14 +148,17 @@ export class EditDialog extends EventTarget {
     return NAMES.some((name) => typed[name] !== this.#profile?.[name]) || UNSENT.includes(this.#widget.state);
   }
 
-  /** Asks once before unsaved changes are lost. */
+  /** Asks once before unsaved changes are lost. Goes back from the question whether to delete the profile. */
   #requestClose() {
-    if (this.#isEdited && !this.#saving && this.#question.hidden) this.#showQuestion(true);
+    if (this.#isDeleting) return;
+    if (!this.#deletion.hidden) this.#keepProfile();
+    else if (this.#isEdited && !this.#saving && this.#question.hidden) this.#showQuestion(this.#question);
     else this.#dialog.close();
   }
 
   /** Also called after a second Escape, on which browsers close a dialog without asking. */
   #afterClose() {
+    if (this.#isDeleting) return this.#dialog.showModal();
     if (this.#saving) {
       this.#saving.abort();
       this.#emit("abandoned");
@@ -155,11 +166,54 @@ export class EditDialog extends EventTarget {
     this.#emit("closed");
   }
 
-  /** @param {boolean} asking */
-  #showQuestion(asking) {
-    this.#question.hidden = !asking;
-    findElement(this.#form, "#edit-buttons", HTMLElement).hidden = asking;
-    if (asking) findElement(this.#form, "#edit-keep", HTMLButtonElement).focus();
+  /** Shows a question in place of the buttons. Its first button does nothing. @param {HTMLElement | null} question */
+  #showQuestion(question) {
+    for (const each of [this.#question, this.#deletion]) each.hidden = each !== question;
+    findElement(this.#form, "#edit-buttons", HTMLElement).hidden = question !== null;
+    if (question) findElement(question, "button", HTMLButtonElement).focus();
+  }
+
+  #keepProfile() {
+    this.#showQuestion(null);
+    findElement(this.#form, "#edit-delete", HTMLButtonElement).focus();
+  }
+
+  async #delete() {
+    const profile = this.#profile;
+    if (!profile) return;
+    this.#setDeleting(true);
+    this.#emit("deleting");
+    this.#showStatus({ progress: "Deleting…" });
+    try {
+      await this.#sendDeletion();
+      this.#setDeleting(false);
+      this.#dialog.close();
+      this.#emit("deleted", profile);
+    } catch (error) {
+      this.#setDeleting(false);
+      // The end of the session closes the dialog.
+      if (error instanceof SignedOutError) return;
+      this.#showQuestion(null);
+      this.#showStatus({ failure: describeDeletionError(error) });
+      findElement(this.#form, "#edit-delete", HTMLButtonElement).focus();
+      this.#emit("abandoned");
+    }
+  }
+
+  /** Nothing else can be done while the profile is deleted: saving or loading it would create a new one. */
+  #setDeleting(/** @type {boolean} */ deleting) {
+    this.#isDeleting = deleting;
+    findElement(this.#form, ".scroll", HTMLElement).inert = deleting;
+    for (const button of this.#deletion.querySelectorAll("button")) button.disabled = deleting;
+    if (deleting) findElement(this.#form, "#edit-title", HTMLElement).focus();
+  }
+
+  #sendDeletion() {
+    return retryWhileUnavailable(
+      () => this.#api.deleteProfile(),
+      new AbortController().signal,
+      (waiting) => waiting && this.#showStatus({ progress: "The database is waking up. Deleting goes on by itself…" }),
+    );
   }
 
   async #save() {
@@ -204,7 +258,9 @@ export class EditDialog extends EventTarget {
   }
 
   #showStatus({ failure = "", progress = "" } = {}) {
-    findElement(this.#form, ".failure", HTMLElement).textContent = failure;
+    const shown = findElement(this.#form, ".failure", HTMLElement);
+    shown.textContent = failure;
+    if (failure) shown.scrollIntoView({ block: "nearest" });
     findElement(this.#form, ".progress", HTMLElement).textContent = progress;
   }
 
@@ -257,4 +313,14 @@ function describeError(error) {
   }
   const message = error instanceof ApiError ? error.message : "";
   return `Not saved. ${message || "Something went wrong on the server."} What you typed is still here.`;
+}
+
+/** @param {unknown} error */
+function describeDeletionError(error) {
+  if (error instanceof NetworkError) return "Not deleted: there is no connection. Try again.";
+  // As docs/api.md says: the picture is deleted first.
+  if (error instanceof ApiError && error.status === 503) {
+    return "Your picture is deleted, but not your profile: the database did not wake up. Try again.";
+  }
+  return "Not deleted: something went wrong on the server. Try again.";
 }

@@ -4,10 +4,11 @@ export function readHandle() {
   return handle.trim().replace(/^@/, "").toLowerCase();
 }
 
-/** Replaces the handle in the page's URL, without a new history entry. @param {string} handle */
+/** Replaces the handle in the page's URL, without a new history entry. @param {string} handle "" removes it. */
 export function replaceHandle(handle) {
   if (handle === readHandle()) return;
   const url = new URL(location.href);
-  url.searchParams.set("handle", handle);
+  if (handle) url.searchParams.set("handle", handle);
+  else url.searchParams.delete("handle");
   history.replaceState(null, "", url);
 }

@@ -18,6 +18,7 @@ import { Toast } from "./toast.js";
 
 const SESSION_ENDS = {
   "signed-out": "You are signed out.",
+  deleted: "Your profile is deleted, and you are signed out. When you sign in again, you get a new one.",
   elsewhere: "You were signed out in another tab.",
   expired: "Your session has ended. Sign in again to go on.",
 };
@@ -153,6 +154,7 @@ class Page {
     this.#session.addEventListener("started", () => this.#onStarted());
     this.#session.addEventListener("ended", (event) => this.#onEnded(getDetail(event).reason));
     this.#tabs.listen("profile", (profile) => this.#onChangedElsewhere(profile));
+    this.#tabs.listen("profile-deleted", (profile) => this.#onDeletedElsewhere(profile));
     this.#dialog.addEventListener("saved", (event) => {
       this.#publishChange(getDetail(event));
       this.#toast.show("Saved.");
@@ -161,6 +163,13 @@ class Page {
       const manifest = getDetail(event);
       const avatar = manifest && { url: manifest.url, updated_at: manifest.updated_at, images: manifest.images };
       if (this.#ownProfile) this.#publishChange({ ...this.#ownProfile, avatar });
+    });
+    // A request for the profile after its deletion would create a new one.
+    this.#dialog.addEventListener("deleting", () => this.#refreshing.abort());
+    this.#dialog.addEventListener("deleted", (event) => {
+      this.#tabs.broadcast("profile-deleted", getDetail(event));
+      replaceHandle("");
+      void this.#session.signOut("deleted");
     });
     this.#dialog.addEventListener("abandoned", () => void this.#refreshOwnProfile());
     this.#dialog.addEventListener("closed", () => this.#view.editButton.focus());
@@ -187,6 +196,11 @@ class Page {
   #onChangedElsewhere(profile) {
     if (this.#ownProfile?.subject === profile.subject) this.#setOwnProfile(profile);
     else if (this.#view.profile?.subject === profile.subject) this.#show(profile);
+  }
+
+  /** @param {Profile} profile */
+  #onDeletedElsewhere({ subject, handle }) {
+    if (this.#view.profile?.subject === subject) this.#screens.show(createMissingSection(handle));
   }
 
   /** @param {string} [note] */

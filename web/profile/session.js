@@ -15,7 +15,7 @@ export class SignedOutError extends Error {}
  * The access token is in memory only. The refresh token is in sessionStorage, which survives a reload and ends with the
  * tab; an open tab sends it to a new one.
  *
- * Events: `started`, and `ended` with `detail.reason`: "signed-out" here, "elsewhere", or "expired".
+ * Events: `started`, and `ended` with `detail.reason`: "signed-out" or "deleted" here, "elsewhere", or "expired".
  */
 export class Session extends EventTarget {
   #cognito;
@@ -75,14 +75,18 @@ export class Session extends EventTarget {
     return this.#refreshing;
   }
 
-  /** Signs out all tabs, then revokes the token; without a connection the tabs are signed out all the same. */
-  async signOut() {
+  /**
+   * Signs out all tabs, then revokes the token; without a connection the tabs are signed out all the same.
+   *
+   * @param {"signed-out" | "deleted"} [reason] `deleted`: the user has deleted their profile.
+   */
+  async signOut(reason = "signed-out") {
     const refreshToken = this.#refreshToken;
-    this.end("signed-out");
+    this.end(reason);
     if (refreshToken) await this.#cognito.revoke(refreshToken).catch(() => {});
   }
 
-  /** Ends the session in all tabs. @param {"signed-out" | "expired"} reason */
+  /** Ends the session in all tabs. @param {"signed-out" | "deleted" | "expired"} reason */
   end(reason) {
     this.#end(reason);
     this.#tabs.broadcast("session-ended");

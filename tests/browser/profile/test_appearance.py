@@ -108,6 +108,32 @@ def _show_removal_question(visitor: Visitor, person: Person) -> Page:
     return page
 
 
+@register_state
+def _show_deletion_question(visitor: Visitor, person: Person) -> Page:
+    page = visitor.sign_in(person)
+    edit_button(page).click()
+    page.get_by_role("button", name="Delete profile").click()
+    return page
+
+
+@register_state
+def _show_deletion_failed(visitor: Visitor, person: Person) -> Page:
+    visitor.allow_console_errors("ERR_FAILED")
+    page = _show_deletion_question(visitor, person)
+    page.route("**/profile", lambda route: route.abort())
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text("Not deleted: there is no connection.")).to_be_in_viewport()
+    return page
+
+
+@register_state
+def _show_deleted(visitor: Visitor, person: Person) -> Page:
+    page = _show_deletion_question(visitor, person)
+    page.get_by_role("button", name="Delete for good").click()
+    expect(heading(page)).to_have_text("Sign in")
+    return page
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_state_passes_axe_and_fits_width(visitor: Visitor, alice: Person, name: str) -> None:
     page = STATES[name](visitor, alice)
@@ -136,6 +162,7 @@ TEXT_AND_BACKGROUND = [
     ("--on-accent", "--accent"),
     ("--on-accent", "--accent-strong"),
     ("--danger", "--surface"),
+    ("--danger", "--sunken"),
 ]
 
 
