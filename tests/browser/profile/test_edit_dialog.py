@@ -294,7 +294,7 @@ def test_removed_avatar_is_default_in_all_tabs(visitor: Visitor, alice: Person) 
     widget.get_by_role("button", name="Remove photo").click()
     widget.get_by_role("button", name="Remove", exact=True).click()
     for tab in (page, other):
-        expect(avatar_image(tab)).to_have_attribute("src", DEFAULT_AVATAR)
+        expect(avatar_image(tab)).to_have_attribute("src", DEFAULT_AVATAR, timeout=20_000)
     expect(widget.get_by_role("button", name="Choose a photo")).to_be_focused()
     expect(widget.get_by_text("Your picture is removed.")).to_be_visible()
     expect(page.get_by_label("Bio")).to_have_value("not saved")
