@@ -11,8 +11,8 @@ _BAR_SECONDS, _LINE_SECONDS = 0.1, 10
 
 
 class Progress:
-    def __init__(self, total: int, stream: TextIO) -> None:
-        """`total` is at least 1."""
+    def __init__(self, total: int | None, stream: TextIO) -> None:
+        """`total` is None if it is not known yet."""
         self._total, self._stream, self._done = total, stream, 0
         self._is_terminal = stream.isatty()
         self._started = self._shown = time.monotonic()
@@ -20,9 +20,15 @@ class Progress:
     def advance(self) -> None:
         self._done += 1
         now = time.monotonic()
-        if now - self._shown >= (_BAR_SECONDS if self._is_terminal else _LINE_SECONDS) or self._done == self._total:
+        if now - self._shown >= (_BAR_SECONDS if self._is_terminal else _LINE_SECONDS):
             self._shown = now
             self._show(now - self._started)
+
+    def end(self) -> None:
+        """Shows the last state."""
+        self._show(time.monotonic() - self._started)
+        if self._is_terminal:
+            print(file=self._stream)
 
     def report(self, message: str) -> None:
         """Print a line without leaving parts of the bar in it."""
@@ -31,14 +37,15 @@ class Progress:
 
     def _show(self, elapsed: float) -> None:
         rate = self._done / max(elapsed, 0.001)
-        left = format_duration((self._total - self._done) / rate)
-        text = f"{self._done:,} of {self._total:,} avatars, {rate:.1f} a second, {left} left"
-        if not self._is_terminal:
+        text, bar = f"{self._done:,} avatars, {rate:.1f} a second", ""
+        if self._total and self._done:
+            left = format_duration((self._total - self._done) / rate)
+            text = f"{self._done:,} of {self._total:,} avatars, {rate:.1f} a second, {left} left"
+            bar = f"[{'#' * (_WIDTH * self._done // self._total):.<{_WIDTH}}] "
+        if self._is_terminal:
+            print(f"\r\x1b[K{bar}{text}", end="", file=self._stream, flush=True)
+        else:
             print(text, file=self._stream, flush=True)
-            return
-        bar = "#" * (_WIDTH * self._done // self._total)
-        end = "\n" if self._done == self._total else ""
-        print(f"\r\x1b[K[{bar:.<{_WIDTH}}] {text}", end=end, file=self._stream, flush=True)
 
 
 def format_duration(seconds: float) -> str:

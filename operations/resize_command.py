@@ -29,11 +29,11 @@ def run(stack: OperatedStack, options: argparse.Namespace) -> int:
     if not sizes:
         raise OperationError("the outputs have no sizes: deploy this version first, or give SIZES")
     resizing = Resizing(stack.s3, bucket, sizes)
-    survey = resizing.survey(_report_failure)
+    survey = _survey(resizing)
     print(_describe(survey, sizes, options.rate))
     failed = survey.failed
     if options.apply:
-        failed += _apply(resizing, survey.to_change, options.rate)
+        failed += _apply(resizing, survey.to_change, options.rate) if survey.to_change else 0
     else:
         print("This was a dry run: nothing has changed. APPLY=1 changes the avatars.")
     if configured and sorted(sizes) != sorted(configured):
@@ -61,11 +61,25 @@ def _parse_rate(text: str) -> float:
     return rate
 
 
+def _survey(resizing: Resizing) -> Survey:
+    progress = Progress(None, sys.stderr)
+
+    def on_read(subject: str, failure: Exception | None) -> None:
+        if failure:
+            progress.report(_format_failure(subject, failure))
+        progress.advance()
+
+    survey = resizing.survey(on_read)
+    progress.end()
+    return survey
+
+
 def _describe(survey: Survey, sizes: Sequence[int], rate: float) -> str:
     changes = len(survey.to_change)
+    others = changes - survey.to_render
     lines = [
         f"{survey.avatars:,} avatars; {changes:,} have other sizes than {_join(sizes)}",
-        f"{survey.images:,} images to make for {survey.to_render:,} of them; the others only lose images",
+        f"{survey.images:,} images to make, for {survey.to_render:,} of them; the other {others:,} only lose images",
     ]
     if survey.too_large:
         lines.append(f"{survey.too_large:,} images are not made: they would be larger than {STABLE_JPEG_SIZE} pixels")
@@ -92,12 +106,9 @@ def _apply(resizing: Resizing, subjects: Sequence[str], rate: float) -> int:
                 failed += 1
                 progress.report(_format_failure(subject, failure))
             progress.advance()
+    progress.end()
     print(f"{len(subjects) - failed:,} avatars have the sizes now, {failed:,} failed" + "; run it again" * bool(failed))
     return failed
-
-
-def _report_failure(subject: str, failure: Exception) -> None:
-    print(_format_failure(subject, failure), file=sys.stderr)
 
 
 def _format_failure(subject: str, failure: Exception) -> str:

@@ -114,8 +114,8 @@ class Resizing:
     sizes: Sequence[int]
     """In pixels."""
 
-    def survey(self, on_failure: Callable[[str, Exception], None]) -> Survey:
-        """Read all manifests. Those that cannot be read are counted, and given to `on_failure` with their subject.
+    def survey(self, on_read: Callable[[str, Exception | None], None]) -> Survey:
+        """Read all manifests. `on_read` is called with each subject, and with why its manifest could not be read.
 
         Raises:
             ClientError: S3 refused to list the bucket.
@@ -128,9 +128,9 @@ class Resizing:
             return None if stored is None or stored.is_deleted else self._compare(stored.content)
 
         for subject, result in _run_in_threads(read, self._list_avatars(survey)):
+            on_read(subject, result if isinstance(result, Exception) else None)
             if isinstance(result, Exception):
                 survey.failed += 1
-                on_failure(subject, result)
             elif result:
                 survey.avatars += 1
                 survey.images += len(result.missing)

@@ -433,7 +433,7 @@ def avatars(stack: Stack) -> list[str]:
 
 
 def survey(stack: Stack, *sizes: int) -> Survey:
-    return resizing(stack, *sizes).survey(lambda subject, error: pytest.fail(f"{subject}: {error}"))
+    return resizing(stack, *sizes).survey(lambda subject, error: pytest.fail(f"{subject}: {error}") if error else None)
 
 
 def test_survey_counts_what_a_run_would_do(stack: Stack, avatars: list[str]) -> None:
@@ -474,7 +474,7 @@ def test_dry_run_is_the_default_and_changes_nothing(
     assert (stack.keys(stack.assets), stack.manifest(avatars[0])) == before
     assert capsys.readouterr().out == (
         "3 avatars; 3 have other sizes than 1024, 32\n"
-        "3 images to make for 3 of them; the others only lose images\n"
+        "3 images to make, for 3 of them; the other 0 only lose images\n"
         "3 images are not made: they would be larger than 512 pixels\n"
         "This survey: 3 GET, 1 PUT and LIST requests, $0.0000\n"
         "The changes: 6 GET, 6 PUT and LIST requests, $0.0000\n"
@@ -531,9 +531,13 @@ def test_interrupted_run_is_continued_by_the_next(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "operations.resize_command.Progress.advance", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        is_first_change = iter([False] * len(avatars))  # the survey comes first
+
+        def press_ctrl_c(_progress: Progress) -> None:
+            if next(is_first_change, True):
+                raise KeyboardInterrupt
+
+        patched.setattr("operations.resize_command.Progress.advance", press_ctrl_c)
         assert operate("--sizes", "32", "--rate", "20", "--apply") == 130
     changed = [subject for subject in avatars if image_sizes(stack, subject) == [32]]
     assert 1 <= len(changed) <= 3
@@ -588,14 +592,23 @@ def test_progress_on_a_terminal_is_one_line(clock: list[float]) -> None:
     for clock[0] in (0.05, 1, 2):
         progress.advance()
     progress.report("one failed")
-    progress.advance()
+    progress.end()
     start = "\r\x1b[K"
     assert stream.getvalue() == (
         f"{start}[###############...............] 2 of 4 avatars, 2.0 a second, 1 s left"
         f"{start}[######################........] 3 of 4 avatars, 1.5 a second, 1 s left"
         f"{start}one failed\n"
-        f"{start}[##############################] 4 of 4 avatars, 2.0 a second, 0 s left\n"
+        f"{start}[######################........] 3 of 4 avatars, 1.5 a second, 1 s left\n"
     )
+
+
+def test_progress_without_a_total_has_no_bar(clock: list[float]) -> None:
+    stream = Terminal()
+    progress = Progress(None, stream)
+    clock[0] = 2
+    progress.advance()
+    progress.end()
+    assert stream.getvalue() == "\r\x1b[K1 avatars, 0.5 a second" * 2 + "\n"
 
 
 def test_progress_elsewhere_is_a_line_now_and_then(clock: list[float]) -> None:
@@ -603,7 +616,18 @@ def test_progress_elsewhere_is_a_line_now_and_then(clock: list[float]) -> None:
     progress = Progress(4000, stream)
     for clock[0] in (1, 9.9, 10, 11):
         progress.advance()
-    assert stream.getvalue() == "3 of 4,000 avatars, 0.3 a second, 4 h left\n"
+    progress.end()
+    assert stream.getvalue().splitlines() == [
+        "3 of 4,000 avatars, 0.3 a second, 4 h left",
+        "4 of 4,000 avatars, 0.4 a second, 3 h left",
+    ]
+
+
+def test_progress_of_nothing_can_end(clock: list[float]) -> None:
+    assert clock == [0]
+    stream = StringIO()
+    Progress(None, stream).end()
+    assert stream.getvalue() == "0 avatars, 0.0 a second\n"
 
 
 @pytest.mark.parametrize(
