@@ -76,6 +76,7 @@ class Stack:
             max_pixels=1_000_000,
             max_upload_bytes=1_000_000,
             quota=None,
+            read_block_end=lambda _subject: None,
         )
         created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), "1")
         processor.process(created, may_be_repeated=may_be_repeated)
