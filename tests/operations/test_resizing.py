@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from functions.process_avatar import publishing
@@ -27,6 +26,8 @@ from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, stored_avatar, upload_id
 from functions.shared.avatar_deletion import AvatarDeletion
 from functions.sweep_avatars.sweep import Sweep, list_subjects
+from local.emulators.http_server import HttpServer
+from local.emulators.moto import create_dispatcher
 from operations import __main__ as command
 from operations import progress as progress_module
 from operations.operated_stack import OperatedStack
@@ -101,11 +102,10 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    server = HttpServer("AWS")
+    server.serve(create_dispatcher())
+    yield server.url
+    server.close()
 
 
 @pytest.fixture(scope="module")
