@@ -368,8 +368,9 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.change_visibility(queue.arn),
                     # Originals and requests to delete are deleted after they are processed, rejections with the avatar.
                     iam.delete_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
-                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote.
-                    *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
+                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote, and deletions/
+                    # to recognize a request that an earlier delivery has completed.
+                    *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),

@@ -228,7 +228,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",
-            "Resource": [f"{UPLOADS_ARN}/incoming/*", f"{UPLOADS_ARN}/rejected/*"],
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in ("incoming", "rejected", "deletions")],
         },
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/rejected/*"},
