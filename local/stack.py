@@ -145,6 +145,7 @@ class LocalStack:
                 starting.result()
             self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment())
             cleanup.callback(self.functions.close)
+            self.aws.lambda_api.functions = self.functions.by_arn
             self._run_invocations()
             servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))
             servers["cdn"].serve(CloudFrontEmulator(self.graph, self.aws))
@@ -267,6 +268,7 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_SSM": self.aws_url,
                 "AWS_ENDPOINT_URL_DYNAMODB": self.aws_url,
                 "AWS_ENDPOINT_URL_CLOUDFRONT": self.aws_url,
+                "AWS_ENDPOINT_URL_LAMBDA": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
             },
         )
