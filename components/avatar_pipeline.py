@@ -14,7 +14,7 @@ from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from lambda_packages import build
 
-FUNCTIONS = ("process_avatar", "sweep_avatars")
+FUNCTIONS = ("process_avatar", "sweep_avatars", "erase_user")
 """The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
@@ -33,6 +33,8 @@ _SWEEP_TIMEOUT_SECONDS = 900  # Lambda's maximum
 # Lambda repeats an asynchronous invocation that fails twice:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _SWEEP_ATTEMPTS = 3
+# Waits for the queue, for process_avatar, and for erase_profile: functions/erase_user.
+_ERASE_TIMEOUT_SECONDS = 300
 _LATE_SECONDS = 15 * 60
 # About forty minutes in total, enough to redeploy a receiver. The default is three retries within a minute:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
@@ -59,6 +61,8 @@ class AvatarPipelineArgs:
     """Origins whose pages may upload to the uploads bucket (CORS)."""
     distribution_arn: pulumi.Input[str] | None = None
     """The ARN of the CloudFront distribution whose caches deleted avatars are removed from. None: no distribution."""
+    erase_profile_arn: pulumi.Input[str] | None = None
+    """The ARN of the function that erases the profile of an erased user. None: users have no profiles."""
     bucket_name: str | None = None
     """The uploads bucket's physical name. None: auto-named by Pulumi."""
     sizes: Sequence[int] = (256,)
@@ -142,6 +146,8 @@ class AvatarPipeline(pulumi.ComponentResource):
     """URL of the queue of uploads that failed."""
     limits_table_name: pulumi.Output[str]
     """Name of the table of the users' limits."""
+    erase_function_name: pulumi.Output[str]
+    """Name of the function that erases a user."""
 
     def __init__(
         self,
@@ -163,6 +169,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         function = self._create_function(args, uploads, queue, topic, limits, layers)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
+        erase = self._create_erase_function(args, uploads, limits, layers)
         lambda_.EventSourceMapping(
             f"{name}-event-source",
             event_source_arn=queue.arn,
@@ -186,6 +193,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.queue_url = queue.url
         self.dead_letter_queue_url = dead_letters.url
         self.limits_table_name = limits.name
+        self.erase_function_name = erase.function_name
         self.register_outputs(
             {
                 "uploads_bucket_name": self.uploads_bucket_name,
@@ -195,6 +203,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 "queue_url": self.queue_url,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
                 "limits_table_name": self.limits_table_name,
+                "erase_function_name": self.erase_function_name,
             }
         )
 
@@ -368,8 +377,8 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.change_visibility(queue.arn),
                     # Originals and requests to delete are deleted after they are processed, rejections with the avatar.
                     iam.delete_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
-                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote, and deletions/
-                    # to recognize a request that an earlier delivery has completed.
+                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote, deletions/ to
+                    # recognize a request that one has completed.
                     *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
@@ -406,6 +415,45 @@ class AvatarPipeline(pulumi.ComponentResource):
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _create_erase_function(
+        self,
+        args: AvatarPipelineArgs,
+        uploads: PrivateBucket,
+        limits: dynamodb.Table,
+        layers: Mapping[str, lambda_.LayerVersion],
+    ) -> PythonFunction:
+        erases_profiles = [iam.invoke_function(args.erase_profile_arn)] if args.erase_profile_arn is not None else []
+        return PythonFunction(
+            f"{self._name}-erase-user",
+            PythonFunctionArgs(
+                package=self._packages["erase_user"],
+                description="Erases a user",
+                memory=512,  # as sweep_avatars
+                timeout=_ERASE_TIMEOUT_SECONDS,
+                environment={
+                    "UPLOADS_BUCKET": uploads.bucket_name,
+                    "ASSETS_BUCKET": args.assets_bucket_name,
+                    "LIMITS_TABLE": limits.name,
+                    "ERASE_PROFILE_ARN": "" if args.erase_profile_arn is None else args.erase_profile_arn,
+                    "PROCESSING_SECONDS": str(_TIMEOUT_SECONDS),
+                    "LOG_RETENTION_DAYS": str(args.log_retention_days),
+                },
+                statements=[
+                    *iam.delete_avatars(uploads.bucket_arn, args.assets_bucket_arn),
+                    iam.list_object_versions(uploads.bucket_arn),
+                    iam.delete_object_versions(uploads.bucket_arn, "incoming/*", "rejected/*", "held/*"),
+                    iam.list_object_versions(args.assets_bucket_arn),
+                    iam.delete_object_versions(args.assets_bucket_arn, "avatars/*"),
+                    iam.erase_items(limits.arn),
+                    *erases_profiles,
+                ],
+                layers=layers,
+                reserved_concurrency=args.reserved_concurrency.get("erase_user"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,

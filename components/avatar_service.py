@@ -147,8 +147,15 @@ class AvatarServiceArgs:
     @property
     def functions(self) -> tuple[str, ...]:
         """The functions that the service creates."""
-        has_profiles = self.database is not None or self.database_url is not None
-        return (*avatar_pipeline.FUNCTIONS, *upload_api.FUNCTIONS, *(profile_api.FUNCTIONS if has_profiles else ()))
+        return (
+            *avatar_pipeline.FUNCTIONS,
+            *upload_api.FUNCTIONS,
+            *(profile_api.FUNCTIONS if self.has_profiles else ()),
+        )
+
+    @property
+    def has_profiles(self) -> bool:
+        return self.database is not None or self.database_url is not None
 
 
 def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
@@ -180,7 +187,7 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     if not {"database", "database_url"} & set(given) and set(profile_api.FUNCTIONS) & set(
         values["reserved_concurrency"]
     ):
-        yield Conflict("reserved_concurrency", f"{' and '.join(profile_api.FUNCTIONS)} require", "database")
+        yield Conflict("reserved_concurrency", f"{', '.join(profile_api.FUNCTIONS)} require", "database")
     if values["uploads_bucket_name"] is not None and values["uploads_bucket_name"] == values["assets_bucket_name"]:
         yield Conflict("assets_bucket_name", "it must differ from", "uploads_bucket_name")
 
@@ -221,6 +228,8 @@ class AvatarService(pulumi.ComponentResource):
     """URL of the queue of uploads that failed."""
     limits_table: pulumi.Output[str]
     """Name of the table of the users' limits: counted uploads and blocks."""
+    erase_function: pulumi.Output[str]
+    """Name of the function that erases a user."""
     user_pool_id: pulumi.Output[str]
     """ID of the Cognito user pool."""
     user_pool_client_id: pulumi.Output[str]
@@ -256,6 +265,8 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         origins = [*args.allowed_origins, self.cdn.base_url]
+        # The functions of profiles need the buckets of the pipeline, of which one function invokes one of theirs.
+        erase_profile_arn, resolve_erase_profile_arn = pulumi.deferred_output()
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(
@@ -263,6 +274,7 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
                 distribution_arn=self.cdn.distribution.arn,
+                erase_profile_arn=erase_profile_arn if args.has_profiles else None,
                 allowed_origins=origins,
                 bucket_name=args.uploads_bucket_name,
                 sizes=args.sizes,
@@ -291,6 +303,8 @@ class AvatarService(pulumi.ComponentResource):
         )
         self.database = self._create_database()
         self.profiles = self._create_profiles(self.database) if self.database else None
+        if self.profiles:
+            resolve_erase_profile_arn(self.profiles.erase_function_arn)
         self.api = UploadApi(
             f"{name}-api",
             UploadApiArgs(
@@ -396,6 +410,7 @@ class AvatarService(pulumi.ComponentResource):
         self.queue_url = self.pipeline.queue_url
         self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
         self.limits_table = self.pipeline.limits_table_name
+        self.erase_function = self.pipeline.erase_function_name
         self.user_pool_id = self.identity.user_pool_id
         self.user_pool_client_id = self.identity.client_id
         self.profile_url = self.page.url if self.page else None

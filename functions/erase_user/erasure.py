@@ -75,27 +75,24 @@ class Erasure:
         blocked_until = self.limits.block(subject, datetime.now(UTC) + BLOCKED)
         has_originals = self.versions.has_originals(subject)
         self.avatars.delete(subject)
-        is_complete = self._wait_for_deletion(subject)
+        self._wait_for_deletion(subject)
         if has_originals:
             # process_avatar may be in the middle of one: it has looked for a block before, and deletes the original
             # last. None that begins from now on finds an original from before the block.
             time.sleep(self.processing_seconds)
         removed: Removed = {
-            "objects": self.versions.delete(subject, with_requests=is_complete),
+            "objects": self.versions.delete(subject),
             "limits": self.limits.delete(subject),
             "profile": False,
             "handles": 0,
         }
         remaining: list[Remaining] = [{"what": "a block of uploads", "until": _format(blocked_until)}]
-        if not is_complete:
-            why = f"it waits in the queue or the dead-letter queue; when it is processed, {_AGAIN}"
-            remaining.append({"what": "the deletion of the avatar", "why": why})
         if self.profiles:
             try:
                 removed["profile"], removed["handles"] = self.profiles.erase(subject)
             except ProfileError as error:
                 remaining.append({"what": "profile and handles", "why": f"{error}; {_AGAIN}"})
-        remaining += self._look_again(subject, with_requests=is_complete)
+        remaining += self._look_again(subject)
         if removed["objects"]:
             until = "the invalidation is complete"
             remaining.append({"what": "copies at edge locations of the CDN", "until": until})
@@ -104,20 +101,20 @@ class Erasure:
         logger.info("user erased", extra={"subject": subject, **removed, "remaining": remaining})
         return {"subject": subject, "removed": removed, "remaining": remaining}
 
-    def _wait_for_deletion(self, subject: str) -> bool:
-        """Whether process_avatar completes every request to delete the avatar within QUEUE_SECONDS.
+    def _wait_for_deletion(self, subject: str) -> None:
+        """Wait until process_avatar has completed every request to delete the avatar, but no longer than QUEUE_SECONDS.
 
         It then has deleted everything else, removed the avatar from the CDN's caches and announced that.
         """
         deadline = time.monotonic() + QUEUE_SECONDS
-        while self.versions.has_requests(subject):
-            if time.monotonic() > deadline:
-                return False
+        while self.versions.has_requests(subject) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        return True
 
-    def _look_again(self, subject: str, *, with_requests: bool) -> Iterator[Remaining]:
-        if count := self.versions.count(subject, with_requests=with_requests):
+    def _look_again(self, subject: str) -> Iterator[Remaining]:
+        if self.versions.has_requests(subject):
+            why = f"it waits in the queue or the dead-letter queue; when it is processed, {_AGAIN}"
+            yield {"what": "the deletion of the avatar", "why": why}
+        if count := self.versions.count(subject):
             yield {"what": f"{count} object versions", "why": f"stored meanwhile, or not deleted: {_AGAIN}"}
         if count := self.limits.count(subject):
             yield {"what": f"{count} counted hours of uploads", "why": f"counted meanwhile: {_AGAIN}"}

@@ -1,4 +1,7 @@
-"""Everything that the two buckets have of a subject, in all versions."""
+"""Everything that the two buckets have of a subject, in all versions.
+
+But for the requests to delete the avatar: process_avatar deletes each when it has completed it.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -43,14 +46,14 @@ class StoredVersions:
         """Whether there is a request to delete the avatar."""
         return self._has_objects(storage_keys.deletions_prefix(subject))
 
-    def count(self, subject: str, *, with_requests: bool) -> int:
-        """Count the versions and delete markers; with or without the requests to delete the avatar."""
-        return sum(len(self._list(*place)) for place in self._get_places(subject, with_requests))
+    def count(self, subject: str) -> int:
+        """Count the versions and delete markers."""
+        return sum(len(self._list(*place)) for place in self._get_places(subject))
 
-    def delete(self, subject: str, *, with_requests: bool) -> int:
+    def delete(self, subject: str) -> int:
         """Delete them, and return how many were deleted. What could not be deleted is in the log."""
         deleted = 0
-        for place in self._get_places(subject, with_requests):
+        for place in self._get_places(subject):
             versions = self._list(*place)
             for first in range(0, len(versions), _MAX_DELETED):
                 deleted += self._delete(place.bucket, versions[first : first + _MAX_DELETED])
@@ -59,11 +62,9 @@ class StoredVersions:
     def _has_objects(self, prefix: str) -> bool:
         return any(s3.list_objects(self._s3, self._uploads_bucket, prefix))
 
-    def _get_places(self, subject: str, with_requests: bool) -> list[_Place]:
+    def _get_places(self, subject: str) -> list[_Place]:
         """Each prefix ends with a delimiter: no other subject has keys below it."""
         uploads = [storage_keys.incoming_prefix, storage_keys.rejected_prefix, storage_keys.held_prefix]
-        if with_requests:
-            uploads.append(storage_keys.deletions_prefix)
         assets = [storage_keys.versions_prefix, storage_keys.current_prefix]
         return [
             *(_Place(self._uploads_bucket, prefix(subject)) for prefix in uploads),

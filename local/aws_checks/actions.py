@@ -96,9 +96,9 @@ def _s3(request: SignedRequest) -> list[Permission]:
     target = parse_s3_path(request.path)
     query = parse_qs(request.query, keep_blank_values=True)
     if request.method == "POST" and "delete" in query:
-        return [
-            Permission("s3:DeleteObject", f"arn:aws:s3:::{target.bucket}/{key}") for key in _parse_deleted_keys(request)
-        ]
+        return _find_delete_permissions(request, target.bucket)
+    if request.method == "GET" and "versions" in query:
+        return [Permission("s3:ListBucketVersions", f"arn:aws:s3:::{target.bucket}")]
     subresources = set(query) - {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "x-id"}
     if subresources & {"tagging", "acl", "policy", "uploads", "uploadId", "versions", "delete", "cors", "lifecycle"}:
         raise UnknownActionError(f"s3: {request.method} with {sorted(subresources)}")
@@ -120,10 +120,19 @@ def _s3(request: SignedRequest) -> list[Permission]:
     return required
 
 
-def _parse_deleted_keys(request: SignedRequest) -> list[str]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
+def _find_delete_permissions(request: SignedRequest, bucket: str) -> list[Permission]:
+    """Returns one for each key: S3 requires another for a version than for an object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
     document = ElementTree.fromstring(request.body)  # noqa: S314 - signed by a function of the program
-    return [key.text or "" for key in document.iterfind("{*}Object/{*}Key")]
+    return [
+        Permission(
+            "s3:DeleteObject" if deleted.find("{*}VersionId") is None else "s3:DeleteObjectVersion",
+            f"arn:aws:s3:::{bucket}/{deleted.findtext('{*}Key')}",
+        )
+        for deleted in document.iterfind("{*}Object")
+    ]
 
 
 def _sqs(request: SignedRequest) -> list[Permission]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from functions.erase_user import erasure
 from functions.process_avatar.imaging import render_process
 from lambda_packages.build import Package
 from local.recording.graph import Graph
@@ -23,6 +24,7 @@ UNDELIVERED_ARN = arn("sqs", "pipeline-undelivered-abc1234")
 QUEUE = "aws:sqs/queue:Queue"
 TABLE = "aws:dynamodb/table:Table"
 FUNCTION = "aws:lambda/function:Function"
+PROFILE_SECONDS = 90  # the timeout of erase_profile
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 
 
@@ -277,6 +279,69 @@ def test_sweep_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
     ]
+
+
+def test_erase_function_inputs(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(log_retention_days=7)))
+    inputs = graph.one(FUNCTION, "pipeline-erase-user").inputs
+    assert (inputs["handler"], inputs["timeout"]) == ("functions.erase_user.handler.handle", 300)
+    assert "vpcConfig" not in inputs
+    assert inputs["environment"]["variables"] == {
+        "UPLOADS_BUCKET": "pipeline-uploads-abc1234",
+        "ASSETS_BUCKET": "their-assets",
+        "LIMITS_TABLE": "pipeline-limits-abc1234",
+        "ERASE_PROFILE_ARN": "",
+        "PROCESSING_SECONDS": str(graph.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"]),
+        "LOG_RETENTION_DAYS": "7",
+    }
+
+
+def test_erase_function_timeout_allows_for_everything_it_waits_for(pipeline: Graph) -> None:
+    inputs = pipeline.one(FUNCTION, "pipeline-erase-user").inputs
+    processing = pipeline.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"]
+    assert inputs["timeout"] >= erasure.QUEUE_SECONDS + processing + PROFILE_SECONDS + 60
+
+
+def test_erase_policy_has_exactly_these_statements(pipeline: Graph) -> None:
+    prefixes = ("incoming", "rejected", "held")
+    assert get_statements(pipeline.named("pipeline-erase-user-policy").inputs["policy"])[1:] == [
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:PutObjectTagging"],
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+            "Condition": {"StringEquals": {"s3:RequestObjectTag/deleted": "true"}},
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": UPLOADS_ARN},
+        {
+            "Effect": "Allow",
+            "Action": "s3:DeleteObjectVersion",
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in prefixes],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": ASSETS_ARN},
+        {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": f"{ASSETS_ARN}/avatars/*"},
+        {
+            "Effect": "Allow",
+            "Action": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+            "Resource": arn("dynamodb", "table/pipeline-limits-abc1234"),
+        },
+    ]
+
+
+def test_erase_function_may_invoke_the_given_function_only(run_alone: RunAlone) -> None:
+    function = arn("lambda", "function:erase-profile")
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(erase_profile_arn=function)))
+    inputs = graph.one(FUNCTION, "pipeline-erase-user").inputs
+    assert inputs["environment"]["variables"]["ERASE_PROFILE_ARN"] == function
+    statements = get_statements(graph.named("pipeline-erase-user-policy").inputs["policy"])
+    assert statements[-1] == {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
 
 
 def test_sweep_is_scheduled_once_a_day(pipeline: Graph) -> None:

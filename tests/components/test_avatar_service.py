@@ -112,7 +112,7 @@ def test_reserved_concurrency_of_each_function(run_alone: RunAlone) -> None:
         ),
         (
             {"reserved_concurrency": {"migrate_database": 1}},
-            "AvatarServiceArgs.reserved_concurrency: profile and migrate_database require database",
+            "AvatarServiceArgs.reserved_concurrency: profile, erase_profile, migrate_database require database",
         ),
         ({"max_pixels": 1, "sizes": []}, r"max_pixels is 1; allowed|sizes is \[\]; allowed"),
         ({"domain": "https://a"}, "AvatarServiceArgs.domain is 'https://a'; allowed is a domain name"),

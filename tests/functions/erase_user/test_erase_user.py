@@ -40,6 +40,8 @@ class Service:
     table: str
     profiles: HttpStub
     is_processing: bool = True
+    is_requested_late: bool = False
+    """Whether there is another request to delete the avatar while it waits for process_avatar."""
     pauses: list[float] | None = None
 
     def erase(self) -> dict[str, Any]:
@@ -47,12 +49,14 @@ class Service:
         return self.handler.handle({"subject": SUBJECT}, None)
 
     def pause(self, seconds: float) -> None:
-        """Complete the requests to delete avatars as process_avatar does, except for what is older."""
+        """Complete the requests to delete avatars, as process_avatar does."""
         assert self.pauses is not None
         self.pauses.append(seconds)
         for key in self.list_keys(self.uploads):
             if self.is_processing and key.startswith("deletions/"):
                 self.s3.delete_object(Bucket=self.uploads, Key=key)
+        if self.is_requested_late and seconds == PROCESSING_SECONDS:
+            self.store("deletions")
 
     def publish(self, subject: str = SUBJECT) -> None:
         """Store a current avatar with its version."""
@@ -172,7 +176,7 @@ def test_erase_removes_everything_of_subject_in_all_versions(service: Service) -
     report = service.erase()
     assert (service.list_versions(), service.list_items()) == ([], [(SUBJECT, "block")])
     # Three objects in two versions each, a delete marker, the record of the deletion in place of two objects, and what
-    # is in the uploads bucket but for the requests, which process_avatar has deleted.
+    # is in the uploads bucket but for the requests, which process_avatar deletes.
     assert report["removed"] == {**NOTHING, "objects": 6 + 1 + 2 + 3, "limits": 2}
     assert describe(report) == []
 
@@ -310,6 +314,13 @@ def test_without_database_no_function_is_invoked(service: Service) -> None:
 
 
 # --- What remains -----------------------------------------------------------------------------------------------------
+
+
+def test_request_to_delete_that_comes_meanwhile_is_reported(service: Service) -> None:
+    service.publish()
+    service.store("incoming")
+    service.is_requested_late = True
+    assert [its.partition(":")[0] for its in describe(service.erase())] == ["the deletion of the avatar"]
 
 
 def test_edges_and_logs_remain_until_they_expire(service: Service) -> None:
