@@ -1,8 +1,9 @@
 """The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pulumi
 import pulumi_aws as aws
@@ -61,8 +62,6 @@ class AvatarPipelineArgs:
     """Origins whose pages may upload to the uploads bucket (CORS)."""
     distribution_arn: pulumi.Input[str] | None = None
     """The ARN of the CloudFront distribution whose caches deleted avatars are removed from. None: no distribution."""
-    erase_profile_arn: pulumi.Input[str] | None = None
-    """The ARN of the function that erases the profile of an erased user. None: users have no profiles."""
     bucket_name: str | None = None
     """The uploads bucket's physical name. None: auto-named by Pulumi."""
     sizes: Sequence[int] = (256,)
@@ -122,14 +121,19 @@ def allows_concurrency(reserved_concurrency: Mapping[str, int], max_concurrency:
     return reserved_concurrency.get("process_avatar", max_concurrency) >= max_concurrency
 
 
+CreateProfiles: TypeAlias = Callable[["AvatarPipeline"], pulumi.Input[str] | None]
+"""Creates what stores the users' profiles, with a pipeline whose bucket exists. Returns the ARN of the function that
+erases a profile: it gets {"subject": "..."} and returns {"profile": <bool>, "handles": <int>}. None: no profiles."""
+
+
 class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule and an
-    alarm, the table of the users' limits; with a webhook also its subscription, a
-    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
-    `dead_letter_queue` and `topic` are the resources.
+    events, `process_avatar` with its layers and event source mapping, `sweep_avatars` with its schedule and an alarm,
+    `erase_user`, and the table of the users' limits; with a webhook also its subscription, a dead-letter queue of
+    undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the
+    resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -154,13 +158,19 @@ class AvatarPipeline(pulumi.ComponentResource):
         name: str,
         args: AvatarPipelineArgs,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        create_profiles: CreateProfiles | None = None,
     ) -> None:
+        """`create_profiles`: None if users have no profiles that are erased with them."""
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
         self._child_options = pulumi.ResourceOptions(parent=self)
 
         uploads = self._create_uploads_bucket(args)
+        self.uploads_bucket = uploads.bucket
+        self.uploads_bucket_name = uploads.bucket_name
+        self.uploads_bucket_arn = uploads.bucket_arn
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
         topic = self._create_topic()
@@ -169,7 +179,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         function = self._create_function(args, uploads, queue, topic, limits, layers)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
-        erase = self._create_erase_function(args, uploads, limits, layers)
+        erase_profile = create_profiles(self) if create_profiles else None
+        erase = self._create_erase_function(args, uploads, limits, layers, erase_profile)
         lambda_.EventSourceMapping(
             f"{name}-event-source",
             event_source_arn=queue.arn,
@@ -184,10 +195,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self._create_queue_alarms(args, queue, dead_letters, undelivered)
         self._create_sweep_alarm(args, sweep)
 
-        self.uploads_bucket = uploads.bucket
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
-        self.uploads_bucket_name = uploads.bucket_name
-        self.uploads_bucket_arn = uploads.bucket_arn
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
         self.topic_arn = topic.arn
         self.queue_url = queue.url
@@ -426,8 +434,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         uploads: PrivateBucket,
         limits: dynamodb.Table,
         layers: Mapping[str, lambda_.LayerVersion],
+        erase_profile_arn: pulumi.Input[str] | None,
     ) -> PythonFunction:
-        erases_profiles = [iam.invoke_function(args.erase_profile_arn)] if args.erase_profile_arn is not None else []
         return PythonFunction(
             f"{self._name}-erase-user",
             PythonFunctionArgs(
@@ -439,7 +447,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "UPLOADS_BUCKET": uploads.bucket_name,
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "LIMITS_TABLE": limits.name,
-                    "ERASE_PROFILE_ARN": "" if args.erase_profile_arn is None else args.erase_profile_arn,
+                    "ERASE_PROFILE_ARN": "" if erase_profile_arn is None else erase_profile_arn,
                     "PROCESSING_SECONDS": str(_TIMEOUT_SECONDS),
                     "LOG_RETENTION_DAYS": str(args.log_retention_days),
                 },
@@ -450,7 +458,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.list_object_versions(args.assets_bucket_arn),
                     iam.delete_object_versions(args.assets_bucket_arn, "avatars/*"),
                     iam.erase_items(limits.arn),
-                    *erases_profiles,
+                    *([iam.invoke_function(erase_profile_arn)] if erase_profile_arn is not None else []),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("erase_user"),

@@ -147,15 +147,8 @@ class AvatarServiceArgs:
     @property
     def functions(self) -> tuple[str, ...]:
         """The functions that the service creates."""
-        return (
-            *avatar_pipeline.FUNCTIONS,
-            *upload_api.FUNCTIONS,
-            *(profile_api.FUNCTIONS if self.has_profiles else ()),
-        )
-
-    @property
-    def has_profiles(self) -> bool:
-        return self.database is not None or self.database_url is not None
+        has_profiles = self.database is not None or self.database_url is not None
+        return (*avatar_pipeline.FUNCTIONS, *upload_api.FUNCTIONS, *(profile_api.FUNCTIONS if has_profiles else ()))
 
 
 def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterator[Conflict]:
@@ -265,8 +258,16 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         origins = [*args.allowed_origins, self.cdn.base_url]
-        # The functions of profiles need the buckets of the pipeline, of which one function invokes one of theirs.
-        erase_profile_arn, resolve_erase_profile_arn = pulumi.deferred_output()
+        self.identity = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                user_pool_id=args.user_pool_id,
+                client_id=args.user_pool_client_id,
+                self_sign_up=args.self_sign_up,
+                protect=args.protect_data,
+            ),
+            self._child_options,
+        )
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(
@@ -274,7 +275,6 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
                 distribution_arn=self.cdn.distribution.arn,
-                erase_profile_arn=erase_profile_arn if args.has_profiles else None,
                 allowed_origins=origins,
                 bucket_name=args.uploads_bucket_name,
                 sizes=args.sizes,
@@ -290,21 +290,8 @@ class AvatarService(pulumi.ComponentResource):
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
+            create_profiles=self._create_profiles,
         )
-        self.identity = Identity(
-            f"{name}-identity",
-            IdentityArgs(
-                user_pool_id=args.user_pool_id,
-                client_id=args.user_pool_client_id,
-                self_sign_up=args.self_sign_up,
-                protect=args.protect_data,
-            ),
-            self._child_options,
-        )
-        self.database = self._create_database()
-        self.profiles = self._create_profiles(self.database) if self.database else None
-        if self.profiles:
-            resolve_erase_profile_arn(self.profiles.erase_function_arn)
         self.api = UploadApi(
             f"{name}-api",
             UploadApiArgs(
@@ -338,13 +325,23 @@ class AvatarService(pulumi.ComponentResource):
     def _reserve_concurrency(self, functions: Collection[str]) -> dict[str, int]:
         return {name: count for name, count in self._args.reserved_concurrency.items() if name in functions}
 
-    def _create_database(self) -> AuroraDatabase | ExternalDatabase | None:
+    def _create_profiles(self, pipeline: AvatarPipeline) -> pulumi.Output[str] | None:
+        """Creates the database and the functions of profiles, and returns the ARN of erase_profile, if any.
+
+        The pipeline calls this when it has its bucket, which they need, before it creates the function that invokes one
+        of them.
+        """
+        self.database = self._create_database(pipeline)
+        self.profiles = self._create_profile_api(pipeline, self.database) if self.database else None
+        return self.profiles.erase_function_arn if self.profiles else None
+
+    def _create_database(self, pipeline: AvatarPipeline) -> AuroraDatabase | ExternalDatabase | None:
         args = self._args
         if args.database == "aurora":
             return AuroraDatabase(
                 f"{self._name}-database",
                 AuroraDatabaseArgs(
-                    uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                    uploads_bucket_arn=pipeline.uploads_bucket_arn,
                     assets_bucket_arn=self.cdn.bucket_arn,
                     tags=args.tags,
                     protect=args.protect_data,
@@ -363,12 +360,12 @@ class AvatarService(pulumi.ComponentResource):
             )
         return None
 
-    def _create_profiles(self, database: AuroraDatabase | ExternalDatabase) -> ProfileApi:
+    def _create_profile_api(self, pipeline: AvatarPipeline, database: AuroraDatabase | ExternalDatabase) -> ProfileApi:
         return ProfileApi(
             f"{self._name}-profiles",
             ProfileApiArgs(
-                uploads_bucket_name=self.pipeline.uploads_bucket_name,
-                uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                uploads_bucket_name=pipeline.uploads_bucket_name,
+                uploads_bucket_arn=pipeline.uploads_bucket_arn,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,

@@ -337,7 +337,7 @@ def test_erase_policy_has_exactly_these_statements(pipeline: Graph) -> None:
 
 def test_erase_function_may_invoke_the_given_function_only(run_alone: RunAlone) -> None:
     function = arn("lambda", "function:erase-profile")
-    graph = run_alone(lambda: AvatarPipeline("pipeline", args(erase_profile_arn=function)))
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(), create_profiles=lambda _: function))
     inputs = graph.one(FUNCTION, "pipeline-erase-user").inputs
     assert inputs["environment"]["variables"]["ERASE_PROFILE_ARN"] == function
     statements = get_statements(graph.named("pipeline-erase-user-policy").inputs["policy"])
@@ -503,6 +503,7 @@ def test_outputs(pipeline: Graph) -> None:
         "queue_url": f"{SQS}/pipeline-queue-abc1234",
         "dead_letter_queue_url": f"{SQS}/pipeline-dead-letters-abc1234",
         "limits_table_name": "pipeline-limits-abc1234",
+        "erase_function_name": "pipeline-erase-user-abc1234",
     }
 
 
@@ -519,7 +520,10 @@ def test_outputs(pipeline: Graph) -> None:
             {"reserved_concurrency": {"process_avatar": 19}},
             "process_avatar': 19}; process_avatar must not be below max_concurrency",
         ),
-        ({"reserved_concurrency": {"authorize": 1}}, "allowed is a map from process_avatar or sweep_avatars to"),
+        (
+            {"reserved_concurrency": {"authorize": 1}},
+            "allowed is a map from process_avatar, sweep_avatars or erase_user to",
+        ),
         ({"uploads_per_hour": 1001}, "uploads_per_hour is 1001; allowed is an integer from 0 to 1,000"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),
