@@ -77,8 +77,8 @@ class Erasure:
         self.avatars.delete(subject)
         self._wait_for_deletion(subject)
         if has_originals:
-            # process_avatar may be in the middle of one: it has looked for a block before, and deletes the original
-            # last. None that begins from now on finds an original from before the block.
+            # process_avatar may be in the middle of one, which it deletes last, and may have looked for a block before
+            # there was one.
             time.sleep(self.processing_seconds)
         removed: Removed = {
             "objects": self.versions.delete(subject),
