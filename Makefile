@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload clear takedown block unblock reprocess resize clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -35,7 +35,7 @@ help:
 	@echo "make migrate                  upgrade the database in DATABASE_URL, or that of a local run"
 	@echo "make rollback                 downgrade it by one migration"
 	@echo "make upload STACK= PHOTO=     upload a photo to a deployed stack as one of its users"
-	@echo "make clear STACK=             delete what that user uploaded"
+	@echo "make erase STACK= SUBJECT=    delete everything of a user, and say what remains"
 	@echo "make takedown STACK= SUBJECT= [BLOCK=days]   delete the avatar of a user, and reject what the user uploads then"
 	@echo "make block STACK= SUBJECT= BLOCK=days    reject what a user uploads"
 	@echo "make unblock STACK= SUBJECT=  accept it again"
@@ -116,14 +116,15 @@ upload: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs PHOTO, for example: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
 	@$(VENV)/python -m client upload --outputs .build/outputs/$(STACK).json $(PHOTO)
 
-clear: .venv/local .build/outputs/$(STACK).json
-	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
-
 reprocess: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
 	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
 
 SUBJECT_IS_GIVEN = test -n "$(SUBJECT)" || { echo "make $@ needs SUBJECT, the user's sub" >&2; exit 2; }
+
+erase: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@$(OPERATE) erase $(SUBJECT)
 
 takedown: .venv/local .build/outputs/$(STACK).json
 	@$(SUBJECT_IS_GIVEN)

@@ -30,6 +30,7 @@ pulumi.export("queueUrl", service.queue_url)
 pulumi.export("deadLetterQueueUrl", service.dead_letter_queue_url)
 pulumi.export("limitsTable", service.limits_table)
 pulumi.export("sizes", config.service.sizes)
+pulumi.export("eraseFunction", service.erase_function)
 pulumi.export("userPoolId", service.user_pool_id)
 pulumi.export("userPoolClientId", service.user_pool_client_id)
 if service.profile_url is not None:

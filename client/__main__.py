@@ -1,4 +1,4 @@
-"""Uses a stack as one of its users: `python -m client upload|clear --outputs FILE ...`.
+"""Uses a stack as one of its users: `python -m client upload --outputs FILE ...`.
 
 FILE contains the stack outputs as JSON: from `pulumi stack output --json`, or `.local/outputs.json` of a local run. The
 user is AVATARS_USERNAME with AVATARS_PASSWORD, or else the first user in FILE, or else prompted for.
@@ -16,32 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from botocore.exceptions import BotoCoreError
-from botocore.exceptions import ClientError as AwsError
 
-from client.erase import erase
 from client.photo import read_photo
 from client.session import ClientError, Session, Upload
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m client", description="Use an avatars stack as one of its users.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True, metavar="command")
     upload = commands.add_parser("upload", help="upload photos and fetch the avatars from the CDN")
     upload.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    clear = commands.add_parser("clear", help="delete the objects of the user (needs AWS credentials)")
-    for command in (upload, clear):
-        command.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
+    upload.add_argument("--outputs", required=True, type=Path, help="stack outputs as JSON")
     options = parser.parse_args(arguments)
     try:
         outputs = _read_outputs(options.outputs)
-        photos = [read_photo(path) for path in getattr(options, "photos", [])]
+        photos = [read_photo(path) for path in options.photos]
         session = Session(outputs, *_read_credentials(outputs))
-        if options.command == "clear":
-            print(f"{erase(outputs, session.subject)} object versions of {session.subject} deleted")
         for photo in photos:
             print(describe(photo.name, session.upload(photo.data, photo.content_type)))
-    except (ClientError, ValueError, requests.RequestException, BotoCoreError, AwsError) as error:
+    except (ClientError, ValueError, requests.RequestException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,8 +1,9 @@
 """The image pipeline: processes uploads into the images that the CDN serves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pulumi
 import pulumi_aws as aws
@@ -14,7 +15,7 @@ from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from lambda_packages import build
 
-FUNCTIONS = ("process_avatar", "sweep_avatars")
+FUNCTIONS = ("process_avatar", "sweep_avatars", "erase_user")
 """The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
@@ -33,6 +34,8 @@ _SWEEP_TIMEOUT_SECONDS = 900  # Lambda's maximum
 # Lambda repeats an asynchronous invocation that fails twice:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _SWEEP_ATTEMPTS = 3
+# Waits for the queue, for process_avatar, and for erase_profile: functions/erase_user.
+_ERASE_TIMEOUT_SECONDS = 300
 _LATE_SECONDS = 15 * 60
 # About forty minutes in total, enough to redeploy a receiver. The default is three retries within a minute:
 # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
@@ -118,14 +121,19 @@ def allows_concurrency(reserved_concurrency: Mapping[str, int], max_concurrency:
     return reserved_concurrency.get("process_avatar", max_concurrency) >= max_concurrency
 
 
+CreateProfiles: TypeAlias = Callable[["AvatarPipeline"], pulumi.Input[str] | None]
+"""Creates what stores the users' profiles, with a pipeline whose bucket exists. Returns the ARN of the function that
+erases a profile: it gets {"subject": "..."} and returns {"profile": <bool>, "handles": <int>}. None: no profiles."""
+
+
 class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, `process_avatar` with its layers and event source mapping, and `sweep_avatars` with its schedule and an
-    alarm, the table of the users' limits; with a webhook also its subscription, a
-    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`,
-    `dead_letter_queue` and `topic` are the resources.
+    events, `process_avatar` with its layers and event source mapping, `sweep_avatars` with its schedule and an alarm,
+    `erase_user`, and the table of the users' limits; with a webhook also its subscription, a dead-letter queue of
+    undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the
+    resources.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -142,19 +150,27 @@ class AvatarPipeline(pulumi.ComponentResource):
     """URL of the queue of uploads that failed."""
     limits_table_name: pulumi.Output[str]
     """Name of the table of the users' limits."""
+    erase_function_name: pulumi.Output[str]
+    """Name of the function that erases a user."""
 
     def __init__(
         self,
         name: str,
         args: AvatarPipelineArgs,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        create_profiles: CreateProfiles | None = None,
     ) -> None:
+        """`create_profiles`: None if users have no profiles that are erased with them."""
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
         self._child_options = pulumi.ResourceOptions(parent=self)
 
         uploads = self._create_uploads_bucket(args)
+        self.uploads_bucket = uploads.bucket
+        self.uploads_bucket_name = uploads.bucket_name
+        self.uploads_bucket_arn = uploads.bucket_arn
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
         topic = self._create_topic()
@@ -163,6 +179,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         function = self._create_function(args, uploads, queue, topic, limits, layers)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
+        erase_profile = create_profiles(self) if create_profiles else None
+        erase = self._create_erase_function(args, uploads, limits, layers, erase_profile)
         lambda_.EventSourceMapping(
             f"{name}-event-source",
             event_source_arn=queue.arn,
@@ -177,15 +195,13 @@ class AvatarPipeline(pulumi.ComponentResource):
         self._create_queue_alarms(args, queue, dead_letters, undelivered)
         self._create_sweep_alarm(args, sweep)
 
-        self.uploads_bucket = uploads.bucket
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
-        self.uploads_bucket_name = uploads.bucket_name
-        self.uploads_bucket_arn = uploads.bucket_arn
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
         self.topic_arn = topic.arn
         self.queue_url = queue.url
         self.dead_letter_queue_url = dead_letters.url
         self.limits_table_name = limits.name
+        self.erase_function_name = erase.function_name
         self.register_outputs(
             {
                 "uploads_bucket_name": self.uploads_bucket_name,
@@ -195,6 +211,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 "queue_url": self.queue_url,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
                 "limits_table_name": self.limits_table_name,
+                "erase_function_name": self.erase_function_name,
             }
         )
 
@@ -368,8 +385,9 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.change_visibility(queue.arn),
                     # Originals and requests to delete are deleted after they are processed, rejections with the avatar.
                     iam.delete_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
-                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote.
-                    *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
+                    # Reads rejected/ to recognize a record that an earlier delivery of the message wrote, deletions/ to
+                    # recognize a request that one has completed.
+                    *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*", "deletions/*"),
                     iam.write_objects(uploads.bucket_arn, "rejected/*"),
                     *iam.read_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
@@ -405,6 +423,45 @@ class AvatarPipeline(pulumi.ComponentResource):
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _create_erase_function(
+        self,
+        args: AvatarPipelineArgs,
+        uploads: PrivateBucket,
+        limits: dynamodb.Table,
+        layers: Mapping[str, lambda_.LayerVersion],
+        erase_profile_arn: pulumi.Input[str] | None,
+    ) -> PythonFunction:
+        return PythonFunction(
+            f"{self._name}-erase-user",
+            PythonFunctionArgs(
+                package=self._packages["erase_user"],
+                description="Erases a user",
+                memory=512,  # as sweep_avatars
+                timeout=_ERASE_TIMEOUT_SECONDS,
+                environment={
+                    "UPLOADS_BUCKET": uploads.bucket_name,
+                    "ASSETS_BUCKET": args.assets_bucket_name,
+                    "LIMITS_TABLE": limits.name,
+                    "ERASE_PROFILE_ARN": "" if erase_profile_arn is None else erase_profile_arn,
+                    "PROCESSING_SECONDS": str(_TIMEOUT_SECONDS),
+                    "LOG_RETENTION_DAYS": str(args.log_retention_days),
+                },
+                statements=[
+                    *iam.delete_avatars(uploads.bucket_arn, args.assets_bucket_arn),
+                    iam.list_object_versions(uploads.bucket_arn),
+                    iam.delete_object_versions(uploads.bucket_arn, "incoming/*", "rejected/*", "held/*"),
+                    iam.list_object_versions(args.assets_bucket_arn),
+                    iam.delete_object_versions(args.assets_bucket_arn, "avatars/*"),
+                    iam.erase_items(limits.arn),
+                    *([iam.invoke_function(erase_profile_arn)] if erase_profile_arn is not None else []),
+                ],
+                layers=layers,
+                reserved_concurrency=args.reserved_concurrency.get("erase_user"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,

@@ -180,7 +180,7 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     if not {"database", "database_url"} & set(given) and set(profile_api.FUNCTIONS) & set(
         values["reserved_concurrency"]
     ):
-        yield Conflict("reserved_concurrency", f"{' and '.join(profile_api.FUNCTIONS)} require", "database")
+        yield Conflict("reserved_concurrency", f"{', '.join(profile_api.FUNCTIONS)} require", "database")
     if values["uploads_bucket_name"] is not None and values["uploads_bucket_name"] == values["assets_bucket_name"]:
         yield Conflict("assets_bucket_name", "it must differ from", "uploads_bucket_name")
 
@@ -221,6 +221,8 @@ class AvatarService(pulumi.ComponentResource):
     """URL of the queue of uploads that failed."""
     limits_table: pulumi.Output[str]
     """Name of the table of the users' limits: counted uploads and blocks."""
+    erase_function: pulumi.Output[str]
+    """Name of the function that erases a user."""
     user_pool_id: pulumi.Output[str]
     """ID of the Cognito user pool."""
     user_pool_client_id: pulumi.Output[str]
@@ -258,6 +260,16 @@ class AvatarService(pulumi.ComponentResource):
         origins = [*args.allowed_origins, self.cdn.base_url]
         if zone:  # the profile page is still at the distribution's own host, too
             origins.append(pulumi.Output.concat("https://", self.cdn.distribution.domain_name))
+        self.identity = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                user_pool_id=args.user_pool_id,
+                client_id=args.user_pool_client_id,
+                self_sign_up=args.self_sign_up,
+                protect=args.protect_data,
+            ),
+            self._child_options,
+        )
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(
@@ -280,19 +292,8 @@ class AvatarService(pulumi.ComponentResource):
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
+            create_profiles=self._create_profiles,
         )
-        self.identity = Identity(
-            f"{name}-identity",
-            IdentityArgs(
-                user_pool_id=args.user_pool_id,
-                client_id=args.user_pool_client_id,
-                self_sign_up=args.self_sign_up,
-                protect=args.protect_data,
-            ),
-            self._child_options,
-        )
-        self.database = self._create_database()
-        self.profiles = self._create_profiles(self.database) if self.database else None
         self.api = UploadApi(
             f"{name}-api",
             UploadApiArgs(
@@ -326,13 +327,23 @@ class AvatarService(pulumi.ComponentResource):
     def _reserve_concurrency(self, functions: Collection[str]) -> dict[str, int]:
         return {name: count for name, count in self._args.reserved_concurrency.items() if name in functions}
 
-    def _create_database(self) -> AuroraDatabase | ExternalDatabase | None:
+    def _create_profiles(self, pipeline: AvatarPipeline) -> pulumi.Output[str] | None:
+        """Creates the database and the functions of profiles, and returns the ARN of erase_profile, if any.
+
+        The pipeline calls this when it has its bucket, which they need, before it creates the function that invokes one
+        of them.
+        """
+        self.database = self._create_database(pipeline)
+        self.profiles = self._create_profile_api(pipeline, self.database) if self.database else None
+        return self.profiles.erase_function_arn if self.profiles else None
+
+    def _create_database(self, pipeline: AvatarPipeline) -> AuroraDatabase | ExternalDatabase | None:
         args = self._args
         if args.database == "aurora":
             return AuroraDatabase(
                 f"{self._name}-database",
                 AuroraDatabaseArgs(
-                    uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                    uploads_bucket_arn=pipeline.uploads_bucket_arn,
                     assets_bucket_arn=self.cdn.bucket_arn,
                     tags=args.tags,
                     protect=args.protect_data,
@@ -351,12 +362,12 @@ class AvatarService(pulumi.ComponentResource):
             )
         return None
 
-    def _create_profiles(self, database: AuroraDatabase | ExternalDatabase) -> ProfileApi:
+    def _create_profile_api(self, pipeline: AvatarPipeline, database: AuroraDatabase | ExternalDatabase) -> ProfileApi:
         return ProfileApi(
             f"{self._name}-profiles",
             ProfileApiArgs(
-                uploads_bucket_name=self.pipeline.uploads_bucket_name,
-                uploads_bucket_arn=self.pipeline.uploads_bucket_arn,
+                uploads_bucket_name=pipeline.uploads_bucket_name,
+                uploads_bucket_arn=pipeline.uploads_bucket_arn,
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
@@ -398,6 +409,7 @@ class AvatarService(pulumi.ComponentResource):
         self.queue_url = self.pipeline.queue_url
         self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
         self.limits_table = self.pipeline.limits_table_name
+        self.erase_function = self.pipeline.erase_function_name
         self.user_pool_id = self.identity.user_pool_id
         self.user_pool_client_id = self.identity.client_id
         self.profile_url = self.page.url if self.page else None

@@ -14,7 +14,7 @@ from components.database.external import DatabaseAccess
 from components.upload_api import ApiRoute
 from lambda_packages import build
 
-FUNCTIONS = ("profile", "migrate_database")
+FUNCTIONS = ("profile", "erase_profile", "migrate_database")
 """The functions that a ProfileApi creates."""
 
 
@@ -58,12 +58,14 @@ class ProfileApiArgs:
 class ProfileApi(pulumi.ComponentResource):
     """`avatars:index:ProfileApi`
 
-    Creates the functions `migrate_database` and `profile` with their layers, and an invocation of the first. `profile`
-    depends on the invocation: if a migration fails, the update fails and does not change it. The attribute `routes` has
-    the routes of `profile`, for an UploadApi.
+    Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
+    first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
+    attribute `routes` has the routes of `profile`, for an UploadApi.
     """
 
     migrate_function_name: pulumi.Output[str]
+    erase_function_arn: pulumi.Output[str]
+    """ARN of the function that erases a profile, for an AvatarPipeline."""
 
     def __init__(
         self,
@@ -79,7 +81,9 @@ class ProfileApi(pulumi.ComponentResource):
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
         migrate = self._create_migrate_function()
-        profile = self._create_profile_function(self._invoke_migration(migrate))
+        migration = self._invoke_migration(migrate)
+        profile = self._create_profile_function(migration)
+        erase = self._create_erase_function(migration)
         self.routes = (
             ApiRoute("GET /profiles/{handle}", profile, public=True),
             ApiRoute("GET /profile", profile),
@@ -88,7 +92,10 @@ class ProfileApi(pulumi.ComponentResource):
         )
 
         self.migrate_function_name = migrate.function_name
-        self.register_outputs({"migrate_function_name": self.migrate_function_name})
+        self.erase_function_arn = erase.function_arn
+        self.register_outputs(
+            {"migrate_function_name": self.migrate_function_name, "erase_function_arn": self.erase_function_arn}
+        )
 
     def _create_migrate_function(self) -> PythonFunction:
         args = self._args
@@ -155,6 +162,26 @@ class ProfileApi(pulumi.ComponentResource):
                 vpc_config=args.database.vpc_config,
                 # Each execution environment has one connection.
                 reserved_concurrency=args.reserved_concurrency.get("profile"),
+                depends_on=[migration],
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _create_erase_function(self, migration: lambda_.Invocation) -> PythonFunction:
+        args = self._args
+        return PythonFunction(
+            f"{self._name}-erase-profile",
+            PythonFunctionArgs(
+                package=self._packages["erase_profile"],
+                description="Erases a user's profile",
+                memory=512,  # as profile
+                timeout=90,  # a minute until a paused database has resumed, and the last attempt to connect
+                environment=args.database.environment,
+                statements=args.database.statements,
+                layers=self._layers,
+                vpc_config=args.database.vpc_config,
+                reserved_concurrency=args.reserved_concurrency.get("erase_profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
             ),

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from operations import resize_command
 from operations.blocking import block, take_down, unblock
+from operations.erasure import erase
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
 
@@ -47,6 +48,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     takedown = operations.add_parser("takedown", parents=[subject], help="delete the avatar of a user")
     takedown.add_argument("--block", type=int, metavar="DAYS", help="also reject what the user uploads")
     takedown.set_defaults(run=_take_down)
+    operations.add_parser("erase", parents=[subject], help="delete everything of a user").set_defaults(run=_erase)
     again = operations.add_parser("reprocess", parents=[subject, upload], help="process an original again")
     again.set_defaults(run=_reprocess)
 
@@ -79,6 +81,20 @@ def _take_down(stack: OperatedStack, options: argparse.Namespace) -> int:
 
 def _print_block(subject: str, end: datetime) -> None:
     print(f"uploads of {subject} are rejected until {end:%Y-%m-%d %H:%M} UTC")
+
+
+def _erase(stack: OperatedStack, options: argparse.Namespace) -> int:
+    """Returns 1 if something is left that does not end by itself."""
+    report = erase(stack, options.subject)
+    removed, remaining = report["removed"], report["remaining"]
+    print(f"Removed of {options.subject}:")
+    print(f"  {removed['objects']} object versions")
+    print(f"  {removed['limits']} counted hours of uploads")
+    print(f"  {'the' if removed['profile'] else 'no'} profile, {removed['handles']} former handles")
+    print("Remaining:")
+    for its in remaining:
+        print(f"  {its['what']}, until {its['until']}" if "until" in its else f"  {its['what']}: {its['why']}")
+    return int(any("why" in its for its in remaining))
 
 
 def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:

@@ -60,12 +60,24 @@ def list_objects(bucket_arn: pulumi.Input[str]) -> Statement:
     return _allow("s3:ListBucket", bucket_arn)
 
 
+def list_object_versions(bucket_arn: pulumi.Input[str]) -> Statement:
+    return _allow("s3:ListBucketVersions", bucket_arn)
+
+
 def write_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:PutObject", _keys(bucket_arn, patterns))
 
 
 def delete_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
     return _allow("s3:DeleteObject", _keys(bucket_arn, patterns))
+
+
+def delete_object_versions(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
+    """Allows requests to delete that name a version, also those of an unversioned bucket, which is `null`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
+    return _allow("s3:DeleteObjectVersion", _keys(bucket_arn, patterns))
 
 
 def tag_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> Statement:
@@ -125,6 +137,11 @@ def publish(topic_arn: pulumi.Input[str]) -> Statement:
 
 def get_item(table_arn: pulumi.Input[str]) -> Statement:
     return _allow("dynamodb:GetItem", table_arn)
+
+
+def erase_items(table_arn: pulumi.Input[str]) -> Statement:
+    """Allows a function to delete the items of a user, and to read and write the user's block."""
+    return _allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"], table_arn)
 
 
 def update_item(table_arn: pulumi.Input[str]) -> Statement:

@@ -1,7 +1,8 @@
 """The use case: what a user's deleted avatars have left is deleted, also from the CDN's caches, and that is announced.
 
 delete_avatar has replaced the current avatar by the record of its deletion, unless it failed before. Every step can be
-repeated. The request is deleted last: as long as it exists, the next delivery repeats what is missing.
+repeated. The request is deleted last: as long as it exists, the next delivery repeats what is missing. Without it, a
+delivery does nothing: the record of the deletion may have been erased since.
 """
 
 import logging
@@ -15,7 +16,7 @@ from botocore.client import BaseClient
 from functions.process_avatar.cdn import Cdn
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, stored_avatar, upload_id
-from functions.shared.aws.s3 import list_objects
+from functions.shared.aws.s3 import head_object, list_objects
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class DeletionProcessor:
             time_ms = upload_id.parse_time_ms(deletion_id)
         except ValueError:
             logger.warning("not the key of a deletion, dropped", extra={"key": key})
+            return
+        if head_object(self.s3, self.uploads_bucket, key) is None:
+            logger.info("request is gone, nothing to do", extra={"key": key})
             return
         stored_avatar.delete(self.s3, self.assets_bucket, subject, deletion_id)
         self._delete_objects(self.assets_bucket, self._find_versions(subject, deletion_id))

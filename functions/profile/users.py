@@ -98,7 +98,7 @@ class Users:
             user = User(*row)
             if former != (user.handle,):
                 self._take(connection, user)
-                self._retire(connection, former[0], subject)
+                self._retire(connection, former[0], subject, leads_to=subject)
             return user
 
         try:
@@ -115,7 +115,7 @@ class Users:
                 "DELETE FROM avatars.users WHERE subject = %s RETURNING handle", (subject,)
             ).fetchone()
             if row is not None:
-                self._retire(connection, row[0], None)
+                self._retire(connection, row[0], subject, leads_to=None)
 
         self._database.transact(delete)
 
@@ -134,9 +134,15 @@ class Users:
         if held is not None:
             raise HandleTakenError(user.handle)
 
-    def _retire(self, connection: Connection, handle: str, subject: str | None) -> None:
-        """Hold a handle; without a subject it leads nowhere. Removes some of those whose time has passed."""
-        connection.execute("INSERT INTO avatars.retired_handles (handle, subject) VALUES (%s, %s)", (handle, subject))
+    def _retire(self, connection: Connection, handle: str, subject: str, *, leads_to: str | None) -> None:
+        """Hold a handle of `subject`, which leads to `leads_to` or nowhere. Removes some that are held no more.
+
+        functions/erase_profile finds the handles of a subject by `former_subject`, also those that lead nowhere.
+        """
+        connection.execute(
+            "INSERT INTO avatars.retired_handles (handle, former_subject, subject) VALUES (%s, %s, %s)",
+            (handle, subject, leads_to),
+        )
         connection.execute(
             "DELETE FROM avatars.retired_handles WHERE handle IN (SELECT handle FROM avatars.retired_handles "
             "WHERE retired_at <= now() - make_interval(days => %s) LIMIT %s FOR UPDATE SKIP LOCKED)",

@@ -4,6 +4,7 @@ Uploads bucket:
     incoming/<subject>/<upload_id>                   original, deleted after processing
     rejected/<subject>/<upload_id>.json              rejection reason
     deletions/<subject>/<deletion_id>                request to delete the avatar, deleted after processing
+    held/<subject>/...                               held uploads
 Assets bucket, the origin of the CDN:
     avatars/<subject>/<version>/<size>.webp          immutable
     avatars/<subject>.jpg                            stable JPEG
@@ -17,6 +18,7 @@ import re
 INCOMING = "incoming/"
 REJECTED = "rejected/"
 DELETIONS = "deletions/"
+HELD = "held/"
 AVATARS = "avatars/"
 
 # A subject is one path segment of keys and URLs. Cognito's are UUIDs. With slashes or dots, a subject could name a key
@@ -44,8 +46,12 @@ def parse_incoming_key(key: str) -> tuple[str, str]:
     return _parse(_INCOMING_KEY, key, f"an upload: {INCOMING}<subject>/<upload_id>")
 
 
+def deletions_prefix(subject: str) -> str:
+    return f"{DELETIONS}{_segment(subject)}/"
+
+
 def deletion_key(subject: str, deletion_id: str) -> str:
-    return f"{DELETIONS}{_segment(subject)}/{_segment(deletion_id)}"
+    return deletions_prefix(subject) + _segment(deletion_id)
 
 
 def parse_deletion_key(key: str) -> tuple[str, str]:
@@ -65,12 +71,21 @@ def rejection_key(subject: str, upload_id: str) -> str:
     return f"{rejected_prefix(subject)}{_segment(upload_id)}.json"
 
 
+def held_prefix(subject: str) -> str:
+    return f"{HELD}{_segment(subject)}/"
+
+
 def manifest_key(subject: str) -> str:
     return f"{AVATARS}{_segment(subject)}.json"
 
 
 def stable_key(subject: str) -> str:
     return f"{AVATARS}{_segment(subject)}.jpg"
+
+
+def current_prefix(subject: str) -> str:
+    """Of manifest and stable JPEG, and of nothing of other subjects, as no subject contains a dot."""
+    return f"{AVATARS}{_segment(subject)}."
 
 
 def versions_prefix(subject: str) -> str:

@@ -32,8 +32,10 @@ LAYERS = {
     "sweep_avatars": ["boto3"],
     "current_avatar": ["boto3"],
     "delete_avatar": ["boto3"],
+    "erase_user": ["boto3"],
     "process_avatar": ["boto3", "heif", "imaging"],
     "profile": ["boto3", "postgres"],
+    "erase_profile": ["boto3", "postgres"],
     "migrate_database": ["alembic", "boto3", "postgres"],
 }
 SECRET_KEYS = ("avatars:databaseUrl",)

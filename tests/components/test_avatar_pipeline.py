@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
+from functions.erase_user import erasure
 from functions.process_avatar.imaging import render_process
 from lambda_packages.build import Package
 from local.recording.graph import Graph
@@ -23,6 +24,7 @@ UNDELIVERED_ARN = arn("sqs", "pipeline-undelivered-abc1234")
 QUEUE = "aws:sqs/queue:Queue"
 TABLE = "aws:dynamodb/table:Table"
 FUNCTION = "aws:lambda/function:Function"
+PROFILE_SECONDS = 90  # the timeout of erase_profile
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 
 
@@ -228,7 +230,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {
             "Effect": "Allow",
             "Action": "s3:GetObject",
-            "Resource": [f"{UPLOADS_ARN}/incoming/*", f"{UPLOADS_ARN}/rejected/*"],
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in ("incoming", "rejected", "deletions")],
         },
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/rejected/*"},
@@ -277,6 +279,69 @@ def test_sweep_policy_has_exactly_these_statements(pipeline: Graph) -> None:
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
         {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
     ]
+
+
+def test_erase_function_inputs(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(log_retention_days=7)))
+    inputs = graph.one(FUNCTION, "pipeline-erase-user").inputs
+    assert (inputs["handler"], inputs["timeout"]) == ("functions.erase_user.handler.handle", 300)
+    assert "vpcConfig" not in inputs
+    assert inputs["environment"]["variables"] == {
+        "UPLOADS_BUCKET": "pipeline-uploads-abc1234",
+        "ASSETS_BUCKET": "their-assets",
+        "LIMITS_TABLE": "pipeline-limits-abc1234",
+        "ERASE_PROFILE_ARN": "",
+        "PROCESSING_SECONDS": str(graph.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"]),
+        "LOG_RETENTION_DAYS": "7",
+    }
+
+
+def test_erase_function_timeout_allows_for_everything_it_waits_for(pipeline: Graph) -> None:
+    inputs = pipeline.one(FUNCTION, "pipeline-erase-user").inputs
+    processing = pipeline.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"]
+    assert inputs["timeout"] >= erasure.QUEUE_SECONDS + processing + PROFILE_SECONDS + 60
+
+
+def test_erase_policy_has_exactly_these_statements(pipeline: Graph) -> None:
+    prefixes = ("incoming", "rejected", "held")
+    assert get_statements(pipeline.named("pipeline-erase-user-policy").inputs["policy"])[1:] == [
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/deletions/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:PutObjectTagging"],
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+            "Condition": {"StringEquals": {"s3:RequestObjectTag/deleted": "true"}},
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": UPLOADS_ARN},
+        {
+            "Effect": "Allow",
+            "Action": "s3:DeleteObjectVersion",
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in prefixes],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": ASSETS_ARN},
+        {"Effect": "Allow", "Action": "s3:DeleteObjectVersion", "Resource": f"{ASSETS_ARN}/avatars/*"},
+        {
+            "Effect": "Allow",
+            "Action": ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+            "Resource": arn("dynamodb", "table/pipeline-limits-abc1234"),
+        },
+    ]
+
+
+def test_erase_function_may_invoke_the_given_function_only(run_alone: RunAlone) -> None:
+    function = arn("lambda", "function:erase-profile")
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(), create_profiles=lambda _: function))
+    inputs = graph.one(FUNCTION, "pipeline-erase-user").inputs
+    assert inputs["environment"]["variables"]["ERASE_PROFILE_ARN"] == function
+    statements = get_statements(graph.named("pipeline-erase-user-policy").inputs["policy"])
+    assert statements[-1] == {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
 
 
 def test_sweep_is_scheduled_once_a_day(pipeline: Graph) -> None:
@@ -438,6 +503,7 @@ def test_outputs(pipeline: Graph) -> None:
         "queue_url": f"{SQS}/pipeline-queue-abc1234",
         "dead_letter_queue_url": f"{SQS}/pipeline-dead-letters-abc1234",
         "limits_table_name": "pipeline-limits-abc1234",
+        "erase_function_name": "pipeline-erase-user-abc1234",
     }
 
 
@@ -454,7 +520,10 @@ def test_outputs(pipeline: Graph) -> None:
             {"reserved_concurrency": {"process_avatar": 19}},
             "process_avatar': 19}; process_avatar must not be below max_concurrency",
         ),
-        ({"reserved_concurrency": {"authorize": 1}}, "allowed is a map from process_avatar or sweep_avatars to"),
+        (
+            {"reserved_concurrency": {"authorize": 1}},
+            "allowed is a map from process_avatar, sweep_avatars or erase_user to",
+        ),
         ({"uploads_per_hour": 1001}, "uploads_per_hour is 1001; allowed is an integer from 0 to 1,000"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),

@@ -19,7 +19,7 @@ from components.configuration import SETTINGS
 from components.database.external import ExternalDatabase
 from components.upload_api import UploadApi
 from local.recording.graph import Graph
-from tests.components.conftest import LAYERS, RunAlone, use_packages
+from tests.components.conftest import LAYERS, RunAlone, arn, get_statements, use_packages
 
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 URL = "postgresql://app:s3cret@db.example.com/app"
@@ -62,7 +62,7 @@ def test_attributes_without_database(run_alone: RunAlone) -> None:
 @pytest.mark.parametrize(
     ("args", "functions"),
     [
-        ({}, set(LAYERS) - {"profile", "migrate_database"}),
+        ({}, set(LAYERS) - {"profile", "erase_profile", "migrate_database"}),
         ({"database": "aurora"}, set(LAYERS)),
         ({"database_url": URL}, set(LAYERS)),
     ],
@@ -81,6 +81,20 @@ def test_only_functions_of_the_service_are_built(
     graph = run_alone(program)
     assert set(requested) == functions
     assert {f.inputs["handler"].split(".")[1] for f in graph.of_type("aws:lambda/function:Function")} == functions
+
+
+def test_erase_user_invokes_erase_profile_if_there_is_a_database(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarService("faces", AvatarServiceArgs(database_url=URL)))
+    variables = graph.one("aws:lambda/function:Function", "faces-pipeline-erase-user").inputs["environment"][
+        "variables"
+    ]
+    assert variables["ERASE_PROFILE_ARN"] == arn("lambda", "function:faces-profiles-erase-profile-abc1234")
+    (statement,) = [
+        its
+        for its in get_statements(graph.named("faces-pipeline-erase-user-policy").inputs["policy"])
+        if its["Action"] == "lambda:InvokeFunction"
+    ]
+    assert statement["Resource"] == variables["ERASE_PROFILE_ARN"]
 
 
 def test_database_url_given_as_text_is_secret(run_alone: RunAlone) -> None:
@@ -112,7 +126,7 @@ def test_reserved_concurrency_of_each_function(run_alone: RunAlone) -> None:
         ),
         (
             {"reserved_concurrency": {"migrate_database": 1}},
-            "AvatarServiceArgs.reserved_concurrency: profile and migrate_database require database",
+            "AvatarServiceArgs.reserved_concurrency: profile, erase_profile, migrate_database require database",
         ),
         ({"max_pixels": 1, "sizes": []}, r"max_pixels is 1; allowed|sizes is \[\]; allowed"),
         ({"domain": "https://a"}, "AvatarServiceArgs.domain is 'https://a'; allowed is a domain name"),

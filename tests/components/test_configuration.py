@@ -207,7 +207,8 @@ def test_load_dev_stack_is_valid() -> None:
         ),
         (
             {"reservedConcurrency": {"profile": 5}},
-            "avatars:reservedConcurrency is '{\"profile\": 5}'; profile and migrate_database require avatars:database",
+            "avatars:reservedConcurrency is '{\"profile\": 5}'; "
+            "profile, erase_profile, migrate_database require avatars:database",
         ),
         (
             {"webAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/a/b"},

@@ -101,6 +101,7 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
 @pytest.mark.parametrize(
     ("function", "timeout", "layers", "environment"),
     [
+        ("erase_profile", 90, ["boto3", "postgres"], {"PGHOST": "db", "PGUSER": "reader"}),
         (
             "profile",
             10,
@@ -144,6 +145,10 @@ def test_function_has_memory_timeout_layers_and_environment(
             ],
         ),
         (
+            "erase-profile",
+            [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": arn("rds-db", "dbuser:cluster-1/reader")}],
+        ),
+        (
             "migrate-database",
             [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": arn("rds-db", "dbuser:cluster-1/owner")}],
         ),
@@ -159,7 +164,7 @@ def test_function_policy_has_exactly_these_statements(
 
 def test_function_has_vpc_config_of_its_database_access(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: make(database=access("reader", VPC_CONFIG), migrations=access("owner", VPC_CONFIG)))
-    for function in ("profiles-profile", "profiles-migrate-database"):
+    for function in ("profiles-profile", "profiles-erase-profile", "profiles-migrate-database"):
         assert graph.one(FUNCTION, function).inputs["vpcConfig"] == {
             "subnetIds": ["subnet-1", "subnet-2"],
             "securityGroupIds": ["sg-1"],
@@ -188,9 +193,10 @@ def test_migration_is_invoked_by_the_deployment(profiles: Graph, packages: dict[
     assert profiles.one(FUNCTION, "profiles-migrate-database").urn in invocation.property_dependencies["functionName"]
 
 
-def test_profile_function_depends_on_migration(profiles: Graph) -> None:
+@pytest.mark.parametrize("function", ["profiles-profile", "profiles-erase-profile"])
+def test_function_depends_on_migration(profiles: Graph, function: str) -> None:
     """A dependency of the function itself, so that a failed migration also prevents its update."""
-    assert profiles.one(INVOCATION).urn in profiles.one(FUNCTION, "profiles-profile").dependencies
+    assert profiles.one(INVOCATION).urn in profiles.one(FUNCTION, function).dependencies
 
 
 @pytest.mark.parametrize("change", ["another package", "another database"])
@@ -215,7 +221,8 @@ def test_migration_targets_head(profiles: Graph) -> None:
 
 def test_outputs(profiles: Graph) -> None:
     assert profiles.one("avatars:index:ProfileApi").component_outputs == {
-        "migrate_function_name": "profiles-migrate-database-abc1234"
+        "migrate_function_name": "profiles-migrate-database-abc1234",
+        "erase_function_arn": arn("lambda", "function:profiles-erase-profile-abc1234"),
     }
 
 

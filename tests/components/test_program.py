@@ -70,7 +70,7 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "avatars:index:AvatarPipeline": 1,
         "avatars:index:Identity": 1,
         "avatars:index:PrivateBucket": 3,
-        "avatars:index:PythonFunction": 7,
+        "avatars:index:PythonFunction": 8,
         "avatars:index:UploadApi": 1,
         "avatars:index:WebAssets": 1,
         "aws:apigatewayv2/api:Api": 1,
@@ -85,15 +85,15 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "aws:cloudwatch/logDelivery:LogDelivery": 1,
         "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": 1,
         "aws:cloudwatch/logDeliverySource:LogDeliverySource": 1,
-        "aws:cloudwatch/logGroup:LogGroup": 8,
+        "aws:cloudwatch/logGroup:LogGroup": 9,
         "aws:cloudwatch/metricAlarm:MetricAlarm": 3,
         "aws:cognito/userPool:UserPool": 1,
         "aws:cognito/userPoolClient:UserPoolClient": 1,
         "aws:dynamodb/table:Table": 1,
-        "aws:iam/role:Role": 8,
-        "aws:iam/rolePolicy:RolePolicy": 8,
+        "aws:iam/role:Role": 9,
+        "aws:iam/rolePolicy:RolePolicy": 9,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
-        "aws:lambda/function:Function": 7,
+        "aws:lambda/function:Function": 8,
         "aws:lambda/layerVersion:LayerVersion": 5,
         "aws:lambda/permission:Permission": 5,
         "aws:s3/bucket:Bucket": 3,
@@ -153,13 +153,13 @@ def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunSta
 PROFILES = {
     "avatars:index:ProfileApi": 1,
     "avatars:index:ProfilePage": 1,
-    "avatars:index:PythonFunction": 2,
+    "avatars:index:PythonFunction": 3,
     "aws:apigatewayv2/integration:Integration": 4,
     "aws:apigatewayv2/route:Route": 4,
-    "aws:cloudwatch/logGroup:LogGroup": 2,
-    "aws:iam/role:Role": 2,
-    "aws:iam/rolePolicy:RolePolicy": 2,
-    "aws:lambda/function:Function": 2,
+    "aws:cloudwatch/logGroup:LogGroup": 3,
+    "aws:iam/role:Role": 3,
+    "aws:iam/rolePolicy:RolePolicy": 3,
+    "aws:lambda/function:Function": 3,
     "aws:lambda/invocation:Invocation": 1,
     "aws:lambda/layerVersion:LayerVersion": 3,
     "aws:lambda/permission:Permission": 4,
@@ -197,12 +197,12 @@ def test_aurora_adds_profiles_and_cluster_in_isolated_vpc(run_stack: RunStack) -
     }
 
 
-def test_database_url_in_vpc_configures_both_functions(run_stack: RunStack) -> None:
+def test_database_url_in_vpc_configures_functions_of_profiles(run_stack: RunStack) -> None:
     graph = run_stack(DATABASE_URL_IN_VPC)
     parameter = graph.one("aws:ssm/parameter:Parameter")
     assert parameter.inputs["value"] == DATABASE_URL
-    for name in ("avatars-profiles-profile", "avatars-profiles-migrate-database"):
-        function = graph.one("aws:lambda/function:Function", name)
+    for name in ("profile", "erase-profile", "migrate-database"):
+        function = graph.one("aws:lambda/function:Function", f"avatars-profiles-{name}")
         assert function.inputs["environment"]["variables"]["DATABASE_URL_PARAMETER"] == parameter.outputs["name"]
         assert function.inputs["vpcConfig"] == {
             "subnetIds": DATABASE_URL_IN_VPC["databaseSubnetIds"],
@@ -306,6 +306,7 @@ def test_exports_without_domain(run_stack: RunStack) -> None:
         "deadLetterQueueUrl": f"{sqs}/avatars-pipeline-dead-letters-abc1234",
         "limitsTable": "avatars-pipeline-limits-abc1234",
         "sizes": [256],
+        "eraseFunction": "avatars-pipeline-erase-user-abc1234",
         "userPoolId": "eu-west-1_AbCdEfGhI",
         "userPoolClientId": "1example23456789",
     }
@@ -422,7 +423,7 @@ def test_built_packages_match_registered_platform() -> None:
     """With the real packages, which are cached between runs."""
     graph = run_main(stack_config(EXTERNAL_DATABASE))
     functions = graph.of_type("aws:lambda/function:Function")
-    assert len(functions) == 9
+    assert len(functions) == 11
     for function in functions:
         assert function.inputs["runtime"] == "python{}.{}".format(*build.LAMBDA.python)
         assert function.inputs["architectures"] == [{"aarch64": "arm64"}[build.LAMBDA.machine]]

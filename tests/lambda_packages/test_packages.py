@@ -25,6 +25,15 @@ ENVIRONMENTS = {
     "authorize": {"ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool", "CLIENT_ID": "client"},
     "current_avatar": {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn.example.com"},
     "delete_avatar": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
+    "erase_profile": {"DATABASE_URL_PARAMETER": "database-url"},
+    "erase_user": {
+        "UPLOADS_BUCKET": "uploads",
+        "ASSETS_BUCKET": "assets",
+        "LIMITS_TABLE": "limits",
+        "ERASE_PROFILE_ARN": "",
+        "PROCESSING_SECONDS": "14",
+        "LOG_RETENTION_DAYS": "30",
+    },
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"},
     "process_avatar": {

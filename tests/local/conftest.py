@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,16 @@ def build_s3_event(key: str) -> str:
 def send_message(stack: LocalStack, body: str) -> str:
     """Sends a message to the queue that invokes the function. Returns the message ID."""
     return stack.aws.client("sqs").send_message(QueueUrl=find_queue_urls(stack)[0], MessageBody=body)["MessageId"]
+
+
+@contextmanager
+def hold_events(stack: LocalStack) -> Generator[None]:
+    """Keeps events of S3 back, so that process_avatar does not write the record of a deletion first."""
+    s3, bucket = stack.aws.client("s3"), stack.exports["uploadsBucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    del configuration["ResponseMetadata"]
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    try:
+        yield
+    finally:
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)

@@ -137,18 +137,11 @@ class TestRunningStack:
                 "databaseUrl"} <= set(outputs)  # fmt: skip
         assert all(outputs[name].startswith("http://127.0.0.1:") for name in ("apiUrl", "cdnUrl", "cognitoEndpoint"))
 
-    def test_client_uploads_and_clears_with_the_outputs_file(self, running: Path) -> None:
+    def test_client_uploads_with_the_outputs_file(self, running: Path) -> None:
         uploaded = run("client", "upload", "--outputs", running, "local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         pictures = re.findall(r"http://\S+\.webp", uploaded.stdout)
         assert [requests.get(url, timeout=5).status_code for url in pictures] == [200]
-        cleared = run("client", "clear", "--outputs", running)
-        assert cleared.returncode == 0, cleared.stderr
-        # Two uploads at the start and one here: each has one image, one version of the stable picture and one of the
-        # manifest. The originals have been deleted.
-        assert cleared.stdout.startswith(f"{3 * (1 + 1 + 1)} object versions of ")
-        again = run("client", "clear", "--outputs", running)
-        assert again.stdout.startswith("0 object versions of ")
 
     @pytest.mark.parametrize(
         ("subject", "message"),
@@ -199,13 +192,20 @@ class TestMake:
         yield tmp_path
         (ROOT / ".build" / "outputs" / "fake.json").unlink(missing_ok=True)
 
-    def test_upload_and_clear_use_the_stack_outputs(self, pulumi: Path) -> None:
+    def test_upload_and_erase_use_the_stack_outputs(
+        self, pulumi: Path, running: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        user = json.loads(running.read_text())["users"][1]  # the other tests upload as the first, who is not blocked
+        monkeypatch.setenv("AVATARS_USERNAME", user["username"])
+        monkeypatch.setenv("AVATARS_PASSWORD", user["password"])
         uploaded = self.make(pulumi, "upload", "PHOTO=local/photo.jpg")
         assert (uploaded.returncode, uploaded.stderr) == (0, "")
         assert uploaded.stdout.startswith("photo.jpg: form ")
-        cleared = self.make(pulumi, "clear")
-        assert (cleared.returncode, cleared.stderr) == (0, "")
-        assert " object versions of " in cleared.stdout
+        (subject,) = set(re.findall(r"/avatars/([^/]+)\.jpg", uploaded.stdout))
+        erased = self.make(pulumi, "erase", f"SUBJECT={subject}")
+        assert (erased.returncode, erased.stderr) == (0, "")
+        assert re.match(rf"Removed of {subject}:\n  [1-9]\d* object versions\n", erased.stdout)
+        assert "\nRemaining:\n  a block of uploads, until " in erased.stdout
 
     def test_reprocess_uses_the_stack_outputs(self, pulumi: Path) -> None:
         failed = self.make(pulumi, "reprocess", "SUBJECT=nobody", "UPLOAD=01A")
@@ -220,7 +220,7 @@ class TestMake:
         assert "nobody was blocked until " in self.make(pulumi, "unblock", "SUBJECT=nobody").stdout
 
     def test_operation_without_its_variables_shows_usage(self, pulumi: Path) -> None:
-        for target in ("takedown", "block", "unblock"):
+        for target in ("erase", "takedown", "block", "unblock"):
             failed = self.make(pulumi, target, "BLOCK=1")
             assert (failed.returncode, f"make {target} needs SUBJECT" in failed.stderr) == (2, True)
         assert "make block needs BLOCK" in self.make(pulumi, "block", "SUBJECT=nobody").stderr

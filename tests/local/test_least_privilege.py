@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from local.emulators.moto import ACCOUNT_ID
 from local.emulators.sqs_poller import EventSourceMapping
 from local.recording.graph import Graph, ProgramError, Resource
 from local.stack import LocalStack
-from tests.local.conftest import build_s3_event, send_message, sign_in, wait_until
+from operations.erasure import erase
+from operations.operated_stack import OperationError
+from tests.local.conftest import build_s3_event, hold_events, operate, send_message, sign_in, wait_until
 
 _WARM_SECONDS = 1.5  # ten times the duration of a warm upload
 _COLD_SECONDS = 20
@@ -45,8 +47,21 @@ Used = Mapping[str, Set[tuple[str, str]]]
 @pytest.fixture(scope="module")
 def healthy(config: dict[str, str]) -> Generator[LocalStack]:
     """A stack for this module only, because its tests leave messages in the queue."""
-    with LocalStack(config) as stack:
+    with LocalStack(config, mutate_resource=shorten_erasure) as stack:
         yield stack
+
+
+def shorten_erasure(resource: Resource) -> Resource:
+    """Lets erase_user not wait for process_avatar, nor erase_profile for a database that it cannot sign in to."""
+    match resource.name:
+        case "avatars-pipeline-erase-user":
+            variables = {**resource.inputs["environment"]["variables"], "PROCESSING_SECONDS": "0"}
+            changes = {"environment": {"variables": variables}}
+        case "avatars-profiles-erase-profile":
+            changes = {"timeout": 10}
+        case _:
+            return resource
+    return dataclasses.replace(resource, inputs={**resource.inputs, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +168,31 @@ def delete_profile(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
         assert call_api(stack, session, "DELETE", "/profile").status_code == 204
 
 
+def erase_user(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
+    """Erases a user who has a manifest, and what process_avatar does not delete. Raises if something stays."""
+    subject = sign_in(stack).subject
+    s3, uploads, assets = stack.aws.client("s3"), stack.exports["uploadsBucket"], stack.exports["assetsBucket"]
+    manifest = storage_keys.manifest_key(subject)
+    item = {"subject": {"S": subject}, "period": {"S": "hour#2026-11-28T01"}}
+    stack.aws.client("dynamodb").put_item(TableName=stack.exports["limitsTable"], Item=item)
+    with hold_events(stack), ThreadPoolExecutor(1) as pool:
+        for prefix in ("incoming", "rejected", "held"):
+            s3.put_object(Bucket=uploads, Key=f"{prefix}/{subject}/z", Body=b"newer than everything")
+        former = upload_id.create(subject, int(time.time() * 1000))
+        content = {"subject": subject, "upload_id": former, "version": former}
+        s3.put_object(Bucket=assets, Key=manifest, Body=json.dumps(content))
+        erasing = pool.submit(erase, operate(stack), subject)
+        wait_until(lambda: erasing.done() or is_deleted(stack, manifest), "the avatar is deleted", _COLD_SECONDS)
+        for key in list_uploads(stack, subject):
+            if key.startswith(storage_keys.DELETIONS):
+                send_message(stack, build_s3_event(key))
+        report = erasing.result(_COLD_SECONDS)
+    assert not [its for its in report["remaining"] if "why" in its]
+    assert report["removed"]["limits"] == 1
+    assert list_uploads(stack, subject) == []
+    assert "Versions" not in s3.list_object_versions(Bucket=assets, Prefix=f"avatars/{subject}")
+
+
 STEPS: tuple[Step, ...] = (
     map_event_sources,
     migrate,
@@ -163,6 +203,7 @@ STEPS: tuple[Step, ...] = (
     fail_and_retry,
     process_unrecorded_deletion,
     delete_profile,
+    erase_user,
 )
 
 
@@ -176,19 +217,6 @@ def create_old_upload_id(session: Session) -> str:
     return upload_id.create(session.subject, int((time.time() - 3600) * 1000))
 
 
-@contextmanager
-def hold_events(stack: LocalStack) -> Generator[None]:
-    """Keeps events of S3 back, so that process_avatar does not write the record of a deletion first."""
-    s3, bucket = stack.aws.client("s3"), stack.exports["uploadsBucket"]
-    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
-    del configuration["ResponseMetadata"]
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    try:
-        yield
-    finally:
-        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
-
-
 def delete_avatar(stack: LocalStack, session: Session, seconds: float) -> None:
     """Deletes the avatar. Raises if something of the user stays."""
     with hold_events(stack):
@@ -200,6 +228,11 @@ def delete_avatar(stack: LocalStack, session: Session, seconds: float) -> None:
         "originals, rejections and the request are deleted, after the deletion was announced",
         seconds,
     )
+
+
+def is_deleted(stack: LocalStack, manifest: str) -> bool:
+    body = stack.aws.client("s3").get_object(Bucket=stack.exports["assetsBucket"], Key=manifest)["Body"]
+    return "deleted_at" in json.load(body)
 
 
 def list_uploads(stack: LocalStack, subject: str) -> list[str]:
@@ -272,7 +305,10 @@ def breaks(stack: LocalStack, role: Principal, steps: Iterable[Step], photo: byt
     for step in steps:
         try:
             step(stack, photo, seconds)
-        except (AssertionError, ClientError, KeyError, ProgramError, TimeoutError, pytest.fail.Exception):
+        except (
+            *(AssertionError, ClientError, KeyError, OperationError, ProgramError, TimeoutError),
+            pytest.fail.Exception,
+        ):
             return bool(role.denied)
     return False
 

@@ -184,7 +184,7 @@ def test_downgrade_and_upgrade_keep_profiles(stack: LocalStack, session: Session
     back = migrate.invoke({"target": "0001"})
     forth = migrate.invoke({"target": "head"})
     assert (back.error, forth.error) == (None, None)
-    assert (back.payload, forth.payload) == ({"from": "0003", "to": "0001"}, {"from": "0001", "to": "0003"})
+    assert (back.payload, forth.payload) == ({"from": "0004", "to": "0001"}, {"from": "0001", "to": "0004"})
     assert call(stack, "GET", "/profile", session).json() == {**before, "bio": ""}
 
 

@@ -106,6 +106,7 @@ def test_avatar_pipeline_registers_same_resources_as_in_python(provider: Provide
         "queueUrl",
         "deadLetterQueueUrl",
         "limitsTableName",
+        "eraseFunctionName",
     }
 
 

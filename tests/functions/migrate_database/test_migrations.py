@@ -259,6 +259,16 @@ def test_migrate_down_and_up_keeps_rows(schema: Schema, owner: postgres.Connecti
     assert after.fetchall() == [(*before[0], "")]
 
 
+def test_former_subjects_are_those_of_handles_that_lead_somewhere(schema: Schema, owner: postgres.Connection) -> None:
+    schema.migrate("0003")
+    insert(owner)
+    owner.execute("INSERT INTO avatars.retired_handles (handle, subject) VALUES ('ada', 's-1'), ('of_nobody', NULL)")
+    schema.migrate("0004")
+    owner.execute("DELETE FROM avatars.users")
+    handles = owner.execute("SELECT handle, subject, former_subject FROM avatars.retired_handles ORDER BY handle")
+    assert handles.fetchall() == [("ada", None, "s-1"), ("of_nobody", None, None)]
+
+
 def test_migrate_failure_keeps_earlier_migrations_only(project: Project, owner: postgres.Connection) -> None:
     following = f"{int(NEWEST) + 1:04}"
     project.add_migration(following, "CREATE TABLE avatars.half (); SELECT 1 / 0")

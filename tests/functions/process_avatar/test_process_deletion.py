@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -153,11 +154,33 @@ def test_deletion_supersedes_upload_that_is_published_meanwhile(
     assert stack.stable_jpeg()["Metadata"] == {"version": requested[0]}
 
 
-def test_repeated_deletion_is_announced_again(stack: Stack, deletions: Deletions) -> None:
+def test_deletion_whose_request_could_not_be_deleted_is_repeated(
+    stack: Stack, deletions: Deletions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deletion_id = deletions.request(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.handler.S3, "delete_object", Mock(side_effect=ConnectionError))
+        assert not deletions.deliver(deletion_id)
+    assert deletions.deliver(deletion_id, receive_count=2)
+    assert stack.keys(stack.uploads) == []
+    assert stack.heard_events() == [("avatar.deleted", deletion_id)] * 2
+
+
+@pytest.mark.parametrize("receive_count", [1, 3])
+def test_late_event_of_completed_deletion_does_nothing(
+    stack: Stack, deletions: Deletions, caplog: pytest.LogCaptureFixture, receive_count: int
+) -> None:
     deletion_id = deletions.request(1)
     assert deletions.deliver(deletion_id)
-    assert deletions.deliver(deletion_id, receive_count=2)
-    assert stack.heard_events() == [("avatar.deleted", deletion_id)] * 2
+    stack.heard()
+    for key in stack.keys(stack.assets):
+        stack.s3.delete_object(Bucket=stack.assets, Key=key)
+    original = stack.upload(0, jpeg_of(RED))
+    caplog.set_level("INFO")
+    assert deletions.deliver(deletion_id, receive_count=receive_count)
+    assert (stack.keys(stack.assets), stack.heard()) == ([], [])
+    assert stack.keys(stack.uploads) == [f"incoming/{SUBJECT}/{original}"]
+    assert "request is gone, nothing to do" in caplog.text
 
 
 def test_deletion_keeps_everything_of_others(stack: Stack, deletions: Deletions) -> None:

@@ -512,6 +512,7 @@ def test_handles_of_deleted_profile_lead_nowhere_and_are_held(api: Api, owner: p
     rename(api, ADA, "countess")
     api.delete(ADA)
     assert retired(owner) == [("ada", None), ("countess", None)]
+    assert owner.execute("SELECT DISTINCT former_subject FROM avatars.retired_handles").fetchall() == [(ADA,)]
     rename(api, ADA, "another")
     for handle in ("ada", "countess"):
         assert api.public(handle)[0] == 404

@@ -14,6 +14,13 @@ def test_keys_have_documented_format() -> None:
     assert storage_keys.variant_key("s-1", f"{UPLOAD}-0a1b2c3d", 512) == f"avatars/s-1/{UPLOAD}-0a1b2c3d/512.webp"
 
 
+def test_prefixes_end_with_a_delimiter_that_no_subject_contains() -> None:
+    makers = ("incoming_prefix", "rejected_prefix", "held_prefix", "deletions_prefix", "versions_prefix")
+    prefixes = [getattr(storage_keys, name)("s-1") for name in makers]
+    assert prefixes == ["incoming/s-1/", "rejected/s-1/", "held/s-1/", "deletions/s-1/", "avatars/s-1/"]
+    assert storage_keys.current_prefix("s-1") == "avatars/s-1."
+
+
 def test_parse_incoming_key_returns_subject_and_upload_id() -> None:
     assert storage_keys.parse_incoming_key(storage_keys.incoming_key(SUBJECT, UPLOAD)) == (SUBJECT, UPLOAD)
 
@@ -46,6 +53,8 @@ def test_keys_subject_outside_its_prefix_raises_value_error(subject: str) -> Non
         lambda: storage_keys.manifest_key(subject),
         lambda: storage_keys.stable_key(subject),
         lambda: storage_keys.variant_key(subject, UPLOAD, 512),
+        lambda: storage_keys.held_prefix(subject),
+        lambda: storage_keys.current_prefix(subject),
     ):
         with pytest.raises(ValueError, match="cannot be part of a key"):
             make()

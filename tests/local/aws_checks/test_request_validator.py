@@ -126,6 +126,32 @@ class TestPermissions:
                 denied()
             assert get_code(error) == "AccessDenied"
 
+    def test_versions_require_permissions_of_their_own(self, aws: MotoServer) -> None:
+        key, version = "held/alice/1", {"Key": "held/alice/1", "VersionId": "null"}
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+        current = aws.client_as(
+            "s3", create_role(aws, (["s3:ListBucket", "s3:DeleteObject"], f"arn:aws:s3:::{BUCKET}*"))
+        )
+        versions = aws.client_as(
+            "s3",
+            create_role(
+                aws,
+                (["s3:ListBucketVersions"], f"arn:aws:s3:::{BUCKET}"),
+                (["s3:DeleteObjectVersion"], f"arn:aws:s3:::{BUCKET}/held/*"),
+            ),
+        )
+        with pytest.raises(ClientError, match="s3:ListBucketVersions on resource"):
+            current.list_object_versions(Bucket=BUCKET)
+        with pytest.raises(ClientError, match="s3:DeleteObjectVersion on resource"):
+            current.delete_objects(Bucket=BUCKET, Delete={"Objects": [version]})
+        with pytest.raises(ClientError, match="s3:DeleteObject on resource"):
+            versions.delete_objects(Bucket=BUCKET, Delete={"Objects": [version, {"Key": key}]})
+        with pytest.raises(ClientError, match="public/greeting"):
+            versions.delete_objects(Bucket=BUCKET, Delete={"Objects": [{**version, "Key": "public/greeting"}]})
+        assert [its["Key"] for its in versions.list_object_versions(Bucket=BUCKET, Prefix="held/")["Versions"]] == [key]
+        versions.delete_objects(Bucket=BUCKET, Delete={"Objects": [version]})
+        assert "Versions" not in versions.list_object_versions(Bucket=BUCKET, Prefix="held/")
+
     def test_missing_key_without_list_permission_is_access_denied(self, aws: MotoServer) -> None:
         reader = aws.client_as("s3", create_role(aws, (["s3:GetObject"], "*")))
         with pytest.raises(ClientError) as error:
