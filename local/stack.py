@@ -233,6 +233,7 @@ class LocalStack:
         folder.mkdir()
         self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment(folder))
         self._deployment.callback(self.functions.close)
+        self.aws.lambda_api.functions = self.functions.by_arn
         self._run_invocations(previous)
         self._servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))
         self._servers["cdn"].serve(CloudFrontEmulator(self.graph, self.aws))
@@ -295,6 +296,7 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_SSM": self.aws_url,
                 "AWS_ENDPOINT_URL_DYNAMODB": self.aws_url,
                 "AWS_ENDPOINT_URL_CLOUDFRONT": self.aws_url,
+                "AWS_ENDPOINT_URL_LAMBDA": self.aws_url,
                 "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.aws_url,
             },
         )

@@ -17,6 +17,11 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from local.aws_checks.signature import SignedRequest
 
+_INVOKE_PATH = re.compile(
+    r"/2015-03-31/functions/(?:arn:aws:lambda:([a-z0-9-]+):(\d{12}):function:|(\d{12}):function:)?"
+    r"([\w-]+)(?::(\$LATEST|[\w-]+))?/invocations"
+)
+
 
 class UnknownActionError(Exception):
     """The permission that a request requires is not known here. A local run denies such a request to a role."""
@@ -40,6 +45,31 @@ def parse_s3_path(path: str) -> S3Target:
     """Returns the bucket and the key of a path-style request."""
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     return S3Target(bucket, key)
+
+
+@dataclass(frozen=True)
+class InvokedFunction:
+    arn: str
+    """Without the qualifier."""
+    qualifier: str | None
+    """A version or an alias."""
+
+    @property
+    def qualified_arn(self) -> str:
+        return f"{self.arn}:{self.qualifier}" if self.qualifier else self.arn
+
+
+def parse_invoked_function(path: str, query: str, region: str) -> InvokedFunction | None:
+    """Returns the function that a request invokes by its name, ARN or partial ARN; None for any other request.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestSyntax
+    """
+    match = _INVOKE_PATH.fullmatch(unquote(path))
+    if match is None:
+        return None
+    given_region, account, partial_account, name, qualifier = match.groups()
+    arn = f"arn:aws:lambda:{given_region or region}:{account or partial_account or DEFAULT_ACCOUNT_ID}:function:{name}"
+    return InvokedFunction(arn, parse_qs(query).get("Qualifier", [qualifier])[0])
 
 
 def find_required_permissions(request: SignedRequest, service: str) -> list[Permission]:
@@ -136,6 +166,17 @@ def _cloudfront(request: SignedRequest) -> list[Permission]:
     return [Permission("cloudfront:CreateInvalidation", arn)]
 
 
+def _lambda(request: SignedRequest) -> list[Permission]:
+    """A policy for the function's ARN does not allow requests for a version or an alias, nor the other way round.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
+    """
+    invoked = parse_invoked_function(request.path, request.query, _region(request))
+    if invoked is None or request.method != "POST":
+        raise UnknownActionError(f"lambda: {request.method} {request.path}")
+    return [Permission("lambda:InvokeFunction", invoked.qualified_arn)]
+
+
 def _region(request: SignedRequest) -> str:
     return request.headers["authorization"].split("/")[2]
 
@@ -147,4 +188,5 @@ _SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {
     "ssm": _ssm,
     "dynamodb": _dynamodb,
     "cloudfront": _cloudfront,
+    "lambda": _lambda,
 }

@@ -220,8 +220,13 @@ def _create_memory_stream(*_args: Any, **_kwargs: Any) -> io.BytesIO:
 def _respond_with_error(
     request: SignedRequest, error: SignatureError, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Responds in the error format of the protocol: AWS JSON, AWS query or REST-XML."""
-    if "x-amz-target" in request.headers:
+    """Responds in the error format of the protocol: AWS JSON, REST-JSON, AWS query or REST-XML."""
+    headers: list[tuple[str, str]] = []
+    if request.path.startswith("/2015-03-31/functions/"):
+        content_type = "application/json"
+        headers = [("X-Amzn-ErrorType", f"{error.code.removesuffix('Exception')}Exception")]
+        body = json.dumps({"Message": str(error)}).encode()
+    elif "x-amz-target" in request.headers:
         content_type = "application/x-amz-json-1.0"
         body = json.dumps({"__type": error.code, "message": str(error)}).encode()
     else:
@@ -231,5 +236,5 @@ def _respond_with_error(
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             body = f"<ErrorResponse><Error><Type>Sender</Type>{text}</Error></ErrorResponse>".encode()
     status = _STATUS[error.status if isinstance(error, PolicyError) else 403]
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+    start_response(status, [*headers, ("Content-Type", content_type), ("Content-Length", str(len(body)))])
     return [] if request.method == "HEAD" else [body]

@@ -1,4 +1,4 @@
-"""The AWS endpoint of a local run: moto behind the request validator, with boto3 clients for it."""
+"""The AWS endpoint of a local run: moto and Lambda's API behind the request validator, with boto3 clients for it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from moto.sqs.models import Queue
 from local.aws_checks.principals import Principals
 from local.aws_checks.request_validator import RequestValidator
 from local.emulators.http_server import HttpServer
+from local.emulators.lambda_api import LambdaApi
 
 ACCOUNT_ID = "123456789012"  # the default account of moto
 _SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp", "dynamodb", "cloudfront")
@@ -42,7 +43,8 @@ class MotoServer:
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        self.request_validator = RequestValidator(create_dispatcher(), self.principals)
+        self.lambda_api = LambdaApi(create_dispatcher(), region)
+        self.request_validator = RequestValidator(self.lambda_api, self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         server.serve(self.request_validator)
