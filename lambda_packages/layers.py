@@ -66,7 +66,7 @@ def _is_unused_in_imaging(path: PurePath) -> bool:
 
 
 # The services that functions create clients of, of more than 400 whose models botocore contains.
-AWS_SERVICES = frozenset({"cloudfront", "cognito-idp", "dynamodb", "rds", "s3", "sns", "sqs", "ssm"})
+AWS_SERVICES = frozenset({"cloudfront", "cognito-idp", "dynamodb", "lambda", "rds", "s3", "sns", "sqs", "ssm"})
 # What a client loads of a service's folder; the rest are paginators, waiters and examples.
 _CLIENT_DATA = ("service-2.", "endpoint-rule-set-1.")
 

@@ -53,6 +53,8 @@ _ENVIRONMENT = {
     "ASSETS_BUCKET": ASSETS_BUCKET,
     "CDN_URL": CDN_URL,
     "DISTRIBUTION_ID": "distribution",
+    "MODERATION_FUNCTION_ARN": "",
+    "IS_MODERATED": "",
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:events",
     "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
     "SIZES": ",".join(map(str, SIZES)),
