@@ -13,8 +13,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared.moderation_decision import Decision
 from operations import resize_command
 from operations.blocking import block, take_down, unblock
+from operations.moderation import decide, list_held
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
 
@@ -49,6 +51,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     takedown.set_defaults(run=_take_down)
     again = operations.add_parser("reprocess", parents=[subject, upload], help="process an original again")
     again.set_defaults(run=_reprocess)
+    held = operations.add_parser("held", help="list the uploads that wait for a decision")
+    held.set_defaults(run=_print_held)
+    approve = operations.add_parser("approve", parents=[subject, upload], help="publish a held upload")
+    approve.set_defaults(run=_decide, verdict="approve", reason=None)
+    reject = operations.add_parser("reject", parents=[subject, upload], help="reject a held upload")
+    reject.add_argument("--reason", help="for the team, in the event and the log")
+    reject.set_defaults(run=_decide, verdict="reject")
 
     other_sizes = operations.add_parser("resize", help="bring existing avatars to other sizes")
     resize_command.add_arguments(other_sizes)
@@ -84,6 +93,25 @@ def _print_block(subject: str, end: datetime) -> None:
 def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:
     reprocess(stack, options.subject, options.upload_id)
     print(f"{options.upload_id} is processed again")
+    return 0
+
+
+def _print_held(stack: OperatedStack, _options: argparse.Namespace) -> int:
+    uploads = list(list_held(stack))
+    for held in uploads:
+        note = " (superseded by a newer upload)" if held.is_superseded else ""
+        print(f"SUBJECT={held.subject} UPLOAD={held.upload_id} since {held.since}{note}")
+        print(f"  reason: {held.reason or '-'}\n  {held.url}")
+    print(f"{len(uploads)} held" if uploads else "nothing is held")
+    return 0
+
+
+def _decide(stack: OperatedStack, options: argparse.Namespace) -> int:
+    decision = Decision(options.verdict, options.reason or None)
+    if decide(stack, options.subject, options.upload_id, decision):
+        print(f"no effect: a newer upload of {options.subject} is published; {options.upload_id} is deleted")
+    else:
+        print(f"{options.upload_id} is {'published' if options.verdict == 'approve' else 'rejected'} within seconds")
     return 0
 
 

@@ -51,10 +51,10 @@ class OperatedStack:
     def dynamodb(self) -> BaseClient:
         return self.create_client("dynamodb")
 
-    def create_client(self, service: str) -> Any:
+    def create_client(self, service: str, **options: Any) -> Any:
         """A boto3 client.
 
         Its AWS credentials are those in the output `operator`, which only a local run has, or else those of the
         environment.
         """
-        return boto3.client(service, **self.outputs.get("operator", {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return boto3.client(service, **self.outputs.get("operator", {}), **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
