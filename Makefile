@@ -122,11 +122,13 @@ upload: .venv/local .build/outputs/$(STACK).json
 clear: .venv/local .build/outputs/$(STACK).json
 	@$(VENV)/python -m client clear --outputs .build/outputs/$(STACK).json
 
-reprocess: .venv/local .build/outputs/$(STACK).json
-	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
-	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
-
 SUBJECT_IS_GIVEN = test -n "$(SUBJECT)" || { echo "make $@ needs SUBJECT, the user's sub" >&2; exit 2; }
+UPLOAD_IS_GIVEN = test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || \
+  { echo "make $@ needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
+
+reprocess: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
 
 takedown: .venv/local .build/outputs/$(STACK).json
 	@$(SUBJECT_IS_GIVEN)
@@ -147,9 +149,13 @@ resize: .venv/local .build/outputs/$(STACK).json
 held: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) held
 
-approve reject: .venv/local .build/outputs/$(STACK).json
-	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make $@ needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
-	@$(OPERATE) $@ $(SUBJECT) $(UPLOAD) $(if $(REASON),--reason "$$REASON")
+approve: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) approve $(SUBJECT) $(UPLOAD)
+
+reject: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) reject $(SUBJECT) $(UPLOAD) $(if $(REASON),--reason "$$REASON")
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json

@@ -11,7 +11,8 @@ import boto3
 
 # In percent. Labels below it are ignored.
 MIN_CONFIDENCE = float(os.environ.get("MIN_CONFIDENCE", "60"))
-# Top-level categories of https://docs.aws.amazon.com/rekognition/latest/dg/moderation-api.html
+# Top-level categories. A response contains those of the labels that were found, with an empty ParentName.
+# https://docs.aws.amazon.com/rekognition/latest/dg/moderation-api.html
 REJECTED = {"Explicit", "Hate Symbols", "Visually Disturbing"}
 HELD = {"Non-Explicit Nudity of Intimate parts and Kissing", "Rude Gestures", "Violence"}
 
@@ -27,8 +28,8 @@ def handle(event: dict[str, Any], _context: object) -> dict[str, str]:
         return {"decision": "hold", "reason": "Rekognition does not accept the image"}
     labels = response["ModerationLabels"]
     for decision, categories in (("reject", REJECTED), ("hold", HELD)):
-        if found := [label for label in labels if (label["ParentName"] or label["Name"]) in categories]:
-            return {"decision": decision, "reason": _describe(found)}
+        if any(label["Name"] in categories for label in labels):
+            return {"decision": decision, "reason": _describe(labels)}
     return {"decision": "approve"}
 
 

@@ -130,16 +130,16 @@ class LambdaFunctions:
 
     def add(self, arn: str, function: SourceFunction, log: Path) -> None:
         """Adds a function that is not part of the program. It can import boto3, as in Lambda's Python runtimes."""
+        region, name = arn.split(":")[3], arn.rsplit(":", 1)[1]
         config = SandboxConfig(
             handler="handler.handle",
             path=[function.folder.resolve(), Path(boto3.__file__).parents[1], self._runtime],
-            environment={**function.environment, "AWS_REGION": arn.split(":")[3], "AWS_LAMBDA_LOG_FORMAT": "JSON"},
+            environment={**function.environment, "AWS_DEFAULT_REGION": region, "AWS_LAMBDA_LOG_FORMAT": "JSON"},
             arn=arn,
             timeout=30,
             memory=512,
             log=log,
         )
-        name = arn.rsplit(":", 1)[1]
         self.by_arn[arn] = LambdaFunction(name, self._principals.add_role(name, []), config)
 
     def close(self) -> None:

@@ -116,13 +116,13 @@ def _check_copy_condition() -> None:
     if getattr(original, "is_conditional", False):
         return
 
-    def copy_object(response: S3Response) -> Any:
-        etag = response.headers.get("x-amz-copy-source-if-match")
-        bucket, _, key = unquote(response.headers["x-amz-copy-source"]).lstrip("/").partition("/")
-        source = response.backend.get_object(bucket, key)
+    def copy_object(self: S3Response) -> Any:
+        etag = self.headers.get("x-amz-copy-source-if-match")
+        bucket, _, key = unquote(self.headers["x-amz-copy-source"]).lstrip("/").partition("/")
+        source = self.backend.get_object(bucket, key)
         if etag and source and source.etag.strip('"') != etag.strip('"'):
             raise PreconditionFailed("x-amz-copy-source-If-Match")
-        return original(response)
+        return original(self)
 
     copy_object.is_conditional = True  # pyright: ignore[reportFunctionMemberAccess]
     S3Response.copy_object = copy_object
