@@ -53,9 +53,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     again.set_defaults(run=_reprocess)
     held = operations.add_parser("held", help="list the uploads that wait for a decision")
     held.set_defaults(run=_print_held)
-    approve = operations.add_parser("approve", parents=[subject, upload], help="publish a held upload")
+    file = argparse.ArgumentParser(add_help=False)
+    file.add_argument("upload", help="as `held` lists it, with the digits of the file")
+    approve = operations.add_parser("approve", parents=[subject, file], help="publish a held upload")
     approve.set_defaults(run=_decide, verdict="approve", reason=None)
-    reject = operations.add_parser("reject", parents=[subject, upload], help="reject a held upload")
+    reject = operations.add_parser("reject", parents=[subject, file], help="reject a held upload")
     reject.add_argument("--reason", help="for the team, in the event and the log")
     reject.set_defaults(run=_decide, verdict="reject")
 
@@ -100,7 +102,7 @@ def _print_held(stack: OperatedStack, _options: argparse.Namespace) -> int:
     uploads = list(list_held(stack))
     for held in uploads:
         note = " (superseded by a newer upload)" if held.is_superseded else ""
-        print(f"SUBJECT={held.subject} UPLOAD={held.upload_id} since {held.since}{note}")
+        print(f"SUBJECT={held.subject} UPLOAD={held.name} since {held.since}{note}")
         print(f"  reason: {held.reason or '-'}\n  {held.url}")
     print(f"{len(uploads)} held" if uploads else "nothing is held")
     return 0
@@ -108,10 +110,10 @@ def _print_held(stack: OperatedStack, _options: argparse.Namespace) -> int:
 
 def _decide(stack: OperatedStack, options: argparse.Namespace) -> int:
     decision = Decision(options.verdict, options.reason or None)
-    if decide(stack, options.subject, options.upload_id, decision):
-        print(f"no effect: a newer upload of {options.subject} is published; {options.upload_id} is deleted")
+    if decide(stack, options.subject, options.upload, decision):
+        print(f"no effect: a newer upload of {options.subject} is published; {options.upload} is deleted")
     else:
-        print(f"{options.upload_id} is {'published' if options.verdict == 'approve' else 'rejected'} within seconds")
+        print(f"{options.upload} is {'published' if options.verdict == 'approve' else 'rejected'} within seconds")
     return 0
 
 

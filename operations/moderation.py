@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -19,9 +19,14 @@ _URL_SECONDS = 600
 _PRESIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 
+# Of the SHA-256 in hexadecimal: enough that a user cannot make two files that have them in common.
+_FILE_DIGITS = 32
+
+
 class HeldUpload(NamedTuple):
     subject: str
-    upload_id: str
+    name: str
+    """<upload_id>-<digits of the SHA-256 of the file>"""
     since: str
     reason: str | None
     is_superseded: bool
@@ -41,7 +46,7 @@ def list_held(stack: OperatedStack) -> Iterator[HeldUpload]:
         if record and existing and existing["ETag"] == record["etag"]:
             yield HeldUpload(
                 subject,
-                upload_id,
+                f"{upload_id}-{record['sha256'][:_FILE_DIGITS]}",
                 record["at"],
                 record["reason"],
                 _is_superseded(stack, subject, upload_id),
@@ -49,8 +54,10 @@ def list_held(stack: OperatedStack) -> Iterator[HeldUpload]:
             )
 
 
-def decide(stack: OperatedStack, subject: str, upload_id: str, decision: Decision) -> bool:
+def decide(stack: OperatedStack, subject: str, name: str, decision: Decision) -> bool:
     """Copies a held original onto itself with the decision as metadata, which makes S3 send a new event.
+
+    `name` is that of the HeldUpload: the user may have posted another file since it was listed.
 
     Returns:
         Whether the decision has no effect, because a newer upload is published.
@@ -60,6 +67,7 @@ def decide(stack: OperatedStack, subject: str, upload_id: str, decision: Decisio
     """
     if len(decision.reason or "") > MAX_REASON_CHARACTERS:
         raise OperationError(f"a reason has at most {MAX_REASON_CHARACTERS} characters")
+    upload_id, _, digits = name.partition("-")
     bucket, key = stack.get_output("uploadsBucket"), storage_keys.incoming_key(subject, upload_id)
     record = s3.get_json(stack.s3, bucket, storage_keys.held_key(subject, upload_id))
     existing = s3.head_object(stack.s3, bucket, key)
@@ -67,13 +75,16 @@ def decide(stack: OperatedStack, subject: str, upload_id: str, decision: Decisio
         raise OperationError(
             f"{upload_id} of {subject} is not held: it was decided, deleted, superseded, or has expired"
         )
+    if len(digits) != _FILE_DIGITS or not record["sha256"].startswith(digits):
+        raise OperationError(f"{name} is not the file that is held: name it as it is listed, with its digits")
     is_superseded = _is_superseded(stack, subject, upload_id)
-    _copy(stack, {"Bucket": bucket, "Key": key}, record["etag"], existing, decision)
+    metadata = {**existing["Metadata"], **decision.to_metadata(record["sha256"])}
+    _copy(stack, {"Bucket": bucket, "Key": key}, record["etag"], metadata, existing["ContentType"])
     return is_superseded
 
 
 def _copy(
-    stack: OperatedStack, original: Mapping[str, str], etag: str, existing: Mapping[str, Any], decision: Decision
+    stack: OperatedStack, original: Mapping[str, str], etag: str, metadata: Mapping[str, str], content_type: str
 ) -> None:
     """Copies the file that is held: one that the user has posted since with the same form stays as it is."""
     try:
@@ -82,8 +93,8 @@ def _copy(
             CopySource=original,
             CopySourceIfMatch=etag,
             MetadataDirective="REPLACE",
-            Metadata={**existing["Metadata"], **decision.to_metadata()},
-            ContentType=existing["ContentType"],
+            Metadata=metadata,
+            ContentType=content_type,
         )
     except ClientError as error:
         if error.response["Error"]["Code"] == "PreconditionFailed":

@@ -1,8 +1,6 @@
 """Moderation: the team's own Lambda function decides what is published, and holds what a person has to look at.
 
-A held upload keeps its original. Its record says to which file the decision applies, by the ETag: S3's copy of an
-object has the same one (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html), a file that is posted later
-with the same form has another.
+A held upload keeps its original. Its record says which file is held: another one may be posted with the same form.
 """
 
 import base64
@@ -21,7 +19,7 @@ from functions.shared.moderation_decision import MAX_REASON_CHARACTERS, Decision
 READ_TIMEOUT_SECONDS = 10
 
 HeldRecord: TypeAlias = dict[str, Any]
-"""`reason` (text or None), `at`, and `etag` of the original."""
+"""`reason` (text or None), `at`, and of the original `etag` and `sha256`."""
 
 
 class ModerationError(Exception):
@@ -111,13 +109,17 @@ class Moderation:
         except PreconditionFailedError:
             # boto3 retries a write whose response was lost: the record may be this delivery's own.
             found = self.find_held(subject, upload_id)
-            if found is None or found["etag"] != record["etag"]:
+            if found is None or found["sha256"] != record["sha256"]:
                 raise
             return found
         return record
 
     def release(self, subject: str, upload_id: str, etag: str) -> None:
-        """Delete the record of a held upload, if the original with that ETag is the one that is held."""
+        """Delete the record of a held upload, if the original with that ETag is the one that is held.
+
+        The copy that has an operator's decision has the ETag of the original:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+        """
         held = self.find_held(subject, upload_id)
         if held and held["etag"] == etag:
             self.s3.delete_object(Bucket=self.uploads_bucket, Key=storage_keys.held_key(subject, upload_id))

@@ -35,7 +35,7 @@ from functions.shared.aws.s3 import (
     get_object,
     replace_object,
 )
-from functions.shared.moderation_decision import read_decision
+from functions.shared.moderation_decision import hash_file, read_decision
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest, with_absolute_urls
 
@@ -125,7 +125,7 @@ class UploadProcessor:
         if existing and existing.version >= version:
             self._end_superseded(upload, existing.content, may_be_repeated)
             return
-        decision = read_decision(original.metadata)
+        decision = read_decision(original.metadata, original.data)
         if not decision and self._is_held(upload, original, may_be_repeated):
             return
         try:
@@ -141,7 +141,7 @@ class UploadProcessor:
             if self._is_published(upload, existing, may_be_repeated):
                 return
             if isinstance(refused, HeldError):
-                self._hold(upload, original.etag, refused.moderation_reason, may_be_repeated)
+                self._hold(upload, original, refused.moderation_reason, may_be_repeated)
             else:
                 moderation_reason = refused.moderation_reason if isinstance(refused, NotAllowedError) else None
                 self._reject(upload, original.etag, refused.reason, moderation_reason)
@@ -175,7 +175,7 @@ class UploadProcessor:
     def _is_held(self, upload: Upload, original: StoredObject, may_be_repeated: bool) -> bool:
         """Whether an earlier delivery has held this file, which is then announced if that may have failed."""
         held = self.moderation.find_held(upload.subject, upload.id)
-        if not held or held["etag"] != original.etag:
+        if not held or held["sha256"] != hash_file(original.data):
             return False
         if may_be_repeated:
             self._announce_held(upload, held)
@@ -183,8 +183,9 @@ class UploadProcessor:
             logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
         return True
 
-    def _hold(self, upload: Upload, etag: str, reason: str | None, may_be_repeated: bool) -> None:
-        held = self.moderation.hold(upload.subject, upload.id, {"reason": reason, "at": _now(), "etag": etag})
+    def _hold(self, upload: Upload, original: StoredObject, reason: str | None, may_be_repeated: bool) -> None:
+        record = {"reason": reason, "at": _now(), "etag": original.etag, "sha256": hash_file(original.data)}
+        held = self.moderation.hold(upload.subject, upload.id, record)
         # A deletion that has not found the record has replaced the manifest before.
         current = read_manifest(self.s3, self.assets_bucket, upload.subject)
         if current and current.upload_id > upload.id:

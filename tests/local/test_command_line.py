@@ -68,7 +68,8 @@ class TestOnce:
 
     def test_photo_that_moderation_holds_is_reported(self, tmp_path: Path) -> None:
         (tmp_path / "handler.py").write_text("def handle(event, _context):\n    return {'decision': 'hold'}\n")
-        finished = run_local(tmp_path, "--once", "--moderation", tmp_path)
+        outputs = tmp_path / "outputs.json"
+        finished = run("local", "--once", "--outputs", outputs, "--port", FREE_PORTS, "--moderation", tmp_path)
         assert (finished.returncode, finished.stderr) == (0, "")
         assert re.search(r"^upload \w+ of \S+ is held .*: see make held STACK=local$", finished.stdout, re.MULTILINE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import requests
 
 from client.session import ClientError, Session, UploadHeldError
 from functions.shared import storage_keys
-from functions.shared.moderation_decision import Decision
+from functions.shared.moderation_decision import Decision, hash_file
 from local.emulators.lambda_functions import SourceFunction
 from local.stack import LocalStack
 from operations import __main__ as command_line
@@ -69,6 +69,11 @@ def hold(session: Session, team: Team, photo: bytes, **form_fields: str) -> dict
     return form
 
 
+def name_of(form: Mapping[str, Any], photo: bytes) -> str:
+    """As `make held` lists it."""
+    return f"{form['upload_id']}-{hash_file(photo)[:32]}"
+
+
 def find_held(stack: LocalStack, session: Session) -> list[HeldUpload]:
     return [held for held in list_held(operate(stack)) if held.subject == session.subject]
 
@@ -121,15 +126,15 @@ def test_held_photo_keeps_the_old_avatar_until_it_is_approved(
     assert (event["event"], event["moderation_reason"]) == ("avatar.held", "Suggestive")
 
     (held,) = find_held(moderated, session)
-    assert (held.upload_id, held.reason, held.since, held.is_superseded) == (
-        form["upload_id"],
+    assert (held.name, held.reason, held.since, held.is_superseded) == (
+        f"{form['upload_id']}-{hash_file(photo)[:32]}",
         "Suggestive",
         event["at"],
         False,
     )
     assert requests.get(held.url, timeout=5).content == photo
 
-    assert moderation.decide(operate(moderated), session.subject, form["upload_id"], Decision("approve")) is False
+    assert moderation.decide(operate(moderated), session.subject, name_of(form, photo), Decision("approve")) is False
     wait_until(lambda: session.fetch_status(form["upload_id"])["status"] == "ready", "the approved photo is published")
     assert fetch_avatar(moderated, session).json()["upload_id"] == form["upload_id"]
     wait_until(lambda: list_uploads(moderated, session) == [], "nothing is left in the uploads bucket")
@@ -140,7 +145,7 @@ def test_held_photo_that_is_rejected_has_the_operators_reason(
     moderated: LocalStack, session: Session, team: Team, photo: bytes
 ) -> None:
     form = hold(session, team, photo)
-    moderation.decide(operate(moderated), session.subject, form["upload_id"], Decision("reject", "Ärger"))
+    moderation.decide(operate(moderated), session.subject, name_of(form, photo), Decision("reject", "Ärger"))
     wait_until(lambda: session.fetch_status(form["upload_id"])["status"] == "rejected", "the photo is rejected")
     assert session.fetch_status(form["upload_id"])["reason"] == "not_allowed"
     wait_until(
@@ -156,7 +161,7 @@ def test_held_photo_that_is_rejected_has_the_operators_reason(
     assert (rejected["reason"], rejected["moderation_reason"]) == ("not_allowed", "Ärger")
     assert fetch_avatar(moderated, session).status_code == 404
     with pytest.raises(OperationError, match=f"{form['upload_id']} of {session.subject} is not held"):
-        moderation.decide(operate(moderated), session.subject, form["upload_id"], Decision("approve"))
+        moderation.decide(operate(moderated), session.subject, name_of(form, photo), Decision("approve"))
 
 
 def test_file_posted_after_the_held_one_is_not_approved_unseen(
@@ -173,13 +178,27 @@ def test_file_posted_after_the_held_one_is_not_approved_unseen(
 
     monkeypatch.setattr(moderation, "_copy", post_and_copy)
     with pytest.raises(OperationError, match="is not the file that is held: another one was posted"):
-        moderation.decide(operate(moderated), session.subject, form["upload_id"], Decision("approve"))
+        moderation.decide(operate(moderated), session.subject, name_of(form, photo), Decision("approve"))
     wait_until(lambda: find_held(moderated, session), "the other file is held")
     assert requests.get(find_held(moderated, session)[0].url, timeout=5).content == other
     assert fetch_avatar(moderated, session).status_code == 404
 
 
-@pytest.mark.parametrize("field", ["x-amz-meta-moderation", "x-amz-meta-moderation-reason"])
+def test_file_held_after_another_one_was_listed_is_not_approved_unseen(
+    moderated: LocalStack, session: Session, team: Team, photo: bytes
+) -> None:
+    form = hold(session, team, photo)
+    session.post(form, photo + b"\n")
+    wait_until(
+        lambda: [held.name for held in find_held(moderated, session)] == [name_of(form, photo + b"\n")],
+        "the other file is held",
+    )
+    for name in (name_of(form, photo), form["upload_id"], form["upload_id"] + "-"):
+        with pytest.raises(OperationError, match=f"{name} is not the file that is held: name it as it is listed"):
+            moderation.decide(operate(moderated), session.subject, name, Decision("approve"))
+
+
+@pytest.mark.parametrize("field", ["x-amz-meta-moderation", "x-amz-meta-moderation-file"])
 def test_form_with_a_decision_is_refused_by_s3(
     moderated: LocalStack, session: Session, team: Team, photo: bytes, field: str
 ) -> None:
@@ -203,9 +222,9 @@ def test_approval_of_a_superseded_photo_has_no_effect(
     assert [held.is_superseded for held in find_held(moderated, session)] == [True]
     outputs = tmp_path / "outputs.json"
     outputs.write_text(json.dumps(operate(moderated).outputs))
-    assert command_line.main(["--outputs", str(outputs), "approve", session.subject, form["upload_id"]]) == 0
+    assert command_line.main(["--outputs", str(outputs), "approve", session.subject, name_of(form, photo)]) == 0
     assert capsys.readouterr().out == (
-        f"no effect: a newer upload of {session.subject} is published; {form['upload_id']} is deleted\n"
+        f"no effect: a newer upload of {session.subject} is published; {name_of(form, photo)} is deleted\n"
     )
     wait_until(lambda: list_uploads(moderated, session) == [], "the superseded photo is deleted")
     assert fetch_avatar(moderated, session).json() == newer
@@ -228,21 +247,22 @@ def test_command_line_lists_and_decides(
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
+    name = name_of(form, photo)
     code, listed, _ = run("held")
     assert code == 0
-    assert f"SUBJECT={session.subject} UPLOAD={form['upload_id']} since " in listed
+    assert f"SUBJECT={session.subject} UPLOAD={name} since " in listed
     assert "  reason: Suggestive\n  http://127.0.0.1:" in listed
-    assert run("reject", session.subject, form["upload_id"], "--reason", "x" * 201) == (
+    assert run("reject", session.subject, name, "--reason", "x" * 201) == (
         1,
         "",
         "error: a reason has at most 200 characters\n",
     )
-    assert run("reject", session.subject, form["upload_id"], "--reason", "no") == (
+    assert run("reject", session.subject, name, "--reason", "no") == (
         0,
-        f"{form['upload_id']} is rejected within seconds\n",
+        f"{name} is rejected within seconds\n",
         "",
     )
-    code, _, error = run("approve", "../x", form["upload_id"])
+    code, _, error = run("approve", "../x", name)
     assert (code, error.startswith("error: '../x' cannot be part of a key")) == (1, True)
 
 

@@ -4,7 +4,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,15 +12,15 @@ from botocore.exceptions import ReadTimeoutError
 
 from functions.process_avatar import moderation
 from functions.shared import storage_keys, stored_avatar, upload_id
-from functions.shared.moderation_decision import Decision, read_decision
+from functions.shared.moderation_decision import Decision, hash_file, read_decision
 from tests.fixtures import pictures
 from tests.functions.process_avatar.conftest import BLUE, GREEN, RED, SUBJECT, Stack, jpeg_of
 from tests.functions.process_avatar.upload_events import message, s3_event
 from tests.functions.servers import HttpStub
 
 ARN = "arn:aws:lambda:eu-central-1:210987654321:function:moderate:live"
-APPROVE = Decision("approve").to_metadata()
-REJECT = Decision("reject", "Geschmacklos: ungültig").to_metadata()
+APPROVE = Decision("approve")
+REJECT = Decision("reject", "Geschmacklos: ungültig")
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def hold(stack: Stack, team: HttpStub, minute: int = 1, reason: str | None = "su
     return held
 
 
-def decide(stack: Stack, held: str, metadata: dict[str, str], data: bytes | None = None) -> None:
-    """Copy the original onto itself, as operators do."""
-    stack.replace(held, data or jpeg_of(RED), **metadata)
+def decide(stack: Stack, held: str, decision: Decision, data: bytes | None = None) -> None:
+    """Copy the original onto itself, as operators do; or another file, with the decision about the original."""
+    stack.replace(held, data or jpeg_of(RED), **decision.to_metadata(hash_file(jpeg_of(RED))))
 
 
 def record_of(stack: Stack, held: str) -> dict[str, Any]:
@@ -219,7 +219,12 @@ def test_held_upload_keeps_original_and_old_avatar(stack: Stack, team: HttpStub)
     assert stack.keys(stack.uploads) == [storage_keys.held_key(SUBJECT, new), storage_keys.incoming_key(SUBJECT, new)]
     record = record_of(stack, new)
     original = stack.get(stack.uploads, storage_keys.incoming_key(SUBJECT, new))
-    assert record == {"reason": "Suggestive", "at": record["at"], "etag": original["ETag"]}
+    assert record == {
+        "reason": "Suggestive",
+        "at": record["at"],
+        "etag": original["ETag"],
+        "sha256": hash_file(jpeg_of(RED)),
+    }
     assert stack.heard() == [
         {
             "event": "avatar.held",
@@ -301,9 +306,26 @@ def test_decided_original_is_not_counted_again(stack: Stack, team: HttpStub, mon
     assert counted == [storage_keys.incoming_key(SUBJECT, held)]
 
 
+def test_approved_upload_of_blocked_user_is_rejected(stack: Stack, team: HttpStub) -> None:
+    held = hold(stack, team)
+    object.__setattr__(stack.handler.UPLOADS, "read_block_end", lambda _subject: datetime(9999, 1, 1, tzinfo=UTC))
+    decide(stack, held, APPROVE)
+    assert stack.deliver(held) == []
+    assert rejection_of(stack, held)["reason"] == "blocked"
+    assert stack.keys(stack.assets) == []
+
+
+def test_decision_about_another_file_is_not_obeyed(stack: Stack, team: HttpStub) -> None:
+    held = hold(stack, team)
+    decide(stack, held, APPROVE, jpeg_of(GREEN))
+    assert stack.deliver(held) == []
+    assert (len(team.requests), stack.heard_events()) == (2, [("avatar.held", held)])
+    assert stack.keys(stack.assets) == []
+
+
 def test_unknown_decision_in_metadata_is_a_failure(stack: Stack, team: HttpStub) -> None:
     held = hold(stack, team)
-    decide(stack, held, {"moderation": "maybe"})
+    stack.replace(held, jpeg_of(RED), **{**APPROVE.to_metadata(hash_file(jpeg_of(RED))), "moderation": "maybe"})
     assert stack.deliver(held) == [held]
     assert stack.keys(stack.assets) == []
 
@@ -422,11 +444,12 @@ def test_upload_held_during_deletion_leaves_nothing(
 
 @pytest.mark.parametrize("decision", [Decision("approve"), Decision("reject"), Decision("reject", "Ü" * 200)])
 def test_decision_is_read_from_its_metadata(decision: Decision) -> None:
-    metadata = decision.to_metadata()
-    assert read_decision({"crop": "0,0,1", **metadata}) == decision
+    metadata = decision.to_metadata(hash_file(b"file"))
+    assert read_decision({"crop": "0,0,1", **metadata}, b"file") == decision
+    assert read_decision({"crop": "0,0,1", **metadata}, b"another") is None
     assert all(text.isascii() for text in metadata.values())
 
 
 def test_longest_reason_fits_into_the_metadata_of_an_object() -> None:
-    metadata = Decision("reject", "\U0001f4a9" * 200).to_metadata()
+    metadata = Decision("reject", "\U0001f4a9" * 200).to_metadata(hash_file(b""))
     assert sum(len(name) + len(text) for name, text in metadata.items()) < 2_048 - 100  # 100 for the crop
