@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from botocore.client import BaseClient
 
 from functions.shared import storage_keys
-from functions.shared.aws.s3 import PreconditionFailedError, get_json, get_object, replace_object
+from functions.shared.aws.s3 import PreconditionFailedError, get_json, get_object, head_object, replace_object
 from functions.shared.moderation_decision import MAX_REASON_CHARACTERS, Decision, Verdict
 
 # Long enough for a cold start and a request to an image recognition service. With one attempt, the function's timeout
@@ -92,10 +92,12 @@ class Moderation:
         """Write the record of a held upload. Returns the one that exists, if another delivery was faster.
 
         Raises:
-            PreconditionFailedError: Another file, which was posted with the same form, is being held.
+            PreconditionFailedError: Another file, which was posted with the same form, is held, or is being held.
         """
         key = storage_keys.held_key(subject, upload_id)
         existing = get_object(self.s3, self.uploads_bucket, key)
+        if existing and json.loads(existing.data)["sha256"] != record["sha256"]:
+            self._require_unchanged(storage_keys.incoming_key(subject, upload_id), record["etag"])
         try:
             replace_object(
                 self.s3,
@@ -113,6 +115,12 @@ class Moderation:
                 raise
             return found
         return record
+
+    def _require_unchanged(self, key: str, etag: str) -> None:
+        """The record of a file that was posted earlier is replaced, that of one that was posted later is not."""
+        original = head_object(self.s3, self.uploads_bucket, key)
+        if original is None or original["ETag"] != etag:
+            raise PreconditionFailedError(f"{key} is another file now")
 
     def release(self, subject: str, upload_id: str, etag: str) -> None:
         """Delete the record of a held upload, if the original with that ETag is the one that is held.

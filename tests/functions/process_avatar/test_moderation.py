@@ -346,6 +346,28 @@ def test_other_file_with_the_form_of_a_held_one_is_asked_about(stack: Stack, tea
         assert stack.heard_events() == [("avatar.held", held)]
 
 
+def test_late_hold_does_not_replace_that_of_a_file_posted_later(
+    stack: Stack, team: HttpStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(team, "hold")
+    new = stack.upload(1, jpeg_of(RED))
+    real = stack.handler.MODERATION.hold
+
+    def hold_late(*arguments: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(stack.handler.MODERATION), "hold", lambda _self, *others: real(*others))
+            stack.replace(new, jpeg_of(GREEN))
+            assert stack.deliver(new) == []
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(stack.handler.MODERATION), "hold", lambda _self, *arguments: hold_late(*arguments))
+        assert stack.deliver(new) == [new]
+    assert record_of(stack, new)["sha256"] == hash_file(jpeg_of(GREEN))
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.held", new)] * 2
+
+
 def test_newer_upload_supersedes_held_one_whatever_is_decided(stack: Stack, team: HttpStub) -> None:
     held = hold(stack, team)
     answer(team, "approve")
