@@ -105,7 +105,7 @@ def load() -> Functions:
     process_avatar = modules["functions.process_avatar.handler"]
     process_avatar.RENDER_PROCESS.close()  # files of the simulation need no process of their own
     processor, deletions = process_avatar.UPLOADS, process_avatar.DELETIONS
-    modules["functions.upload_status.handler"].IS_MODERATED = IsModerated()
+    vars(modules["functions.upload_status.handler"])["IS_MODERATED"] = IsModerated()
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later
