@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -41,6 +41,9 @@ help:
 	@echo "make unblock STACK= SUBJECT=  accept it again"
 	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
 	@echo "make resize STACK= SIZES= APPLY= RATE=   bring existing avatars to other sizes; APPLY=1 changes them, at RATE a second"
+	@echo "make held STACK=              list uploads that moderation holds, with URLs to look at them"
+	@echo "make approve STACK= SUBJECT= UPLOAD=             publish a held upload"
+	@echo "make reject STACK= SUBJECT= UPLOAD= [REASON=]    reject a held upload"
 	@echo "make clean                    delete .venv, .build and .local"
 
 local: .venv/local
@@ -116,11 +119,14 @@ upload: .venv/local .build/outputs/$(STACK).json
 	@test -n "$(PHOTO)" || { echo "make upload needs PHOTO, for example: make upload STACK=$(STACK) PHOTO=me.jpg" >&2; exit 2; }
 	@$(VENV)/python -m client upload --outputs .build/outputs/$(STACK).json $(PHOTO)
 
-reprocess: .venv/local .build/outputs/$(STACK).json
-	@test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || { echo "make reprocess needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
-	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
 
 SUBJECT_IS_GIVEN = test -n "$(SUBJECT)" || { echo "make $@ needs SUBJECT, the user's sub" >&2; exit 2; }
+UPLOAD_IS_GIVEN = test -n "$(SUBJECT)" -a -n "$(UPLOAD)" || \
+  { echo "make $@ needs SUBJECT, the user's sub, and UPLOAD, the upload ID" >&2; exit 2; }
+
+reprocess: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) reprocess $(SUBJECT) $(UPLOAD)
 
 erase: .venv/local .build/outputs/$(STACK).json
 	@$(SUBJECT_IS_GIVEN)
@@ -141,6 +147,17 @@ unblock: .venv/local .build/outputs/$(STACK).json
 
 resize: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) resize $(if $(SIZES),--sizes $(SIZES)) $(if $(RATE),--rate $(RATE)) $(if $(filter 1,$(APPLY)),--apply)
+
+held: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) held
+
+approve: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) approve $(SUBJECT) $(UPLOAD)
+
+reject: .venv/local .build/outputs/$(STACK).json
+	@$(UPLOAD_IS_GIVEN)
+	@$(OPERATE) reject $(SUBJECT) $(UPLOAD) $(if $(REASON),--reason "$$REASON")
 
 # Read each time, as `pulumi up` changes a stack's outputs.
 .PHONY: .build/outputs/$(STACK).json

@@ -25,6 +25,10 @@ class ClientError(Exception):
         self.status = status
 
 
+class UploadHeldError(ClientError):
+    """A person has to look at the photo before it is published."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """The result of an upload. Durations are in seconds."""
@@ -130,6 +134,8 @@ class Session:
                 return state["avatar"]
             if state["status"] == "rejected":
                 raise ClientError(f"the photo was rejected: {state['reason']}")
+            if state["status"] == "held":
+                raise UploadHeldError(f"upload {upload_id} of {self.subject} is held until it is approved or rejected")
             if time.monotonic() > deadline:
                 raise ClientError(f"upload {upload_id} is still pending; see the queue and its dead-letter queue")
             time.sleep(delay)

@@ -25,7 +25,10 @@ _DAY_SECONDS = 24 * 60 * 60
 _TIMEOUT_SECONDS = 14
 # Six times the function's timeout, as AWS recommends, to allow for retries of throttled invocations:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-_VISIBILITY_SECONDS = 6 * _TIMEOUT_SECONDS
+_VISIBILITY_TIMEOUTS = 6
+# For one attempt to invoke the moderation function: READ_TIMEOUT_SECONDS of functions/process_avatar/moderation.py and
+# the connect timeout.
+_MODERATION_SECONDS = 11
 # With the pauses of functions/process_avatar/handler.py, a message survives outages of four minutes.
 MAX_RECEIVES = 8
 _RETENTION_DAYS = 4  # SQS's default
@@ -74,6 +77,9 @@ class AvatarPipelineArgs:
     """The maximum number of uploads of one user in a clock hour. 0: no maximum."""
     originals_days: int = 14
     """Days after which unprocessed originals and the records of rejected ones expire."""
+    moderation_function_arn: pulumi.Input[str] | None = None
+    """The ARN of a Lambda function that approves, rejects or holds each image before it is published. None: every valid
+    image is published."""
     webhook_url: pulumi.Input[str] | None = None
     """An HTTPS endpoint to subscribe to the topic. It gets SNS's JSON envelope, which has the signature."""
     max_concurrency: int = 20
@@ -99,6 +105,7 @@ class AvatarPipelineArgs:
             max_pixels=validation.MAX_PIXELS,
             uploads_per_hour=validation.UPLOADS_PER_HOUR,
             originals_days=validation.ORIGINALS_DAYS,
+            moderation_function_arn=validation.optional(validation.MODERATION_FUNCTION),
             webhook_url=validation.optional(validation.HTTPS_URL),
             max_concurrency=validation.MAX_CONCURRENCY,
             alarm_topic_arn=validation.optional(validation.TOPIC_ARN),
@@ -221,7 +228,9 @@ class AvatarPipeline(pulumi.ComponentResource):
             PrivateBucketArgs(
                 protect=args.protect,
                 bucket_name=args.bucket_name,
-                expire_days=[(f"{prefix}/", args.originals_days) for prefix in ("incoming", "rejected", "deletions")],
+                expire_days=[
+                    (f"{prefix}/", args.originals_days) for prefix in ("incoming", "rejected", "held", "deletions")
+                ],
                 post_origins=args.allowed_origins,
             ),
             self._child_options,
@@ -241,7 +250,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         queue = sqs.Queue(
             f"{self._name}-queue",
             sqs_managed_sse_enabled=True,
-            visibility_timeout_seconds=_VISIBILITY_SECONDS,
+            visibility_timeout_seconds=_VISIBILITY_TIMEOUTS * _get_timeout(args),
             # A message is useless after its original has expired.
             message_retention_seconds=min(_RETENTION_DAYS, args.originals_days) * _DAY_SECONDS,
             redrive_policy=pulumi.Output.json_dumps(
@@ -366,7 +375,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 # bench/results.md): the render process may use 700 MB and has a CPU limit
                 # (functions/process_avatar/imaging/render_process.py).
                 memory=1024,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=_get_timeout(args),
                 environment={
                     "UPLOADS_BUCKET": uploads.bucket_name,
                     "ASSETS_BUCKET": args.assets_bucket_name,
@@ -379,6 +388,9 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
                     "LIMITS_TABLE": limits.name,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
+                    "MODERATION_FUNCTION_ARN": ""
+                    if args.moderation_function_arn is None
+                    else args.moderation_function_arn,
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
@@ -397,6 +409,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     *([iam.create_invalidation(args.distribution_arn)] if args.distribution_arn is not None else []),
                     iam.get_item(limits.arn),
                     *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
+                    *_moderate(args.moderation_function_arn, uploads.bucket_arn),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
@@ -582,3 +595,21 @@ class AvatarPipeline(pulumi.ComponentResource):
 def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:
     """Returns the ID in arn:aws:cloudfront::<account>:distribution/<id>, or empty text for None."""
     return "" if arn is None else pulumi.Output.from_input(arn).apply(lambda text: text.rpartition("/")[2])
+
+
+def _get_timeout(args: AvatarPipelineArgs) -> int:
+    """Returns the timeout of `process_avatar` in seconds."""
+    return _TIMEOUT_SECONDS + (_MODERATION_SECONDS if args.moderation_function_arn is not None else 0)
+
+
+def _moderate(function_arn: pulumi.Input[str] | None, uploads_bucket_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
+    """Allows to invoke the moderation function, under the ARN that is given, and to write and delete held/."""
+    if function_arn is None:
+        return []
+    held = "held/*"
+    return [
+        iam.invoke_function(function_arn),
+        iam.read_objects(uploads_bucket_arn, held)[0],
+        iam.write_objects(uploads_bucket_arn, held),
+        iam.delete_objects(uploads_bucket_arn, held),
+    ]

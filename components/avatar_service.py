@@ -91,6 +91,11 @@ class AvatarServiceArgs:
     half of it for itself."""
     throttle_burst: int = field(default=100, metadata={"rule": validation.THROTTLE_BURST})
     """Burst limit of the API in requests, 1 to 5000. The public profile route has half of it for itself."""
+    moderation_function: pulumi.Input[str] | None = field(
+        default=None, metadata={"rule": validation.MODERATION_FUNCTION}
+    )
+    """The ARN of a Lambda function of yours, of any account, that approves, rejects or holds each image before it is
+    published (docs/moderation.md). Default: none, every valid image is published."""
     max_concurrency: int = field(default=20, metadata={"rule": validation.MAX_CONCURRENCY})
     """Maximum number of uploads processed concurrently, 2 to 1000. More uploads wait in the queue."""
     reserved_concurrency: Mapping[str, int] = field(
@@ -285,6 +290,7 @@ class AvatarService(pulumi.ComponentResource):
                 uploads_per_hour=args.uploads_per_hour,
                 originals_days=args.originals_days,
                 webhook_url=args.webhook_url,
+                moderation_function_arn=args.moderation_function,
                 max_concurrency=args.max_concurrency,
                 alarm_topic_arn=args.alarm_topic_arn,
                 reserved_concurrency=self._reserve_concurrency(avatar_pipeline.FUNCTIONS),
@@ -306,6 +312,7 @@ class AvatarService(pulumi.ComponentResource):
                 client_id=self.identity.client_id,
                 allowed_origins=origins,
                 max_upload_bytes=args.max_upload_bytes,
+                is_moderated=args.moderation_function is not None,
                 authorizer_cache_seconds=args.authorizer_cache_seconds,
                 throttle_rate=args.throttle_rate,
                 throttle_burst=args.throttle_burst,

@@ -74,6 +74,8 @@ class UploadApiArgs:
     """Origins whose pages may call the API (CORS)."""
     max_upload_bytes: int = 10_485_760
     """The maximum size of an upload in bytes."""
+    is_moderated: bool = False
+    """Whether a moderation function may hold uploads."""
     authorizer_cache_seconds: int = 60
     """Seconds that API Gateway caches the authorizer's response for a token; 0 disables caching."""
     throttle_rate: int = 50
@@ -95,6 +97,7 @@ class UploadApiArgs:
             client_id=validation.USER_POOL_CLIENT_ID,
             allowed_origins=validation.list_of(validation.ORIGIN),
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
+            is_moderated=validation.BOOLEAN,
             authorizer_cache_seconds=validation.AUTHORIZER_CACHE_SECONDS,
             throttle_rate=validation.THROTTLE_RATE,
             throttle_burst=validation.THROTTLE_BURST,
@@ -253,16 +256,21 @@ class UploadApi(pulumi.ComponentResource):
         return self._create_function(
             "upload_status",
             description="Returns the status of an upload",
-            # Standard library only, and up to three small S3 requests.
+            # Standard library only, and a few small S3 requests.
             memory=256,
             timeout=5,
             environment={
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
                 "ASSETS_BUCKET": self._args.assets_bucket_name,
                 "CDN_URL": self._args.cdn_url,
+                "IS_MODERATED": "true" if self._args.is_moderated else "",
             },
             statements=[
-                *iam.read_objects(self._args.uploads_bucket_arn, "incoming/*", "rejected/*"),
+                *iam.read_objects(
+                    self._args.uploads_bucket_arn,
+                    *("incoming/*", "rejected/*"),
+                    *(["held/*"] if self._args.is_moderated else []),
+                ),
                 *iam.read_objects(self._args.assets_bucket_arn, "avatars/*.json"),
             ],
         )

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -18,10 +19,11 @@ from typing import Any
 import requests
 
 from client.photo import Photo, read_photo
-from client.session import ClientError, Session, Upload
+from client.session import ClientError, Session, Upload, UploadHeldError
 from lambda_packages import build
 from lambda_packages.build import PackagingError
 from local.emulators.http_server import PortInUseError
+from local.emulators.lambda_functions import SourceFunction
 from local.recording.graph import ProgramError
 from local.stack import ROOT, LocalStack, Ports, read_config
 
@@ -65,6 +67,12 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--stack", default="dev", help="use Pulumi.<stack>.yaml (default: dev)")
     parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of five ports (default: %(default)s)")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, help="file for addresses and credentials")
+    parser.add_argument(
+        "--moderation",
+        type=Path,
+        metavar="FOLDER",
+        help="the moderation function: handler.py of this folder, with the environment of this command",
+    )
     parser.add_argument("--resources", action="store_true", help="list the registered resources")
     return parser.parse_args(arguments)
 
@@ -75,7 +83,8 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     config, ignored = read_config(options.stack)
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
-    with LocalStack(config, Ports.starting_at(options.port)) as stack:
+    moderation = SourceFunction(options.moderation, os.environ) if options.moderation else None
+    with LocalStack(config, Ports.starting_at(options.port), moderation=moderation) as stack:
         users = [
             {"username": username, "password": stack.create_user(username, name)} for username, name in _USERS.items()
         ]
@@ -85,6 +94,8 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
         with _write_outputs_file(stack, users, options.outputs):
             try:
                 _run_smoke_test(stack, users[0], photos)
+            except UploadHeldError as held:
+                print(f"\n{held}: see make held STACK=local")
             except (ClientError, TimeoutError):
                 _print_failures(stack)
                 raise

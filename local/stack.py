@@ -20,7 +20,7 @@ from lambda_packages import build
 from local.emulators.api_gateway import HttpApiEmulator
 from local.emulators.cloudfront import CloudFrontEmulator
 from local.emulators.http_server import HttpServer
-from local.emulators.lambda_functions import Deployment, LambdaFunctions
+from local.emulators.lambda_functions import Deployment, LambdaFunctions, SourceFunction
 from local.emulators.moto import ACCOUNT_ID, MotoServer
 from local.emulators.postgres import Postgres
 from local.emulators.sns_webhooks import HttpsSubscription, WebhookReceiver
@@ -36,6 +36,7 @@ REGION = "eu-west-1"
 # Configuration keys that refer to an AWS account or a domain. A local run provides its own values.
 _IGNORED_KEYS = (
     *("domain", "hostedZoneId", "userPoolId", "userPoolClientId", "webAclArn", "alarmTopicArn", "webhookUrl"),
+    "moderationFunction",
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 
@@ -109,8 +110,11 @@ class LocalStack:
         ports: Ports | None = None,
         program: Path = ROOT / "__main__.py",
         mutate_resource: MutateResource | None = None,
+        moderation: SourceFunction | None = None,
     ) -> None:
-        """Starts the stack. In tests, `mutate_resource` changes a resource before it is created.
+        """Starts the stack, with a moderation function if one is given.
+
+        In tests, `mutate_resource` changes a resource before it is created.
 
         Raises:
             PortInUseError: Another process listens on one of the ports.
@@ -120,6 +124,7 @@ class LocalStack:
         ports = ports or Ports()
         self._program = program
         self._mutate_resource = mutate_resource or (lambda resource: resource)
+        self._moderation = moderation
         with contextlib.ExitStack() as cleanup:
             self._folder = Path(tempfile.mkdtemp(prefix="avatars-"))
             self._deployments = 0
@@ -142,6 +147,7 @@ class LocalStack:
                 self._provided = {
                     f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
                     _DATABASE_URL: self.database.url,
+                    **({f"{PROJECT}:moderationFunction": self._moderation_arn} if moderation else {}),
                 }
                 self.graph = self._deploy(config, Graph())
                 starting.result()
@@ -154,6 +160,10 @@ class LocalStack:
                 subscription.start()
                 cleanup.callback(subscription.close)
             self._cleanup = cleanup.pop_all()
+
+    @property
+    def _moderation_arn(self) -> str:
+        return self.aws.arn("lambda", "function:moderation")
 
     @property
     def exports(self) -> dict[str, Any]:
@@ -233,6 +243,8 @@ class LocalStack:
         folder.mkdir()
         self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment(folder))
         self._deployment.callback(self.functions.close)
+        if self._moderation:
+            self.functions.add(self._moderation_arn, self._moderation, folder / "moderation.log")
         self.aws.lambda_api.functions = self.functions.by_arn
         self._run_invocations(previous)
         self._servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))

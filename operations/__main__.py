@@ -13,9 +13,11 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared.moderation_decision import Decision
 from operations import resize_command
 from operations.blocking import block, take_down, unblock
 from operations.erasure import erase
+from operations.moderation import decide, list_held
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
 
@@ -51,6 +53,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     operations.add_parser("erase", parents=[subject], help="delete everything of a user").set_defaults(run=_erase)
     again = operations.add_parser("reprocess", parents=[subject, upload], help="process an original again")
     again.set_defaults(run=_reprocess)
+    held = operations.add_parser("held", help="list the uploads that wait for a decision")
+    held.set_defaults(run=_print_held)
+    file = argparse.ArgumentParser(add_help=False)
+    file.add_argument("upload", help="as `held` lists it, with the digits of the file")
+    approve = operations.add_parser("approve", parents=[subject, file], help="publish a held upload")
+    approve.set_defaults(run=_decide, verdict="approve", reason=None)
+    reject = operations.add_parser("reject", parents=[subject, file], help="reject a held upload")
+    reject.add_argument("--reason", help="for the team, in the event and the log")
+    reject.set_defaults(run=_decide, verdict="reject")
 
     other_sizes = operations.add_parser("resize", help="bring existing avatars to other sizes")
     resize_command.add_arguments(other_sizes)
@@ -100,6 +111,25 @@ def _erase(stack: OperatedStack, options: argparse.Namespace) -> int:
 def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:
     reprocess(stack, options.subject, options.upload_id)
     print(f"{options.upload_id} is processed again")
+    return 0
+
+
+def _print_held(stack: OperatedStack, _options: argparse.Namespace) -> int:
+    uploads = list(list_held(stack))
+    for held in uploads:
+        note = " (superseded by a newer upload)" if held.is_superseded else ""
+        print(f"SUBJECT={held.subject} UPLOAD={held.name} since {held.since}{note}")
+        print(f"  reason: {held.reason or '-'}\n  {held.url}")
+    print(f"{len(uploads)} held" if uploads else "nothing is held")
+    return 0
+
+
+def _decide(stack: OperatedStack, options: argparse.Namespace) -> int:
+    decision = Decision(options.verdict, options.reason or None)
+    if decide(stack, options.subject, options.upload, decision):
+        print(f"no effect: a newer upload of {options.subject} is published; {options.upload} is deleted")
+    else:
+        print(f"{options.upload} is {'published' if options.verdict == 'approve' else 'rejected'} within seconds")
     return 0
 
 

@@ -20,7 +20,7 @@ def erase(stack: OperatedStack, subject: str) -> dict[str, Any]:
     """
     # One attempt: a repeated request would wait for the same as the first one.
     config = Config(read_timeout=_FUNCTION_SECONDS + 10, retries={"total_max_attempts": 1})
-    response = stack.create_client("lambda", config).invoke(
+    response = stack.create_client("lambda", config=config).invoke(
         FunctionName=stack.get_output("eraseFunction"), Payload=json.dumps({"subject": subject})
     )
     result = json.load(response["Payload"])

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import boto3
 from botocore.client import BaseClient
-from botocore.config import Config
 
 
 class OperationError(Exception):
@@ -52,10 +51,10 @@ class OperatedStack:
     def dynamodb(self) -> BaseClient:
         return self.create_client("dynamodb")
 
-    def create_client(self, service: str, config: Config | None = None) -> Any:
+    def create_client(self, service: str, **options: Any) -> Any:
         """A boto3 client.
 
         Its AWS credentials are those in the output `operator`, which only a local run has, or else those of the
         environment.
         """
-        return boto3.client(service, config=config, **self.outputs.get("operator", {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return boto3.client(service, **self.outputs.get("operator", {}), **options)  # pyright: ignore[reportCallIssue, reportArgumentType]

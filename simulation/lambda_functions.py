@@ -23,6 +23,7 @@ from botocore.config import Config
 from simulation.clock import REPLACEMENTS, sleep
 from simulation.cloudfront import SimulatedCloudFrontClient
 from simulation.dynamodb import SimulatedDynamoDbClient
+from simulation.moderation import IsModerated, SimulatedLambdaClient
 from simulation.s3 import SimulatedS3Client
 from simulation.scheduler import current_task
 from simulation.settings import Settings
@@ -42,6 +43,7 @@ _CLIENTS = {
     "sns": SimulatedSnsClient,
     "dynamodb": SimulatedDynamoDbClient,
     "cloudfront": SimulatedCloudFrontClient,
+    "lambda": SimulatedLambdaClient,
 }
 _HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "delete_avatar", "sweep_avatars")
 _ENVIRONMENT = {
@@ -53,6 +55,8 @@ _ENVIRONMENT = {
     "ASSETS_BUCKET": ASSETS_BUCKET,
     "CDN_URL": CDN_URL,
     "DISTRIBUTION_ID": "distribution",
+    "MODERATION_FUNCTION_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:moderation",
+    "IS_MODERATED": "true",
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:events",
     "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
     "SIZES": ",".join(map(str, SIZES)),
@@ -100,12 +104,14 @@ def load() -> Functions:
         sys.modules.update(others)
     process_avatar = modules["functions.process_avatar.handler"]
     process_avatar.RENDER_PROCESS.close()  # files of the simulation need no process of their own
-    processor = process_avatar.UPLOADS
+    processor, deletions = process_avatar.UPLOADS, process_avatar.DELETIONS
+    vars(modules["functions.upload_status.handler"])["IS_MODERATED"] = IsModerated()
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later
         id(ThreadPoolExecutor): SimulatedThreadPool,
         id(processor): dataclasses.replace(processor, render=_MemoizedRender(render)),
+        id(deletions): dataclasses.replace(deletions, is_moderated=IsModerated()),
     }
     for module in modules.values():
         for name, value in list(vars(module).items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from functions.shared.moderation_decision import Verdict
 from simulation.simulation import DAY_MS, Simulation, Upload
 from simulation.users import Users
 
@@ -22,6 +23,10 @@ _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
 _SWEEP_DAYS = (None, 1, 8)
 _DELETION_MS = (3_000, 500, 900, 2_100, 6_000, 70_000, 700_000, 8 * DAY_MS)
 MAX_DELETIONS = 2
+_VERDICTS: tuple[str, ...] = ("approve", "hold", "reject")
+_DECISIONS: tuple[Verdict | None, ...] = ("approve", "reject", None)
+_DECISION_MS = (3_000, 70_000, 700_000)
+_SHORTLY_MS = 50
 _BLOCK_MS = (None, 0, 1_000, 6_000, 70_000)
 _BLOCK_DURATIONS_MS = (DAY_MS, 2_000, 60_000, 700_000)
 _REDRIVE_MS = (7_200_000, 60_000, 8 * DAY_MS, 13 * DAY_MS)
@@ -38,6 +43,7 @@ def run(simulation: Simulation) -> None:
     simulation.outage = pick(
         "outage of an hour", (None, "sns", "sqs", "s3", "dynamodb", "cloudfront"), simulation.rates.outage
     )
+    simulation.is_moderated = pick("moderation", (False, True), 0.4)
     users.begin()
     simulation.scheduler.run()
     users.look_once_more()
@@ -85,14 +91,29 @@ class _RandomUsers(Users):
         is_good = pick(f"{name}: file", _FILES, 0.3) == "picture"
         number = 4 * pick(f"{name}: picture of upload", (int(name.rpartition("-")[2]), 1), 0.3)
         after(_POST_DELAY_MS, partial(self._post, upload, 1, number, is_good))
-        second = pick(f"{name}: second post", (_NO, _SAME, _OTHER), 0.4)
+        if simulation.is_moderated:
+            upload.verdict = pick(f"{name}: verdict", _VERDICTS, 0.6)
+        second = pick(f"{name}: second post", (_NO, _SAME, _OTHER), 0.4 if upload.verdict == "approve" else 0.8)
         if second == _NO:
+            self._decide_later(upload, None)
             return
         if second == _OTHER:
             number += 1
             is_good = pick(f"{name}: other file", _FILES, 0.4) == "picture"
         delay_ms = _POST_DELAY_MS + pick(f"{name}: milliseconds to the second post", _SECOND_POST_MS, 0.8)
         after(delay_ms, partial(self._post, upload, 2, number, is_good))
+        self._decide_later(upload, delay_ms)
+
+    def _decide_later(self, upload: Upload, second_post_ms: int | None) -> None:
+        """The operator decides about a held upload, maybe while the user posts another file with the same form."""
+        pick, name = self._simulation.choices.pick, upload.name
+        if upload.verdict != "hold" or not (verdict := pick(f"{name}: decision", _DECISIONS, 0.8)):
+            return
+        if second_post_ms and pick(f"{name}: decision at the second post", (True, False), 0.5):
+            delay_ms = second_post_ms - _SHORTLY_MS
+        else:
+            delay_ms = _POST_DELAY_MS + pick(f"{name}: milliseconds to the decision", _DECISION_MS, 0.8)
+        self._simulation.scheduler.after(delay_ms, partial(self.decide, upload, verdict))
 
     def _post(self, upload: Upload, ordinal: int, number: int, is_good: bool) -> None:
         body = self.post(upload, number, is_good=is_good)

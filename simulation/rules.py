@@ -99,6 +99,7 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             for upload in self._accepted(subject)
             if all(post.is_good for post in upload.posts)
             and not self._is_rejected(upload, "too_many_uploads", "blocked")
+            and upload.verdict == "approve"
         ]
         deleted = max((its for its in self._deletions(subject) if its not in dead), default="")
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
@@ -192,6 +193,8 @@ class every_upload_is_answered(Rule):  # noqa: N801
             if not upload.posts or upload.upload_id in dead:
                 continue
             status = upload.statuses[-1]
+            if status == "held" and upload.verdict == "hold" and not self._is_deleted(upload):
+                continue
             if status not in ("ready", "rejected") and not (status == "404" and self._is_deleted(upload)):
                 self._report(f"{upload.name} ends as {status}")
 
@@ -225,10 +228,10 @@ class every_answer_is_announced(Rule):  # noqa: N801
             for upload in self._accepted(subject):
                 if upload.upload_id in dead or upload.upload_id < newest:
                     continue
-                ready, rejected = ("avatar.ready", upload.upload_id), ("avatar.rejected", upload.upload_id)
-                if upload.upload_id == newest and ready not in announced:
+                events = {event for event, upload_id in announced if upload_id == upload.upload_id}
+                if upload.upload_id == newest and "avatar.ready" not in events:
                     self._report(f"{upload.name} is ready, and never announced")
-                elif ready not in announced and rejected not in announced:
+                elif not events:
                     self._report(f"{upload.name} is never announced")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
@@ -269,14 +272,16 @@ class nothing_is_left_behind(Rule):  # noqa: N801
 
 
 class originals_are_deleted(Rule):  # noqa: N801
-    """An original is gone once its upload has been answered, and a request to delete once it has been processed, but
-    for what a dead-lettered message still needs."""
+    """An original is gone once its upload has been answered, unless that is held, and a request to delete once it has
+    been processed, but for what a dead-lettered message still needs."""
 
     def check_rest(self) -> None:
         dead = self._dead()
-        for key in self._simulation.s3.buckets.get(UPLOADS_BUCKET, {}):
+        for key, stored in self._simulation.s3.buckets.get(UPLOADS_BUCKET, {}).items():
             if key.startswith(("incoming/", "deletions/")) and key.rpartition("/")[2] not in dead:
-                self._report(f"{key} stays")
+                held = self._simulation.s3.find(UPLOADS_BUCKET, f"{key.replace('incoming/', 'held/')}.json")
+                if held is None or json.loads(held.data)["etag"] != stored.etag:
+                    self._report(f"{key} stays")
 
 
 class quota_is_kept(Rule):  # noqa: N801
@@ -342,6 +347,20 @@ class block_is_obeyed(Rule):  # noqa: N801
                 self._report(f"{upload.name} is rejected for a block that does not exist")
 
 
+class nothing_is_published_unseen(Rule):  # noqa: N801
+    """Every file that is published was approved, by the moderation function or by an operator who has seen it."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if bucket != ASSETS_BUCKET or not key.endswith(".jpg") or after is None:
+            return
+        upload = self._simulation.uploads.get(uploaded_in(after))
+        if upload is None or upload.verdict == "approve":
+            return  # a deletion, or approved
+        shown = self._find_shown(after)
+        if shown is None or shown[1].data not in upload.approved:
+            self._report(f"{upload.name} is published, and nobody has approved the file")
+
+
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
     """GET uploads/{id} never says 404 for an accepted upload within its life."""
 
@@ -401,6 +420,7 @@ RULES: dict[str, type[Rule]] = {
         originals_are_deleted,
         quota_is_kept,
         block_is_obeyed,
+        nothing_is_published_unseen,
         accepted_upload_is_never_unknown,
         ready_is_final,
         avatar_never_goes_back,

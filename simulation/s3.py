@@ -199,6 +199,34 @@ class SimulatedS3Client(SimulatedClient):
         is_conditional = IfMatch is not None or IfNoneMatch is not None
         return self.call("PutObject", Key, effect, bucket=Bucket, is_conditional=is_conditional)
 
+    def copy_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: Mapping[str, str],  # noqa: N803
+        CopySourceIfMatch: str | None = None,  # noqa: N803
+        MetadataDirective: str,  # noqa: N803
+        Metadata: Mapping[str, str],  # noqa: N803
+        ContentType: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html (of an object onto itself)"""
+        if CopySource != {"Bucket": Bucket, "Key": Key} or MetadataDirective != "REPLACE":
+            raise NotImplementedError("an object is copied onto itself, with other metadata")
+
+        def effect(request: Request) -> dict[str, Any]:
+            simulation = request.simulation
+            existing = simulation.s3.find(Bucket, Key)
+            if existing is None:
+                raise s3_error("CopyObject", 404, "NoSuchKey", "The specified key does not exist.")
+            check_conditions("CopyObject", existing, CopySourceIfMatch)
+            stored = new_object(existing.data, simulation.scheduler.now_ms, Metadata, ContentType)
+            simulation.s3.put(Bucket, Key, stored)
+            return {"CopyObjectResult": {"ETag": stored.etag}}
+
+        is_conditional = CopySourceIfMatch is not None
+        return self.call("CopyObject", Key, effect, bucket=Bucket, is_conditional=is_conditional)
+
     def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html"""
 

@@ -77,6 +77,10 @@ class Upload:
     was_ready: bool = False
     was_dead: bool = False
     """Its message has been in the dead-letter queue."""
+    verdict: str = "approve"
+    """What the moderation function says of it."""
+    approved: set[bytes] = field(default_factory=set[bytes])
+    """Files that an operator has approved."""
 
 
 @dataclass
@@ -159,6 +163,7 @@ class Simulation:
         self.history: list[Event] = []
         self.invocations: list[Invocation] = []
         self.is_exhaustive = scheduler is not None
+        self.is_moderated = False
         self.is_quiet = False
         """Nothing fails any more."""
         self.outage: str | None = None
@@ -337,7 +342,7 @@ class Simulation:
                 manifests.append((after.data, None))
                 newest: str = json.loads(after.data)["upload_id"]
                 self._answer(subject, lambda upload: upload.upload_id <= newest)
-        elif bucket == lambda_functions.UPLOADS_BUCKET and key.startswith("rejected/") and after is not None:
+        elif bucket == lambda_functions.UPLOADS_BUCKET and key.startswith(("rejected/", "held/")) and after is not None:
             _, subject, name = key.split("/")
             self._answer(subject, lambda upload: name == f"{upload.upload_id}.json")
         for rule in self._rules:

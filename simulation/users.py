@@ -9,14 +9,19 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote_plus
 
-from simulation.lambda_functions import UPLOADS_BUCKET
+from functions.shared.moderation_decision import Decision, Verdict, hash_file
+from functions.shared.storage_keys import held_key
+from operations import moderation
+from operations.operated_stack import OperatedStack
+from simulation.lambda_functions import ASSETS_BUCKET, UPLOADS_BUCKET
 from simulation.pictures import broken_picture, picture
-from simulation.s3 import StoredObject, new_object
+from simulation.s3 import SimulatedS3Client, StoredObject, new_object
 from simulation.scheduler import Invocation
 from simulation.simulation import DAY_MS, DELETED, Block, Deletion, Post, Simulation, Upload
 from simulation.sqs import Message
 
 _DELETE_RETRIES, _DELETE_PAUSE_MS = 2, 1_000
+_EVENT_MS = 500
 
 
 class Users:
@@ -127,6 +132,26 @@ class Users:
         simulation.blocks[user] = Block(simulation.scheduler.now_ms, end * 1000)
         simulation.record("operator", "blocks %s for %s s", user, duration_ms // 1000)
 
+    def decide(self, upload: Upload, verdict: Verdict) -> None:
+        """Let the operator decide about the file that is held, if one is, with the real command."""
+        simulation = self._simulation
+        held = simulation.s3.find(UPLOADS_BUCKET, held_key(upload.subject, upload.upload_id))
+        if held is None:
+            return
+        sha256: str = json.loads(held.data)["sha256"]
+        if verdict == "approve":
+            upload.approved.update(post.data for post in upload.posts if hash_file(post.data) == sha256)
+        stack = OperatedStack({"uploadsBucket": UPLOADS_BUCKET, "assetsBucket": ASSETS_BUCKET})
+        vars(stack)["s3"] = SimulatedS3Client(None)  # in place of the cached property
+
+        def run(_event: object, _context: object) -> bool:
+            return moderation.decide(stack, upload.subject, f"{upload.upload_id}-{sha256[:32]}", Decision(verdict))
+
+        def see_result(invocation: Invocation) -> None:
+            simulation.record(invocation.name, str(invocation.error or invocation.result))
+
+        simulation.invoke(f"operator {verdict}s {upload.name}", run, None, see_result)
+
     def queue_deletion(self, name: str, body: str) -> None:
         """Let the event of a request to delete reach the queue."""
         self._simulation.record(name, "event reaches the queue")
@@ -134,6 +159,10 @@ class Users:
 
     def _see_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:
         simulation = self._simulation
+        if after and "moderation" in after.metadata:
+            upload = simulation.uploads[key.rpartition("/")[2]]
+            body = _object_created(key, len(after.data), after.etag, after.modified_ms)
+            simulation.scheduler.after(_EVENT_MS, lambda: self.queue_event(upload, f"{upload.name} decided", body))
         if bucket != UPLOADS_BUCKET or not key.startswith("deletions/") or after is None:
             return
         _, subject, deletion_id = key.split("/")

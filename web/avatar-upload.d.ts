@@ -9,6 +9,7 @@ export type State =
   | "sending"
   | "processing"
   | "ready"
+  | "held"
   | "failed"
   | "confirming"
   | "removing"
@@ -21,6 +22,7 @@ export type ErrorCode =
   | "unsupported_type"
   | "file_too_large"
   | "rejected"
+  | "held"
   | "offline"
   | "network"
   | "session_expired"
@@ -38,6 +40,8 @@ export type RejectionReason =
   | "truncated"
   | "too_large"
   | "too_many_uploads"
+  | "not_allowed"
+  | "blocked"
   | "deleted";
 
 export interface Manifest {
@@ -69,9 +73,10 @@ export interface AvatarUploadEventMap {
   "avatar-select": CustomEvent<{ file: File }>;
   "avatar-progress": CustomEvent<Progress>;
   "avatar-ready": CustomEvent<Manifest>;
+  "avatar-held": CustomEvent<Record<string, never>>;
   "avatar-rejected": CustomEvent<{ reason: RejectionReason; message: string }>;
   "avatar-error": CustomEvent<{
-    code: Exclude<ErrorCode, "rejected">;
+    code: Exclude<ErrorCode, "rejected" | "held">;
     message: string;
     retry: boolean;
     cause: unknown;
@@ -202,6 +207,7 @@ export type MessageName =
   | "processing"
   | "slow"
   | "ready"
+  | "held"
   | "removing"
   | "removed"
   | "cancelled"
@@ -218,6 +224,8 @@ export type MessageName =
   | "rejected_truncated"
   | "rejected_too_large"
   | "rejected_too_many_uploads"
+  | "rejected_not_allowed"
+  | "rejected_blocked"
   | "rejected_deleted"
   | "offline"
   | "network"

@@ -16,9 +16,10 @@ from typing import TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.process_avatar import s3_events
+from functions.process_avatar import moderation, s3_events
 from functions.process_avatar.cdn import Cdn
 from functions.process_avatar.imaging.render_process import RenderProcess
+from functions.process_avatar.moderation import Moderation
 from functions.process_avatar.process_deletion import DeletionProcessor
 from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.quota import Quota
@@ -47,11 +48,24 @@ DYNAMODB = clients.create("dynamodb", read_timeout_seconds=_READ_TIMEOUT_SECONDS
 QUEUE_URL = os.environ["QUEUE_URL"]
 
 
+def _create_moderation(function_arn: str) -> Moderation:
+    client = None
+    if function_arn:
+        client = clients.create(
+            "lambda",
+            read_timeout_seconds=moderation.READ_TIMEOUT_SECONDS,
+            max_attempts=1,
+            region=function_arn.split(":")[3],  # arn:partition:lambda:region:account:function:name
+        )
+    return Moderation(client, function_arn, S3, UPLOADS_BUCKET)
+
+
 UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
 LIMITS_TABLE = os.environ["LIMITS_TABLE"]
 UPLOADS_PER_HOUR = int(os.environ["UPLOADS_PER_HOUR"])
 TOPIC = Topic(SNS, _TOPIC_ARN)
+MODERATION = _create_moderation(os.environ["MODERATION_FUNCTION_ARN"])
 
 UPLOADS = UploadProcessor(
     s3=S3,
@@ -65,6 +79,7 @@ UPLOADS = UploadProcessor(
     max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
     quota=Quota(DYNAMODB, LIMITS_TABLE, UPLOADS_PER_HOUR) if UPLOADS_PER_HOUR else None,
     read_block_end=partial(user_block.read_end, DYNAMODB, LIMITS_TABLE),
+    moderation=MODERATION,
 )
 
 DELETIONS = DeletionProcessor(
@@ -73,6 +88,7 @@ DELETIONS = DeletionProcessor(
     assets_bucket=ASSETS_BUCKET,
     topic=TOPIC,
     cdn=Cdn(distribution_id) if (distribution_id := os.environ["DISTRIBUTION_ID"]) else None,
+    is_moderated=bool(MODERATION.function_arn),
 )
 
 # The pause before a message is delivered again: this to the power of its receive count, in seconds, and up to half of

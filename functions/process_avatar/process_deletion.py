@@ -29,6 +29,8 @@ class DeletionProcessor:
     topic: Topic
     cdn: Cdn | None
     """None: nothing has to be removed from its caches."""
+    is_moderated: bool
+    """Whether there may be held uploads."""
 
     def process(self, key: str) -> None:
         """Process the request with that key. What is newer than the deletion stays.
@@ -47,7 +49,7 @@ class DeletionProcessor:
             return
         stored_avatar.delete(self.s3, self.assets_bucket, subject, deletion_id)
         self._delete_objects(self.assets_bucket, self._find_versions(subject, deletion_id))
-        self._delete_objects(self.uploads_bucket, self._find_uploads(subject, deletion_id))
+        self._delete_uploads(subject, deletion_id)
         if self.cdn:
             self.cdn.invalidate(f"/{storage_keys.AVATARS}{subject}*", deletion_id)
         at = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -62,12 +64,14 @@ class DeletionProcessor:
             if version and version < deletion_id:
                 yield its.key
 
-    def _find_uploads(self, subject: str, deletion_id: str) -> Iterator[str]:
-        """Originals and records of rejections."""
-        for prefix in (storage_keys.incoming_prefix(subject), storage_keys.rejected_prefix(subject)):
-            for its in list_objects(self.s3, self.uploads_bucket, prefix):
-                if its.key < prefix + deletion_id:
-                    yield its.key
+    def _delete_uploads(self, subject: str, deletion_id: str) -> None:
+        """Delete originals, records of rejections, and then of held uploads: operators see held ones by the records."""
+        prefixes = [storage_keys.incoming_prefix(subject), storage_keys.rejected_prefix(subject)]
+        if self.is_moderated:
+            prefixes.append(storage_keys.held_prefix(subject))
+        for prefix in prefixes:
+            listed = list_objects(self.s3, self.uploads_bucket, prefix)
+            self._delete_objects(self.uploads_bucket, (its.key for its in listed if its.key < prefix + deletion_id))
 
     def _delete_objects(self, bucket: str, keys: Iterator[str]) -> None:
         with ThreadPoolExecutor() as pool:

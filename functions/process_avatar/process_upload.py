@@ -5,7 +5,8 @@ exists before it changes it. A rejected upload is a result, which is recorded an
 raised, and SQS delivers the event again.
 
 The original is deleted last, and only if it is still the file that was processed. As long as it exists, the next
-delivery repeats what is missing.
+delivery repeats what is missing. The original of a held upload stays until an operator has decided, whose decision S3
+reports as a new original.
 """
 
 import json
@@ -22,6 +23,7 @@ from functions.process_avatar import publishing
 from functions.process_avatar.imaging import formats
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition
+from functions.process_avatar.moderation import HeldError, HeldRecord, Moderation, NotAllowedError, require_approval
 from functions.process_avatar.quota import Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
@@ -33,12 +35,13 @@ from functions.shared.aws.s3 import (
     get_object,
     replace_object,
 )
+from functions.shared.moderation_decision import hash_file, read_decision
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest, with_absolute_urls
 
 logger = logging.getLogger(__name__)
 
-RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads", "blocked"]
+RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads", "blocked", "not_allowed"]
 
 
 class UserBlockedError(Exception):
@@ -74,6 +77,7 @@ class UploadProcessor:
     quota: Quota | None
     read_block_end: Callable[[str], datetime | None]
     """When the block of a subject ends."""
+    moderation: Moderation
 
     def process(self, created: Created, *, may_be_repeated: bool) -> None:
         """Process the original that an event tells of.
@@ -121,16 +125,26 @@ class UploadProcessor:
         if existing and existing.version >= version:
             self._end_superseded(upload, existing.content, may_be_repeated)
             return
+        decision = read_decision(original.metadata, original.data)
+        if not decision and self._is_held(upload, original, may_be_repeated):
+            return
         try:
             if upload.is_blocked:
                 raise UserBlockedError(upload.subject)
-            if self.quota:
+            if self.quota and not decision:  # a file about which an operator has decided was counted before
                 self.quota.count(upload.subject, upload.created)
             rendition = self._render(original)
-        except (ImageRejectedError, QuotaExceededError, UserBlockedError) as rejected:
-            # Another file may have been posted before with the same form.
-            if not self._is_published(upload, existing, may_be_repeated):
-                self._reject(upload, original.etag, rejected.reason)
+            require_approval(decision or self.moderation.ask(upload.subject, upload.id, rendition.stable_jpeg))
+        except (ImageRejectedError, QuotaExceededError, UserBlockedError, NotAllowedError, HeldError) as refused:
+            # Another file may have been posted before with the same form, or this one published by a delivery that
+            # failed afterwards, whatever the moderation function says now.
+            if self._is_published(upload, existing, may_be_repeated):
+                return
+            if isinstance(refused, HeldError):
+                self._hold(upload, original, refused.moderation_reason, may_be_repeated)
+            else:
+                moderation_reason = refused.moderation_reason if isinstance(refused, NotAllowedError) else None
+                self._reject(upload, original.etag, refused.reason, moderation_reason)
             return
 
         avatar = publishing.new_avatar(upload.subject, version, rendition, at=_now())
@@ -158,6 +172,30 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
+    def _is_held(self, upload: Upload, original: StoredObject, may_be_repeated: bool) -> bool:
+        """Whether an earlier delivery has held this file, which is then announced if that may have failed."""
+        held = self.moderation.find_held(upload.subject, upload.id)
+        if not held or held["sha256"] != hash_file(original.data):
+            return False
+        if may_be_repeated:
+            self._announce_held(upload, held)
+        else:
+            logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
+        return True
+
+    def _hold(self, upload: Upload, original: StoredObject, reason: str | None, may_be_repeated: bool) -> None:
+        record = {"reason": reason, "at": _now(), "etag": original.etag, "sha256": hash_file(original.data)}
+        held = self.moderation.hold(upload.subject, upload.id, record)
+        # A deletion that has not found the record has replaced the manifest before.
+        current = read_manifest(self.s3, self.assets_bucket, upload.subject)
+        if current and current.upload_id > upload.id:
+            self._end_superseded(upload, current.content, may_be_repeated)
+        else:
+            self._announce_held(upload, held)
+
+    def _announce_held(self, upload: Upload, held: HeldRecord) -> None:
+        self._announce("avatar.held", upload, at=held["at"], moderation_reason=held["reason"])
+
     def _end_superseded(self, upload: Upload, manifest: Manifest, may_be_repeated: bool) -> None:
         """Keep the current manifest: it is of a newer upload, or already of this one."""
         is_duplicate = manifest["upload_id"] == upload.id
@@ -169,13 +207,15 @@ class UploadProcessor:
         logger.info("duplicate event" if is_duplicate else "superseded by a newer upload", extra=details)
         self._delete_original(upload)
 
-    def _reject(self, upload: Upload, etag: str, reason: RejectionReason) -> None:
+    def _reject(self, upload: Upload, etag: str, reason: RejectionReason, moderation_reason: str | None = None) -> None:
         """Record and announce a rejection. `etag` is the original's.
 
         A delivery that finds a record announces it, too: whoever wrote it may have failed since, and the original would
         not exist if it had been announced and not posted again.
         """
         content = {"status": "rejected", "reason": reason, "at": _now(), "upload_id": upload.id, "etag": etag}
+        if moderation_reason:
+            content["moderation_reason"] = moderation_reason
         key = storage_keys.rejection_key(upload.subject, upload.id)
         try:
             replace_object(
@@ -194,7 +234,8 @@ class UploadProcessor:
                 raise
             content = json.loads(existing.data)
             logger.info("rejection is already recorded", extra={"key": key})
-        self._announce("avatar.rejected", upload, at=content["at"], reason=content["reason"])
+        details = {name: content[name] for name in ("at", "reason", "moderation_reason") if name in content}
+        self._announce("avatar.rejected", upload, **details)
         self._delete_original(upload)
 
     def _complete(self, upload: Upload, manifest: Manifest) -> None:
@@ -211,12 +252,14 @@ class UploadProcessor:
         has read it may have to be repeated.
         """
         if upload.original:
+            self.moderation.release(upload.subject, upload.id, upload.original.etag)
             key = storage_keys.incoming_key(upload.subject, upload.id)
             delete_unchanged_object(self.s3, upload.original.etag, bucket=self.uploads_bucket, key=key)
 
     def _announce(self, event: str, upload: Upload, **details: Any) -> None:
         self.topic.publish(event, {"event": event, "subject": upload.subject, "upload_id": upload.id, **details})
-        extra = {"subject": upload.subject, "upload_id": upload.id, "reason": details.get("reason")}
+        reasons = {name: text for name, text in details.items() if name == "moderation_reason"}
+        extra = {"subject": upload.subject, "upload_id": upload.id, "reason": details.get("reason"), **reasons}
         logger.info(event, extra=extra)
 
 

@@ -3,8 +3,8 @@
 Uploads bucket:
     incoming/<subject>/<upload_id>                   original, deleted after processing
     rejected/<subject>/<upload_id>.json              rejection reason
+    held/<subject>/<upload_id>.json                  why the upload waits for an operator's decision
     deletions/<subject>/<deletion_id>                request to delete the avatar, deleted after processing
-    held/<subject>/...                               held uploads
 Assets bucket, the origin of the CDN:
     avatars/<subject>/<version>/<size>.webp          immutable
     avatars/<subject>.jpg                            stable JPEG
@@ -17,8 +17,8 @@ import re
 
 INCOMING = "incoming/"
 REJECTED = "rejected/"
-DELETIONS = "deletions/"
 HELD = "held/"
+DELETIONS = "deletions/"
 AVATARS = "avatars/"
 
 # A subject is one path segment of keys and URLs. Cognito's are UUIDs. With slashes or dots, a subject could name a key
@@ -26,6 +26,7 @@ AVATARS = "avatars/"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VARIANT_KEY = re.compile(rf"{AVATARS}{_SEGMENT.pattern}/({_SEGMENT.pattern})/[0-9]+\.webp")
 _DELETION_KEY = re.compile(rf"{DELETIONS}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
+_HELD_KEY = re.compile(rf"{HELD}({_SEGMENT.pattern})/({_SEGMENT.pattern})\.json")
 _INCOMING_KEY = re.compile(rf"{INCOMING}({_SEGMENT.pattern})/({_SEGMENT.pattern})")
 
 
@@ -73,6 +74,19 @@ def rejection_key(subject: str, upload_id: str) -> str:
 
 def held_prefix(subject: str) -> str:
     return f"{HELD}{_segment(subject)}/"
+
+
+def held_key(subject: str, upload_id: str) -> str:
+    return f"{held_prefix(subject)}{_segment(upload_id)}.json"
+
+
+def parse_held_key(key: str) -> tuple[str, str]:
+    """Return the subject and the upload ID.
+
+    Raises:
+        ValueError: The key is not that of a held upload.
+    """
+    return _parse(_HELD_KEY, key, f"a held upload: {HELD}<subject>/<upload_id>.json")
 
 
 def manifest_key(subject: str) -> str:

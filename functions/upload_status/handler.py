@@ -12,6 +12,7 @@ S3 = clients.create("s3", read_timeout_seconds=1)
 UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
 ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
 CDN_URL = os.environ["CDN_URL"]
+IS_MODERATED = bool(os.environ["IS_MODERATED"])
 
 # S3's clock decides when a form expires, and the event of an upload takes a while to arrive.
 PENDING_MS = (upload_id.UPLOAD_WINDOW_SECONDS + 60) * 1000
@@ -48,7 +49,11 @@ def _result(subject: str, requested: str) -> Mapping[str, Any] | None:
             return {"status": "rejected", "reason": "deleted"}
         return {"status": "ready", "avatar": stored_avatar.with_absolute_urls(manifest.content, CDN_URL)}
     rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
-    return {"status": "rejected", "reason": rejection["reason"]} if rejection else None
+    if rejection:
+        return {"status": "rejected", "reason": rejection["reason"]}
+    if IS_MODERATED and s3.head_object(S3, UPLOADS_BUCKET, storage_keys.held_key(subject, requested)):
+        return {"status": "held"}
+    return None
 
 
 def _is_recent(requested: str) -> bool:

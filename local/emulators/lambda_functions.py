@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from lambda_packages.build import Package
 from local.aws_checks.principals import Principal
 from local.emulators.lambda_sandbox import InvocationResult, Sandbox, SandboxConfig
@@ -94,8 +96,16 @@ class Deployment:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class SourceFunction:
+    """A function that is not part of the program: `handle` in the file handler.py of a folder."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+
 class LambdaFunctions:
-    """All functions of the program, by ARN."""
+    """All functions, by ARN."""
 
     def __init__(self, graph: Graph, aws: MotoServer, deployment: Deployment) -> None:
         """Deploys the functions.
@@ -103,6 +113,7 @@ class LambdaFunctions:
         Raises:
             ProgramError: The role of a function may not write its log.
         """
+        self._principals = aws.principals
         self._runtime = install_runtime_client(deployment.folder / "runtime")
         self.by_arn = {
             resource.outputs["arn"]: self._deploy(resource, graph, aws, deployment)
@@ -116,6 +127,20 @@ class LambdaFunctions:
     def find_by_name(self, function_name: str) -> LambdaFunction:
         """Returns the function with a physical name, such as `avatars-api-authorize-1a2b3c4`."""
         return next(function for arn, function in self.by_arn.items() if arn.endswith(f":function:{function_name}"))
+
+    def add(self, arn: str, function: SourceFunction, log: Path) -> None:
+        """Adds a function that is not part of the program. It can import boto3, as in Lambda's Python runtimes."""
+        region, name = arn.split(":")[3], arn.rsplit(":", 1)[1]
+        config = SandboxConfig(
+            handler="handler.handle",
+            path=[function.folder.resolve(), Path(boto3.__file__).parents[1], self._runtime],
+            environment={**function.environment, "AWS_DEFAULT_REGION": region, "AWS_LAMBDA_LOG_FORMAT": "JSON"},
+            arn=arn,
+            timeout=30,
+            memory=512,
+            log=log,
+        )
+        self.by_arn[arn] = LambdaFunction(name, self._principals.add_role(name, []), config)
 
     def close(self) -> None:
         for function in self.by_arn.values():

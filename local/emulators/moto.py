@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote
 
 import boto3
 from botocore.config import Config
@@ -15,6 +15,7 @@ from moto.backends import SERVICE_NAMES, get_backend
 from moto.dynamodb.models import DynamoDBBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import notifications
+from moto.s3.exceptions import PreconditionFailed
 from moto.s3.responses import S3Response
 from moto.sqs import models as sqs_models
 from moto.sqs.models import Queue
@@ -36,6 +37,7 @@ class MotoServer:
         for service in _SERVICES:
             get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
+        _check_copy_condition()
         make_changes_atomic()
         # At each request, moto asks for the time several times for each message of the queue: 10 µs each time.
         sqs_models.unix_time_millis = lambda: time.time() * 1000  # pyright: ignore[reportPrivateImportUsage]
@@ -103,6 +105,27 @@ def _complete_s3_events() -> None:
 
     create_complete_event.is_complete = True  # pyright: ignore[reportFunctionMemberAccess]
     notifications._get_s3_event = create_complete_event  # pyright: ignore[reportPrivateUsage]
+
+
+def _check_copy_condition() -> None:
+    """Lets a copy fail if its source has another ETag than the request says, which moto ignores.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html#API_CopyObject_RequestSyntax
+    """
+    original = S3Response.copy_object
+    if getattr(original, "is_conditional", False):
+        return
+
+    def copy_object(self: S3Response) -> Any:
+        etag = self.headers.get("x-amz-copy-source-if-match")
+        bucket, _, key = unquote(self.headers["x-amz-copy-source"]).lstrip("/").partition("/")
+        source = self.backend.get_object(bucket, key)
+        if etag and source and source.etag.strip('"') != etag.strip('"'):
+            raise PreconditionFailed("x-amz-copy-source-If-Match")
+        return original(self)
+
+    copy_object.is_conditional = True  # pyright: ignore[reportFunctionMemberAccess]
+    S3Response.copy_object = copy_object
 
 
 def make_changes_atomic() -> None:

@@ -11,6 +11,8 @@ import pytest
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from functions.erase_user import erasure
 from functions.process_avatar.imaging import render_process
+from functions.process_avatar.moderation import READ_TIMEOUT_SECONDS
+from functions.shared.aws.clients import CONNECT_TIMEOUT_SECONDS
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
@@ -49,6 +51,7 @@ def test_uploads_bucket_expires_originals_and_incomplete_uploads(run_alone: RunA
         "": None,
         "incoming/": {"days": 3},
         "rejected/": {"days": 3},
+        "held/": {"days": 3},
         "deletions/": {"days": 3},
     }
     assert rules[0]["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 1}
@@ -185,6 +188,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
                 "UPLOADS_PER_HOUR": "60",
                 "LIMITS_TABLE": "pipeline-limits-abc1234",
                 "DISTRIBUTION_ID": "",
+                "MODERATION_FUNCTION_ARN": "",
             }
         },
         "loggingConfig": {
@@ -259,6 +263,37 @@ def test_distribution_is_invalidated_by_its_id(run_alone: RunAlone) -> None:
     assert {"Effect": "Allow", "Action": "cloudfront:CreateInvalidation", "Resource": distribution} in get_statements(
         graph.named("pipeline-process-avatar-policy").inputs["policy"]
     )
+
+
+@pytest.mark.parametrize("qualifier", ["", ":7", ":live"])
+def test_moderation_adds_statements_variable_and_time_only(
+    run_alone: RunAlone, pipeline: Graph, qualifier: str
+) -> None:
+    moderation = f"arn:aws:lambda:us-east-1:210987654321:function:moderate{qualifier}"
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(moderation_function_arn=moderation)))
+    policy, before = (
+        get_statements(g.named("pipeline-process-avatar-policy").inputs["policy"]) for g in (graph, pipeline)
+    )
+    held = f"{UPLOADS_ARN}/held/*"
+    assert policy == [
+        *before,
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": moderation},
+        *({"Effect": "Allow", "Action": f"s3:{verb}Object", "Resource": held} for verb in ("Get", "Put", "Delete")),
+    ]
+    inputs, unmoderated = (g.one(FUNCTION, "pipeline-process-avatar").inputs for g in (graph, pipeline))
+    variables = unmoderated["environment"]["variables"] | {"MODERATION_FUNCTION_ARN": moderation}
+    changed = {"timeout": 25, "environment": {"variables": variables}, "code": inputs["code"]}
+    assert inputs == {**unmoderated, **changed}
+    queue, shorter = (g.one(QUEUE, "pipeline-queue").inputs for g in (graph, pipeline))
+    assert queue == {**shorter, "visibilityTimeoutSeconds": 150}
+    assert set(graph.resources) == set(pipeline.resources)
+
+
+def test_moderated_function_timeout_has_room_for_one_answer(run_alone: RunAlone, pipeline: Graph) -> None:
+    moderation = arn("lambda", "function:moderate")
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(moderation_function_arn=moderation)))
+    longer, timeout = (g.one(FUNCTION, "pipeline-process-avatar").inputs["timeout"] for g in (graph, pipeline))
+    assert longer - timeout >= READ_TIMEOUT_SECONDS + CONNECT_TIMEOUT_SECONDS
 
 
 def test_sweep_inputs(run_alone: RunAlone) -> None:
@@ -526,6 +561,10 @@ def test_outputs(pipeline: Graph) -> None:
         ),
         ({"uploads_per_hour": 1001}, "uploads_per_hour is 1001; allowed is an integer from 0 to 1,000"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),
+        (
+            {"moderation_function_arn": "moderate"},
+            "moderation_function_arn is 'moderate'; allowed is the ARN of a Lambda function, also with a version",
+        ),
         ({"webhook_url": "http://example.com"}, "webhook_url is 'http://example.com'"),
         ({"originals_days": 0, "max_pixels": 1}, r"max_pixels is 1;[^\n]*\n.*originals_days is 0"),
     ],

@@ -140,6 +140,16 @@ def test_user_pool_id_replaces_pool_of_the_stack(run_stack: RunStack) -> None:
     assert given.exports["userPoolClientId"] == "givenclient"
 
 
+def test_moderation_function_adds_no_resource(run_stack: RunStack) -> None:
+    moderated = run_stack({"moderationFunction": "arn:aws:lambda:eu-west-1:123456789012:function:moderate:live"})
+    assert count_types(moderated) == count_types(run_stack())
+    status, process = (
+        moderated.one("aws:lambda/function:Function", f"avatars-{name}").inputs
+        for name in ("api-upload-status", "pipeline-process-avatar")
+    )
+    assert (status["environment"]["variables"]["IS_MODERATED"], process["timeout"]) == ("true", 25)
+
+
 def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunStack) -> None:
     with_webhook = run_stack({"webhookUrl": "https://hooks.example.com/avatars"})
     assert count_types(with_webhook) - count_types(run_stack()) == {

@@ -157,7 +157,12 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
             256,
             5,
             ["boto3"],
-            {"UPLOADS_BUCKET": "their-uploads", "ASSETS_BUCKET": "their-assets", "CDN_URL": CDN_URL},
+            {
+                "UPLOADS_BUCKET": "their-uploads",
+                "ASSETS_BUCKET": "their-assets",
+                "CDN_URL": CDN_URL,
+                "IS_MODERATED": "",
+            },
         ),
         ("current_avatar", 256, 5, ["boto3"], {"ASSETS_BUCKET": "their-assets", "CDN_URL": CDN_URL}),
         (
@@ -177,6 +182,14 @@ def test_function_has_memory_timeout_layers_and_environment(
     assert (inputs["memorySize"], inputs["timeout"]) == (memory, timeout)
     assert inputs["layers"] == [arn("lambda", f"layer:api-{layer}-test:1") for layer in layers]
     assert inputs["environment"] == {"variables": environment}
+
+
+def test_moderated_upload_status_reads_held_uploads(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: UploadApi("api", args(is_moderated=True)))
+    variables = graph.one(FUNCTION, "api-upload-status").inputs["environment"]["variables"]
+    assert variables["IS_MODERATED"] == "true"
+    statement = get_statements(graph.named("api-upload-status-policy").inputs["policy"])[1]
+    assert statement["Resource"] == [f"{UPLOADS_ARN}/{prefix}/*" for prefix in ("incoming", "rejected", "held")]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ ENVIRONMENTS = {
         "UPLOADS_PER_HOUR": "60",
         "LIMITS_TABLE": "limits",
         "DISTRIBUTION_ID": "",
+        "MODERATION_FUNCTION_ARN": "",
     },
     "profile": {
         "UPLOADS_BUCKET": "uploads",
@@ -58,7 +59,12 @@ ENVIRONMENTS = {
         "DATABASE_URL_PARAMETER": "database-url",
     },
     "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},
-    "upload_status": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn.example.com"},
+    "upload_status": {
+        "UPLOADS_BUCKET": "uploads",
+        "ASSETS_BUCKET": "assets",
+        "CDN_URL": "https://cdn.example.com",
+        "IS_MODERATED": "",
+    },
 }
 PLATFORM_ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",

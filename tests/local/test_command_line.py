@@ -66,6 +66,13 @@ class TestOnce:
         assert list(temporary.iterdir()) == []
         assert not (tmp_path / "outputs.json").exists()
 
+    def test_photo_that_moderation_holds_is_reported(self, tmp_path: Path) -> None:
+        (tmp_path / "handler.py").write_text("def handle(event, _context):\n    return {'decision': 'hold'}\n")
+        outputs = tmp_path / "outputs.json"
+        finished = run("local", "--once", "--outputs", outputs, "--port", FREE_PORTS, "--moderation", tmp_path)
+        assert (finished.returncode, finished.stderr) == (0, "")
+        assert re.search(r"^upload \w+ of \S+ is held .*: see make held STACK=local$", finished.stdout, re.MULTILINE)
+
     def test_missing_photo_is_an_error(self, run_main: RunMain) -> None:
         assert run_main("no/such.jpg") == (1, "error: cannot read no/such.jpg: No such file or directory\n")
 
@@ -77,7 +84,7 @@ class TestOnce:
     def test_invalid_photo_is_an_error_with_the_reason(
         self, run_main: RunMain, stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command_line, "LocalStack", lambda _config, _ports: contextlib.nullcontext(stack))
+        monkeypatch.setattr(command_line, "LocalStack", lambda *_, **__: contextlib.nullcontext(stack))
         text_file = tmp_path / "me.jpg"
         text_file.write_text("not a picture")
         assert run_main(str(text_file)) == (1, "error: the photo was rejected: not_an_image\n")
@@ -224,6 +231,14 @@ class TestMake:
             failed = self.make(pulumi, target, "BLOCK=1")
             assert (failed.returncode, f"make {target} needs SUBJECT" in failed.stderr) == (2, True)
         assert "make block needs BLOCK" in self.make(pulumi, "block", "SUBJECT=nobody").stderr
+
+    def test_moderation_uses_the_stack_outputs(self, pulumi: Path) -> None:
+        assert self.make(pulumi, "held").stdout == "nothing is held\n"
+        for target, options in (("approve", []), ("reject", ["REASON=it's a logo"])):
+            failed = self.make(pulumi, target, "SUBJECT=nobody", "UPLOAD=01A", *options)
+            assert failed.stderr.startswith("error: 01A of nobody is not held: ")
+            usage = self.make(pulumi, target, "UPLOAD=01A")
+            assert (usage.returncode, f"make {target} needs SUBJECT" in usage.stderr) == (2, True)
 
     def test_upload_without_photo_shows_usage(self, pulumi: Path) -> None:
         failed = self.make(pulumi, "upload")

@@ -76,6 +76,7 @@ class Stack:
             sizes=(64, 16),
             max_pixels=1_000_000,
             max_upload_bytes=1_000_000,
+            moderation=None,
             quota=None,
             read_block_end=lambda _subject: None,
         )

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from functions.shared.moderation_decision import Decision
 from simulation.campaign import Failure, describe, run_campaign, run_choices, run_seed, shrink_failure
 from simulation.choices import RandomChoices, RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.lambda_functions import SIZES, load
 from simulation.pictures import picture
 from simulation.rules import RULES, rendition_of
+from simulation.s3 import SimulatedS3Client
 from simulation.settings import Settings
 from simulation.simulation import Simulation
 
@@ -124,6 +126,21 @@ def announce_without_deleting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module("sweep_avatars.sweep").Subject, "is_deleted", False)
 
 
+def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's copy has no condition, and process_avatar does not compare the file."""
+    copy_object = SimulatedS3Client.copy_object
+
+    def copy(client: SimulatedS3Client, **request: Any) -> Any:
+        del request["CopySourceIfMatch"]
+        return copy_object(client, **request)
+
+    def read_decision(metadata: Mapping[str, str], _data: bytes) -> Decision | None:
+        return Decision("approve") if metadata.get("moderation") == "approved" else None
+
+    monkeypatch.setattr(SimulatedS3Client, "copy_object", copy)
+    monkeypatch.setattr(module("process_avatar.process_upload"), "read_decision", read_decision)
+
+
 @pytest.mark.parametrize(
     ("plant", "rule"),
     [
@@ -154,6 +171,18 @@ def test_deletion_at_once_fails_without_any_fault(monkeypatch: pytest.MonkeyPatc
     delete_superseded_version_at_once(monkeypatch)
     outcome = run_choices(RecordedChoices(TWO_UPLOADS), SETTINGS, [RULES["cached_manifest_stays_complete"]])
     assert isinstance(outcome, Failure)
+
+
+def test_approval_of_whatever_is_there_fails_without_any_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user posts another file while the operator decides about the one that is held."""
+    choices: dict[str, Value] = {"moderation": True, "ada-1: verdict": "hold", "ada-1: second post": "other file"}
+    approved = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(approved, Simulation)
+    assert "approves ada-1" in str(approved.history)
+    approve_whatever_is_there(monkeypatch)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "nothing_is_published_unseen"
 
 
 def test_same_seed_gives_the_same_history() -> None:

@@ -1,11 +1,11 @@
 /**
  * Reasons why an upload or a removal failed: docs/widget.md documents the codes.
  *
- * @typedef {"empty_file" | "unreadable_file" | "unsupported_type" | "file_too_large" | "rejected" | "offline" | "network"
+ * @typedef {"empty_file" | "unreadable_file" | "unsupported_type" | "file_too_large" | "rejected" | "held" | "offline" | "network"
  *   | "session_expired" | "upload_refused" | "server_error" | "upload_lost" | "still_pending" | "unexpected"
  *   | "no_token"} ErrorCode
  * @typedef {"not_an_image" | "unsupported_format" | "too_many_pixels" | "truncated" | "too_large"
- *   | "too_many_uploads" | "deleted"} RejectionReason
+ *   | "too_many_uploads" | "not_allowed" | "blocked" | "deleted"} RejectionReason
  */
 
 /** @type {ReadonlySet<ErrorCode>} */

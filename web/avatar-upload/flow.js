@@ -7,8 +7,8 @@ import { removeAvatar } from "./remove.js";
 import { uploadAvatar } from "./upload.js";
 
 /**
- * @typedef {"idle" | "chosen" | "preparing" | "sending" | "processing" | "ready" | "failed" | "confirming" | "removing"
- *   | "removed"} State
+ * @typedef {"idle" | "chosen" | "preparing" | "sending" | "processing" | "ready" | "held" | "failed" | "confirming"
+ *   | "removing" | "removed"} State
  *
  * @typedef {object} Photo the chosen photo and its upload
  * @property {File | null} file null with `error`: a removal failed
@@ -32,6 +32,8 @@ import { uploadAvatar } from "./upload.js";
 const NO_PHOTO = { file: null, preview: null, crop: null, fraction: 0, slow: false, error: null, note: null };
 /** @type {ReadonlySet<State>} */
 const UPLOADING = new Set(["preparing", "sending", "processing"]);
+/** @type {ReadonlySet<State>} */
+const RESTING = new Set(["idle", "ready", "held"]);
 
 export class Flow {
   #callbacks;
@@ -79,7 +81,7 @@ export class Flow {
   }
 
   askToRemove() {
-    if (this.state === "idle" || this.state === "ready") this.#change("confirming", NO_PHOTO);
+    if (RESTING.has(this.state)) this.#change("confirming", NO_PHOTO);
   }
 
   confirmRemoval() {
@@ -153,6 +155,10 @@ export class Flow {
   #fail(thrown) {
     const error = thrown instanceof UploadError ? thrown : new UploadError("unexpected", { cause: thrown });
     const { code, reason, retry, cause } = error;
+    if (code === "held") {
+      this.#change("held", NO_PHOTO);
+      return this.#callbacks.emit("avatar-held", {});
+    }
     const message = this.#callbacks.describeError(error);
     this.#change("failed", { error });
     if (code === "offline" && this.photo.file) {

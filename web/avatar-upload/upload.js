@@ -130,7 +130,7 @@ async function requestMaxBytes(api, content_type, signal) {
 }
 
 /**
- * Polls the upload's status until it is ready.
+ * Polls the upload's status until it is ready, held or rejected.
  * @param {UploadContext} context
  * @param {string} uploadId
  * @returns {Promise<Manifest>}
@@ -159,6 +159,7 @@ async function pollStatus({ api, signal, report }, uploadId) {
 function parseStatus(response) {
   const { status, body } = response;
   if (status === 404) throw new UploadError("upload_lost");
+  if (body?.status === "held") throw new UploadError("held");
   if (body?.status === "rejected") throw new UploadError("rejected", { reason: body.reason });
   if (body?.status === "ready") return body.avatar;
   if (body?.status === "pending") return null;

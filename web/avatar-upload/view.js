@@ -52,6 +52,7 @@ const REMOVAL_FAILED = { buttons: ["cancel"], focused: "cancel" };
 const LAYOUTS = {
   idle: RESTING,
   ready: RESTING,
+  held: RESTING,
   chosen: { buttons: ["use", "choose", "cancel"], primary: "use" },
   preparing: BUSY,
   sending: BUSY,
@@ -269,6 +270,7 @@ function getStatusText({ state, file, preview, slow, note, messages }) {
     case "preparing":
     case "sending":
     case "ready":
+    case "held":
     case "removing":
     case "removed":
       return messages[state];

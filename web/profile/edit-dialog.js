@@ -11,7 +11,7 @@ import { retryWhileUnavailable } from "./retry-503.js";
 /** States of the widget with a photo that is not uploading. */
 const UNSENT = ["chosen", "failed"];
 /** States without a request: the widget is reset when the dialog opens again. */
-const SETTLED = [...UNSENT, "ready", "confirming", "removed"];
+const SETTLED = [...UNSENT, "ready", "held", "confirming", "removed"];
 
 /** @typedef {import("./api.js").Profile} Profile */
 /** @typedef {import("./profile-validation.js").Values} Values */

@@ -20,7 +20,8 @@ OpenPage = Callable[..., Widget]
 # Records events, pending responses, policy violations, object URLs and token requests, from before the first script.
 _RECORDER = """
 window.recordedEvents = [];
-for (const name of ["select", "progress", "ready", "rejected", "error", "cancel", "session-expired", "removed"]) {
+for (const name of ["select", "progress", "ready", "held", "rejected", "error", "cancel",
+    "session-expired", "removed"]) {
   document.addEventListener(`avatar-${name}`, (event) => {
     window.recordedEvents.push({ name, id: event.target.id, detail: event.detail });
   });

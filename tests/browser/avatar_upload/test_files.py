@@ -94,6 +94,8 @@ def test_upload_rejected_by_server_tells_reason(widget: Widget, reason: str, dat
     [
         ("too_large", "This file is too large."),
         ("too_many_uploads", "You have uploaded too many pictures within an hour. Try again in an hour."),
+        ("not_allowed", "This picture is not allowed here. Choose another one."),
+        ("blocked", "You cannot change your picture at the moment."),
         ("of_the_future", "This photo cannot be used."),
     ],
 )
@@ -103,6 +105,7 @@ def test_upload_rejected_for_other_reason_has_sentence(widget: Widget, reason: s
     widget.wait_for("failed")
     expect(widget.error).to_contain_text(sentence)
     assert widget.event_details("rejected")[0]["reason"] == reason
+    expect(widget.button("Try again")).to_be_hidden()
 
 
 def assert_only_another_choice_is_offered(widget: Widget, code: str) -> None:

@@ -194,6 +194,12 @@ def _finish(widget: Widget, _stack: LocalStack) -> None:
     widget.wait_for("ready")
 
 
+def _hold(widget: Widget, _stack: LocalStack) -> None:
+    widget.page.route(STATUS, respond_with(200, {"status": "held"}))
+    widget.upload(PHOTO)
+    widget.wait_for("held")
+
+
 def _fail(widget: Widget, stack: LocalStack) -> None:
     widget.page.route(bucket_url(stack), respond_with(403))
     widget.upload(PHOTO)
@@ -215,6 +221,7 @@ STATES: dict[str, Callable[[Widget, LocalStack], None]] = {
     "sending": _leave_in("bucket", "sending"),
     "processing": _leave_in(STATUS, "processing"),
     "ready": _finish,
+    "held": _hold,
     "failed": _fail,
     "rejected": _choose_empty_file,
 }

@@ -277,6 +277,21 @@ def test_new_avatar_is_shown_in_all_tabs(visitor: Visitor, alice: Person) -> Non
     assert stored["bio"] != "not saved"
 
 
+def test_held_photo_leaves_avatar_of_page_and_notice_until_reopened(visitor: Visitor, alice: Person) -> None:
+    page = visitor.sign_in(alice)
+    edit_button(page).click()
+    page.route("**/avatars/uploads/*", lambda route: fulfill_json(route, 200, {"status": "held"}))
+    page.locator("avatar-upload input[type=file]").first.set_input_files(PHOTO)
+    widget = page.locator("avatar-upload")
+    widget.get_by_role("button", name="Use this photo").click()
+    notice = widget.get_by_text("Your photo is being reviewed.")
+    expect(notice).to_be_visible(timeout=20_000)
+    expect(avatar_image(page)).to_have_attribute("src", DEFAULT_AVATAR)
+    edit_dialog(page).get_by_role("button", name="Cancel", exact=True).click()
+    edit_button(page).click()
+    expect(notice).to_be_hidden()
+
+
 def test_removed_avatar_is_default_in_all_tabs(visitor: Visitor, alice: Person) -> None:
     alice.session.upload(PHOTO.read_bytes(), "image/jpeg")
     page = visitor.sign_in(alice)

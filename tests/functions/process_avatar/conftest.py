@@ -32,6 +32,7 @@ SETTINGS = {
     "UPLOADS_PER_HOUR": "0",
     "LIMITS_TABLE": "limits",
     "DISTRIBUTION_ID": "",
+    "MODERATION_FUNCTION_ARN": "",
 }
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
@@ -162,7 +163,19 @@ def clients(moto_endpoint: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stack(clients: dict[str, Any], moto_endpoint: str, load_handler: LoadHandler, limits_table: str) -> Iterator[Stack]:
+def moderation_environment() -> dict[str, str]:
+    """No moderation; overridden in its tests."""
+    return {}
+
+
+@pytest.fixture
+def stack(
+    clients: dict[str, Any],
+    moto_endpoint: str,
+    load_handler: LoadHandler,
+    limits_table: str,
+    moderation_environment: dict[str, str],
+) -> Iterator[Stack]:
     name = f"t{uuid4().hex[:12]}"
     for bucket in (f"{name}-uploads", f"{name}-assets"):
         clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -184,6 +197,7 @@ def stack(clients: dict[str, Any], moto_endpoint: str, load_handler: LoadHandler
             "TOPIC_ARN": topic_arn,
             "QUEUE_URL": queue,
             "LIMITS_TABLE": limits_table,
+            **moderation_environment,
         },
     )
     yield Stack(

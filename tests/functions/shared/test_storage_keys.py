@@ -9,6 +9,7 @@ UPLOAD = "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"
 def test_keys_have_documented_format() -> None:
     assert storage_keys.incoming_key("s-1", UPLOAD) == f"incoming/s-1/{UPLOAD}"
     assert storage_keys.rejection_key("s-1", UPLOAD) == f"rejected/s-1/{UPLOAD}.json"
+    assert storage_keys.held_key("s-1", UPLOAD) == f"held/s-1/{UPLOAD}.json"
     assert storage_keys.manifest_key("s-1") == "avatars/s-1.json"
     assert storage_keys.stable_key("s-1") == "avatars/s-1.jpg"
     assert storage_keys.variant_key("s-1", f"{UPLOAD}-0a1b2c3d", 512) == f"avatars/s-1/{UPLOAD}-0a1b2c3d/512.webp"
@@ -45,11 +46,19 @@ def test_parse_incoming_key_other_key_raises_value_error(key: str) -> None:
         storage_keys.parse_incoming_key(key)
 
 
+def test_parse_held_key_returns_subject_and_upload_id() -> None:
+    assert storage_keys.parse_held_key(storage_keys.held_key(SUBJECT, UPLOAD)) == (SUBJECT, UPLOAD)
+    for key in (f"held/{SUBJECT}/{UPLOAD}", f"held/{SUBJECT}/{UPLOAD}xjson", f"rejected/{SUBJECT}/{UPLOAD}.json"):
+        with pytest.raises(ValueError, match="is not the key of a held upload"):
+            storage_keys.parse_held_key(key)
+
+
 @pytest.mark.parametrize("subject", ["", "a/b", "..", "x/../victim", "a.jpg", "a%2Fb", "a b", "é", "s\n", "s" * 129])
 def test_keys_subject_outside_its_prefix_raises_value_error(subject: str) -> None:
     for make in (
         lambda: storage_keys.incoming_key(subject, UPLOAD),
         lambda: storage_keys.rejection_key(subject, UPLOAD),
+        lambda: storage_keys.held_key(subject, UPLOAD),
         lambda: storage_keys.manifest_key(subject),
         lambda: storage_keys.stable_key(subject),
         lambda: storage_keys.variant_key(subject, UPLOAD, 512),

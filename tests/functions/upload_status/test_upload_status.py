@@ -54,8 +54,8 @@ def service(
     load_handler: LoadHandler, s3_environment: dict[str, str], s3: Any, new_bucket: Callable[[], str]
 ) -> Service:
     uploads, assets = new_bucket(), new_bucket()
-    environment = {**s3_environment, "UPLOADS_BUCKET": uploads, "ASSETS_BUCKET": assets, "CDN_URL": CDN_URL}
-    return Service(load_handler("upload_status", environment), s3, uploads, assets)
+    settings = {"UPLOADS_BUCKET": uploads, "ASSETS_BUCKET": assets, "CDN_URL": CDN_URL, "IS_MODERATED": ""}
+    return Service(load_handler("upload_status", {**s3_environment, **settings}), s3, uploads, assets)
 
 
 def made(seconds_ago: float, subject: str = SUBJECT) -> str:
@@ -185,3 +185,39 @@ def test_status_of_another_users_upload_is_404(service: Service) -> None:
 @pytest.mark.parametrize("asked", ["", "x", "../manifest", "0" * 26, "01KJM8QZ5K3V7N2R9T4W6X8Y0Z"])
 def test_status_of_invalid_id_is_404(service: Service, asked: str) -> None:
     assert service.ask(asked)[0] == 404
+
+
+# --- Moderation -------------------------------------------------------------------------------------------------------
+
+
+def hold(service: Service, upload: str) -> None:
+    record = {"reason": "Suggestive", "at": "2026-03-01T09:05:07Z", "etag": '"0"'}
+    service.s3.put_object(Bucket=service.uploads, Key=f"held/{SUBJECT}/{upload}.json", Body=json.dumps(record))
+
+
+@pytest.fixture
+def moderated(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.setattr(service.handler, "IS_MODERATED", True)
+    return service
+
+
+def test_held_upload_is_held_without_the_reason(moderated: Service) -> None:
+    asked = upload_id.create(SUBJECT, 1)
+    hold(moderated, asked)
+    assert moderated.ask(asked) == (200, {"upload_id": asked, "status": "held"})
+
+
+def test_held_upload_that_was_decided_or_superseded_has_its_result(moderated: Service) -> None:
+    """The record of the hold is deleted after the result is written."""
+    asked = upload_id.create(SUBJECT, 1)
+    hold(moderated, asked)
+    moderated.reject(asked, "not_allowed")
+    assert moderated.ask(asked)[1] == {"upload_id": asked, "status": "rejected", "reason": "not_allowed"}
+    avatar = moderated.publish(upload_id.create(SUBJECT, 2))
+    assert moderated.ask(asked)[1] == {"upload_id": asked, "status": "ready", "avatar": avatar}
+
+
+def test_without_moderation_there_is_no_request_for_held_uploads(service: Service) -> None:
+    asked = upload_id.create(SUBJECT, int(time.time() * 1000))
+    hold(service, asked)
+    assert service.ask(asked)[1]["status"] == "pending"

@@ -490,6 +490,20 @@ def test_s3_condition_and_write_are_not_interrupted(aws: MotoServer, monkeypatch
     assert met == []
 
 
+def test_s3_copy_of_another_object_than_expected_fails(aws: MotoServer) -> None:
+    s3 = aws.client("s3")
+    source = {"Bucket": BUCKET, "Key": "copied"}
+    etag = s3.put_object(**source, Body=b"0")["ETag"]
+    copy = {**source, "CopySource": source, "MetadataDirective": "REPLACE", "CopySourceIfMatch": etag}
+    s3.copy_object(**copy, Metadata={"seen": "yes"})
+    assert s3.head_object(**source)["Metadata"] == {"seen": "yes"}
+    s3.put_object(**source, Body=b"1")
+    with pytest.raises(ClientError) as error:
+        s3.copy_object(**copy, Metadata={"seen": "yes"})
+    assert get_code(error) == "PreconditionFailed"
+    assert s3.head_object(**source)["Metadata"] == {}
+
+
 def test_sqs_message_sent_during_deletions_is_not_lost(aws: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
     sqs = aws.client("sqs")
     queue = sqs.create_queue(QueueName="busy")["QueueUrl"]

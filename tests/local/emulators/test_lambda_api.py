@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulators.lambda_functions import LambdaFunction
+from local.emulators.lambda_functions import LambdaFunction, SourceFunction
 from local.stack import LocalStack
 from tests.local.conftest import operate
 
 
 @pytest.fixture(scope="module")
-def function(stack: LocalStack) -> LambdaFunction:
-    return stack.functions.find_by_package("upload_status")
+def function(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Generator[LambdaFunction]:
+    """One that fails, in a stack that it leaves as it was: without an error in a log."""
+    folder = tmp_path_factory.mktemp("function")
+    (folder / "handler.py").write_text("def handle(event, _context):\n    return event['name']\n")
+    arn = stack.aws.arn("lambda", "function:failing-1a2b3c4")
+    stack.functions.add(arn, SourceFunction(folder, {}), folder / "log")
+    yield stack.functions.by_arn[arn]
+    stack.functions.by_arn.pop(arn).close()
 
 
 def create_role_client(stack: LocalStack, *resources: str) -> Any:
