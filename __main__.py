@@ -30,8 +30,9 @@ pulumi.export("queueUrl", service.queue_url)
 pulumi.export("deadLetterQueueUrl", service.dead_letter_queue_url)
 pulumi.export("limitsTable", service.limits_table)
 pulumi.export("sizes", config.service.sizes)
-pulumi.export("userPoolId", service.user_pool_id)
-pulumi.export("userPoolClientId", service.user_pool_client_id)
+if service.user_pool_id is not None:
+    pulumi.export("userPoolId", service.user_pool_id)
+    pulumi.export("userPoolClientId", service.user_pool_client_id)
 if service.profile_url is not None:
     pulumi.export("profileUrl", service.profile_url)
     pulumi.export("migrateFunction", service.migrate_function)

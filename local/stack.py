@@ -35,7 +35,18 @@ REGION = "eu-west-1"
 
 # Configuration keys that refer to an AWS account or a domain. A local run provides its own values.
 _IGNORED_KEYS = (
-    *("domain", "hostedZoneId", "userPoolId", "userPoolClientId", "webAclArn", "alarmTopicArn", "webhookUrl"),
+    *(
+        "domain",
+        "hostedZoneId",
+        "userPoolId",
+        "userPoolClientId",
+        "issuer",
+        "audience",
+        "audienceClaim",
+        "webAclArn",
+        "alarmTopicArn",
+        "webhookUrl",
+    ),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 
