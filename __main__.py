@@ -35,4 +35,5 @@ if service.user_pool_id is not None:
     pulumi.export("userPoolClientId", service.user_pool_client_id)
 if service.profile_url is not None:
     pulumi.export("profileUrl", service.profile_url)
+if service.migrate_function is not None:
     pulumi.export("migrateFunction", service.migrate_function)

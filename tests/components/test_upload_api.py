@@ -377,7 +377,7 @@ def test_add_route_catch_all_raises_value_error(route_key_errors: dict[str, Valu
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
+        ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is the https:// URL of an OpenID"),
         ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
         ({"max_upload_bytes": 1023}, "max_upload_bytes is 1023; allowed is an integer from 1,024 to"),
         ({"throttle_rate": 0}, "throttle_rate is 0; allowed is an integer from 1 to 10,000"),
