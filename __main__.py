@@ -31,8 +31,10 @@ pulumi.export("deadLetterQueueUrl", service.dead_letter_queue_url)
 pulumi.export("limitsTable", service.limits_table)
 pulumi.export("sizes", config.service.sizes)
 pulumi.export("eraseFunction", service.erase_function)
-pulumi.export("userPoolId", service.user_pool_id)
-pulumi.export("userPoolClientId", service.user_pool_client_id)
+if service.user_pool_id is not None:
+    pulumi.export("userPoolId", service.user_pool_id)
+    pulumi.export("userPoolClientId", service.user_pool_client_id)
 if service.profile_url is not None:
     pulumi.export("profileUrl", service.profile_url)
+if service.migrate_function is not None:
     pulumi.export("migrateFunction", service.migrate_function)

@@ -151,7 +151,8 @@ class ColdBench:
         environment = {
             **common,
             "ISSUER": _ISSUER,
-            "CLIENT_ID": _CLIENT,
+            "AUDIENCE": _CLIENT,
+            "AUDIENCE_CLAIM": "client_id",
             "USER_POOL_ID": _POOL,
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
             "KEYS_URL": f"{url}/{_POOL}/.well-known/jwks.json",

@@ -57,6 +57,13 @@ class AvatarServiceArgs:
         default=None, metadata={"rule": validation.USER_POOL_CLIENT_ID}
     )
     """The ID of the user pool's app client that your app uses. Tokens of other clients are rejected."""
+    issuer: str | None = field(default=None, metadata={"rule": validation.ISSUER})
+    """The OpenID Connect issuer whose users can upload, exactly as in the `iss` claim of its access tokens; requires
+    `audience`. The stack has no user pool then, and no profile page. Default: Cognito."""
+    audience: str | None = field(default=None, metadata={"rule": validation.AUDIENCE})
+    """The audience that access tokens of `issuer` must have: what your API is called there."""
+    audience_claim: str = field(default="aud", metadata={"rule": validation.AUDIENCE_CLAIM})
+    """The claim that has the audience in tokens of `issuer`: aud, client_id or azp."""
     self_sign_up: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
     """Whether users can sign themselves up in the user pool that the stack creates. If not, administrators create
     users."""
@@ -172,6 +179,15 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     yield from require("user_pool_client_id", "user_pool_id")
     if "self_sign_up" in given and "user_pool_id" in given:
         yield Conflict("self_sign_up", "it applies to a pool that the stack creates, not to", "user_pool_id")
+    yield from require("issuer", "audience")
+    yield from require("audience", "issuer")
+    if values["audience_claim"] != "aud":
+        yield from require("audience_claim", "issuer")
+    if "issuer" in given:
+        for key in {"user_pool_id", "user_pool_client_id", "self_sign_up"} & set(given):
+            yield Conflict(key, "it applies to Cognito, and cannot be combined with", "issuer")
+        if values["profile_names"] == "cognito":
+            yield Conflict("profile_names", "users have no name in a Cognito user pool with", "issuer")
     yield from require("hosted_zone_id", "domain")
     if "database" in given and "database_url" in given:
         yield Conflict("database", "it cannot be combined with", "database_url")
@@ -199,9 +215,9 @@ def _is_given(value: object) -> bool:
 class AvatarService(pulumi.ComponentResource):
     """`avatars:index:AvatarService`
 
-    Creates an AssetsCdn, an AvatarPipeline, an Identity, an UploadApi and the WebAssets; with a database also that, a
-    ProfileApi and a ProfilePage. They are the attributes `cdn`, `pipeline`, `identity`, `api`, `web`, `database`,
-    `profiles` and `page`; the last three are None without a database.
+    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity, with a
+    database also that and a ProfileApi, and with both a ProfilePage. They are the attributes `cdn`, `pipeline`, `api`,
+    `web`, `identity`, `database`, `profiles` and `page`; the last four are None otherwise.
     """
 
     api_url: pulumi.Output[str]
@@ -228,12 +244,12 @@ class AvatarService(pulumi.ComponentResource):
     """Name of the table of the users' limits: counted uploads and blocks."""
     erase_function: pulumi.Output[str]
     """Name of the function that erases a user."""
-    user_pool_id: pulumi.Output[str]
-    """ID of the Cognito user pool."""
-    user_pool_client_id: pulumi.Output[str]
-    """ID of the app client."""
+    user_pool_id: pulumi.Output[str] | None
+    """ID of the Cognito user pool; not with an issuer."""
+    user_pool_client_id: pulumi.Output[str] | None
+    """ID of the app client; not with an issuer."""
     profile_url: pulumi.Output[str] | None
-    """URL of the profile page; only with a database."""
+    """URL of the profile page; only with a database, and not with an issuer."""
     migrate_function: pulumi.Output[str] | None
     """Name of the function that migrates the database schema; only with a database."""
 
@@ -265,16 +281,12 @@ class AvatarService(pulumi.ComponentResource):
         origins = [*args.allowed_origins, self.cdn.base_url]
         if zone:  # the profile page is still at the distribution's own host, too
             origins.append(pulumi.Output.concat("https://", self.cdn.distribution.domain_name))
-        self.identity = Identity(
-            f"{name}-identity",
-            IdentityArgs(
-                user_pool_id=args.user_pool_id,
-                client_id=args.user_pool_client_id,
-                self_sign_up=args.self_sign_up,
-                protect=args.protect_data,
-            ),
-            self._child_options,
-        )
+        if args.issuer is not None and args.audience is not None:
+            self.identity = None
+            issuer, audience, audience_claim = args.issuer, args.audience, args.audience_claim
+        else:
+            self.identity = self._create_identity()
+            issuer, audience, audience_claim = self.identity.issuer, self.identity.client_id, "client_id"
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(
@@ -308,8 +320,9 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
-                issuer=self.identity.issuer,
-                client_id=self.identity.client_id,
+                issuer=issuer,
+                audience=audience,
+                audience_claim=audience_claim,
                 allowed_origins=origins,
                 max_upload_bytes=args.max_upload_bytes,
                 is_moderated=args.moderation_function is not None,
@@ -328,8 +341,20 @@ class AvatarService(pulumi.ComponentResource):
             WebAssetsArgs(bucket_name=self.cdn.bucket_name, cdn_url=self.cdn.base_url, protect=args.protect_data),
             self._child_options,
         )
-        self.page = self._create_page() if self.database else None
+        self.page = self._create_page(self.identity) if self.database and self.identity else None
         self._set_outputs()
+
+    def _create_identity(self) -> Identity:
+        return Identity(
+            f"{self._name}-identity",
+            IdentityArgs(
+                user_pool_id=self._args.user_pool_id,
+                client_id=self._args.user_pool_client_id,
+                self_sign_up=self._args.self_sign_up,
+                protect=self._args.protect_data,
+            ),
+            self._child_options,
+        )
 
     def _reserve_concurrency(self, functions: Collection[str]) -> dict[str, int]:
         return {name: count for name, count in self._args.reserved_concurrency.items() if name in functions}
@@ -378,7 +403,7 @@ class AvatarService(pulumi.ComponentResource):
                 assets_bucket_name=self.cdn.bucket_name,
                 assets_bucket_arn=self.cdn.bucket_arn,
                 cdn_url=self.cdn.base_url,
-                issuer=self.identity.issuer if self._args.profile_names == "cognito" else None,
+                issuer=self.identity.issuer if self.identity and self._args.profile_names == "cognito" else None,
                 database=database.app,
                 migrations=database.owner,
                 app_user=database.app_user,
@@ -389,7 +414,7 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
 
-    def _create_page(self) -> ProfilePage:
+    def _create_page(self, identity: Identity) -> ProfilePage:
         return ProfilePage(
             f"{self._name}-page",
             ProfilePageArgs(
@@ -398,8 +423,8 @@ class AvatarService(pulumi.ComponentResource):
                 base_path=self.web.base_path,
                 api_url=self.api.url,
                 uploads_url=self.pipeline.uploads_url,
-                sign_in_url=self.identity.sign_in_url,
-                client_id=self.identity.client_id,
+                sign_in_url=identity.sign_in_url,
+                client_id=identity.client_id,
             ),
             self._child_options,
         )
@@ -417,8 +442,8 @@ class AvatarService(pulumi.ComponentResource):
         self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
         self.limits_table = self.pipeline.limits_table_name
         self.erase_function = self.pipeline.erase_function_name
-        self.user_pool_id = self.identity.user_pool_id
-        self.user_pool_client_id = self.identity.client_id
+        self.user_pool_id = self.identity.user_pool_id if self.identity else None
+        self.user_pool_client_id = self.identity.client_id if self.identity else None
         self.profile_url = self.page.url if self.page else None
         self.migrate_function = self.profiles.migrate_function_name if self.profiles else None
         self.register_outputs({name: getattr(self, name) for name in AvatarService.__annotations__})

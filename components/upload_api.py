@@ -67,9 +67,13 @@ class UploadApiArgs:
     cdn_url: pulumi.Input[str]
     """The base URL of the CDN, https://<host> without a slash at the end; URLs of avatars start with it."""
     issuer: pulumi.Input[str]
-    """The required `iss` claim of tokens, https://cognito-idp.<region>.amazonaws.com/<pool>."""
-    client_id: pulumi.Input[str]
-    """The required `client_id` claim of tokens: an app client of the pool."""
+    """The required `iss` claim of tokens: an OpenID Connect issuer, or https://cognito-idp.<region>.amazonaws.com/<pool>.
+    """
+    audience: pulumi.Input[str]
+    """The required audience of tokens; for a user pool, the ID of an app client."""
+    audience_claim: str = "aud"
+    """The claim that must be the audience: aud, which may also be a list with it, client_id or azp. For a user pool:
+    client_id."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose pages may call the API (CORS)."""
     max_upload_bytes: int = 10_485_760
@@ -93,8 +97,9 @@ class UploadApiArgs:
         validation.require(
             self,
             cdn_url=validation.HTTPS_URL,
-            issuer=validation.HTTPS_URL,
-            client_id=validation.USER_POOL_CLIENT_ID,
+            issuer=validation.ISSUER,
+            audience=validation.AUDIENCE,
+            audience_claim=validation.AUDIENCE_CLAIM,
             allowed_origins=validation.list_of(validation.ORIGIN),
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
             is_moderated=validation.BOOLEAN,
@@ -210,9 +215,13 @@ class UploadApi(pulumi.ComponentResource):
             # One vCPU: a user waits for a cold start, which imports a cryptography library and fetches the JWKS.
             # Warm requests are billed for a millisecond, which costs a cent more per million.
             memory=1769,
-            # Includes fetching the JWKS. API Gateway's own timeout is ten seconds.
-            timeout=5,
-            environment={"ISSUER": self._args.issuer, "CLIENT_ID": self._args.client_id},
+            # Includes fetching the issuer's metadata and keys. API Gateway's own timeout is ten seconds.
+            timeout=8,
+            environment={
+                "ISSUER": self._args.issuer,
+                "AUDIENCE": self._args.audience,
+                "AUDIENCE_CLAIM": self._args.audience_claim,
+            },
             statements=[],
         )
         authorizer = apigatewayv2.Authorizer(

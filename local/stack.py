@@ -35,8 +35,8 @@ REGION = "eu-west-1"
 
 # Configuration keys that refer to an AWS account or a domain. A local run provides its own values.
 _IGNORED_KEYS = (
-    *("domain", "hostedZoneId", "userPoolId", "userPoolClientId", "webAclArn", "alarmTopicArn", "webhookUrl"),
-    "moderationFunction",
+    *("domain", "hostedZoneId", "webAclArn", "alarmTopicArn", "webhookUrl", "moderationFunction"),
+    *("userPoolId", "userPoolClientId", "issuer", "audience", "audienceClaim"),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 

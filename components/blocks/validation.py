@@ -221,6 +221,13 @@ HOSTED_ZONE_ID = Rule("the ID of a Route 53 hosted zone such as Z0123456789ABCDE
 USER_POOL_ID = Rule(
     "the ID of a Cognito user pool such as eu-west-1_AbCdEfGhI", _matches(r"[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]{1,47}")
 )
+# https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+ISSUER = Rule(
+    "the https:// URL of an OpenID Connect issuer, exactly as in the `iss` claim of its tokens, without a query",
+    lambda value: _is_https_url(value) and "?" not in value,
+)
+AUDIENCE = Rule("1 to 255 characters without spaces", _matches(r"[!-~]{1,255}"))
+AUDIENCE_CLAIM = Rule("aud, client_id or azp", lambda value: value in ("aud", "client_id", "azp"))
 USER_POOL_CLIENT_ID = Rule("the ID of an app client of the user pool", _matches(r"[A-Za-z0-9+_]{1,128}"))
 # Without dots: S3's wildcard certificate does not match a bucket's host name with dots.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html

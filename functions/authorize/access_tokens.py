@@ -1,33 +1,24 @@
-"""Verification of Cognito access tokens.
+"""Verification of access tokens: JWTs of a Cognito user pool, or of any OpenID Connect issuer.
 
 https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html
+https://www.rfc-editor.org/rfc/rfc9068#section-4
 """
 
-import logging
-import math
-import time
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Any
 
 import jwt
 
-log = logging.getLogger()
+from functions.authorize.issuer import Issuer
+from functions.authorize.key_set import ALGORITHMS, KeySet, UnknownKeyError
 
-ALGORITHM = "RS256"  # Cognito's; a token never chooses the algorithm (RFC 8725, section 3.1)
-REQUIRED_CLAIMS = ["exp", "iss", "sub", "client_id", "token_use"]
-
-# `iat` is in whole seconds of Cognito's clock: without leeway a new token can be "not yet issued".
+# `iat` is in whole seconds of the issuer's clock: without leeway a new token can be "not yet issued".
 LEEWAY_SECONDS = 5
-
-# A key that was removed from the set is trusted for up to an hour: the default lifetime of the last token it signed.
-KEY_LIFESPAN_SECONDS = 3600
-# While no newer set can be fetched, requests of users do not fail because of it.
-STALE_KEY_LIFESPAN_SECONDS = 24 * 3600
-# An unknown kid may be of a rotated key, and is more often junk: the set is fetched at most this often because of it.
-UNKNOWN_KEY_COOLDOWN_SECONDS = 5
-# The set has 1 kB and comes from the same region.
-FETCH_TIMEOUT_SECONDS = 3
-# After a failed fetch, requests fail at once for this long, instead of each waiting for the timeout.
-FAILED_FETCH_COOLDOWN_SECONDS = 10
+# The media types of access tokens (RFC 9068, section 2.1), and of JWTs without a type of their own. Others, such as
+# logout+jwt, are not for APIs (RFC 8725, section 3.11).
+_TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
+# Claims that only ID tokens have: https://openid.net/specs/openid-connect-core-1_0.html#CodeIDToken
+_ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash"})
 
 
 class InvalidTokenError(Exception):
@@ -38,17 +29,15 @@ class InvalidTokenError(Exception):
         self.reason = reason
 
 
-class KeysUnavailableError(Exception):
-    """The issuer's current keys are not known, so the token can be neither accepted nor refused."""
-
-
 class AccessTokenVerifier:
-    """Verifies the access tokens that one issuer issues to one client."""
+    """Verifies the access tokens that one issuer issues for one audience."""
 
-    def __init__(self, issuer: str, client_id: str, jwks_url: str) -> None:
+    def __init__(self, issuer: Issuer, audience: str, audience_claim: str) -> None:
+        """`audience_claim` is the claim that must be `audience`, or contain it if it is the list `aud`."""
         self._issuer = issuer
-        self._client_id = client_id
-        self._key_set = _KeySet(jwks_url)
+        self._audience = audience
+        self._audience_claim = audience_claim
+        self._keys = KeySet(issuer.fetch_key_set)
 
     def verify(self, token: str) -> str:
         """The `sub` of a valid token.
@@ -58,95 +47,52 @@ class AccessTokenVerifier:
             KeysUnavailableError: the issuer's keys cannot be fetched, or not again so soon.
         """
         try:
-            key = self._key_set.find(_get_key_id(token))
+            key = self._keys.find(_get_key_id(token))
             claims = jwt.decode(
                 token,
                 key,
-                algorithms=[ALGORITHM],
-                issuer=self._issuer,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer.url,
+                audience=self._audience if self._audience_claim == "aud" else None,
                 leeway=LEEWAY_SECONDS,
-                # Cognito's access tokens have no audience; `client_id`, below, is checked instead.
-                options={"require": REQUIRED_CLAIMS, "verify_aud": False},
+                options={
+                    "require": ["exp", "iss", "sub", self._audience_claim],
+                    "verify_aud": self._audience_claim == "aud",
+                },
             )
         except jwt.PyJWTError as error:
             raise InvalidTokenError(type(error).__name__) from None
-        if claims["token_use"] != "access":  # noqa: S105 - a kind of token
+        except UnknownKeyError:
+            raise InvalidTokenError("UnknownKey") from None
+        if not self._is_access_token(claims):
             raise InvalidTokenError("NotAnAccessToken")
-        if claims["client_id"] != self._client_id:
-            raise InvalidTokenError("OtherClient")
+        if self._audience_claim != "aud" and claims[self._audience_claim] != self._audience:
+            raise InvalidTokenError("OtherAudience")
         return claims["sub"]
+
+    def _is_access_token(self, claims: Mapping[str, Any]) -> bool:
+        """Whether it is no ID token or refresh token, as far as the issuer tells them apart: by the claim `token_use`
+        (Cognito, which always has it), the claim `typ` (Keycloak), or by claims that only ID tokens have."""
+        default = None if self._issuer.is_cognito else "access"
+        return (
+            claims.get("token_use", default) == "access"
+            and claims.get("typ", "Bearer") == "Bearer"
+            and not _ID_TOKEN_CLAIMS & claims.keys()
+        )
 
 
 def _get_key_id(token: str) -> str:
     """The key that the token names. A token that cannot be valid is refused before any request for keys.
 
     Raises:
-        InvalidTokenError: the token has another algorithm, or names no key.
+        InvalidTokenError: the token has another algorithm or another type, or names no key.
         jwt.PyJWTError: the token is malformed.
     """
     header = jwt.get_unverified_header(token)
-    if header.get("alg") != ALGORITHM:
+    if header.get("alg") not in ALGORITHMS.values():
         raise InvalidTokenError("OtherAlgorithm")
+    if str(header.get("typ", "")).lower() not in _TYPES:
+        raise InvalidTokenError("OtherType")
     if "kid" not in header:
         raise InvalidTokenError("NoKeyNamed")
     return header["kid"]
-
-
-class _KeySet:
-    """The issuer's keys, which are kept for an hour, and for a day if they cannot be fetched again."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT_SECONDS)
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = -math.inf
-        self._failed_at = -math.inf
-
-    def find(self, key_id: str) -> jwt.PyJWK:
-        """The key with this ID.
-
-        Raises:
-            InvalidTokenError: the set, fetched because of this call, does not have the key.
-            KeysUnavailableError: the set cannot be fetched, or the key is unknown and may not be looked for again yet.
-        """
-        is_current = False
-        if _get_age(self._fetched_at) > KEY_LIFESPAN_SECONDS:
-            try:
-                self._fetch()
-                is_current = True
-            except KeysUnavailableError:
-                if _get_age(self._fetched_at) > STALE_KEY_LIFESPAN_SECONDS:
-                    raise
-        if key_id not in self._keys and not is_current:
-            # Refusing the token would be wrong if its key has been added since, and API Gateway would cache it.
-            if _get_age(self._fetched_at) < UNKNOWN_KEY_COOLDOWN_SECONDS:
-                raise KeysUnavailableError(f"{self._url} was read less than {UNKNOWN_KEY_COOLDOWN_SECONDS} seconds ago")
-            self._fetch()
-        if key_id not in self._keys:
-            raise InvalidTokenError("UnknownKey")
-        return self._keys[key_id]
-
-    def _fetch(self) -> None:
-        if _get_age(self._failed_at) < FAILED_FETCH_COOLDOWN_SECONDS:
-            raise KeysUnavailableError(
-                f"{self._url} gave no keys less than {FAILED_FETCH_COOLDOWN_SECONDS} seconds ago"
-            )
-        try:
-            keys = self._client.get_signing_keys()
-        except (jwt.PyJWTError, OSError, ValueError) as error:  # ValueError: the response is not JSON
-            self._failed_at = time.monotonic()
-            log.warning("keys cannot be fetched", extra={"reason": str(error), "known": len(self._keys)})
-            raise KeysUnavailableError(f"{self._url} gives no keys: {error}") from error
-        self._keys = {str(key.key_id): key for key in keys}
-        self._fetched_at = time.monotonic()
-
-
-def _get_age(moment: float) -> float:
-    """Seconds since then, of the monotonic clock."""
-    return time.monotonic() - moment
-
-
-def jwks_url(issuer: str, endpoint: str | None) -> str:
-    """The URL of the issuer's key set, at `endpoint` instead of the issuer's host if that is given."""
-    base = f"{endpoint.rstrip('/')}{urlsplit(issuer).path}" if endpoint else issuer
-    return f"{base}/.well-known/jwks.json"

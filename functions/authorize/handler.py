@@ -7,16 +7,17 @@ import logging
 import os
 from typing import Any
 
-from functions.authorize.access_tokens import AccessTokenVerifier, InvalidTokenError, jwks_url
+from functions.authorize.access_tokens import AccessTokenVerifier, InvalidTokenError
+from functions.authorize.issuer import Issuer
+from functions.authorize.subjects import to_path_segment
 from functions.shared.http_api import Event
 
 log = logging.getLogger()
 
-ISSUER = os.environ["ISSUER"]
 VERIFIER = AccessTokenVerifier(
-    ISSUER,
-    os.environ["CLIENT_ID"],
-    jwks_url(ISSUER, os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")),
+    Issuer(os.environ["ISSUER"], os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")),
+    os.environ["AUDIENCE"],
+    os.environ["AUDIENCE_CLAIM"],
 )
 
 
@@ -27,11 +28,19 @@ def handle(event: Event, _context: object) -> dict[str, Any]:
     retry, while a 403 would send a user with a valid token to the sign-in page, and is cached.
     """
     try:
-        subject = VERIFIER.verify(_bearer_token(event))
+        subject = _to_subject(VERIFIER.verify(_bearer_token(event)))
     except InvalidTokenError as error:
         log.info("refused", extra={"reason": error.reason})
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": {"sub": subject}}
+
+
+def _to_subject(sub: str) -> str:
+    """The subject as everything behind the authorizer knows it."""
+    try:
+        return to_path_segment(sub)
+    except ValueError:
+        raise InvalidTokenError("InvalidSubject") from None
 
 
 def _bearer_token(event: Event) -> str:

@@ -461,8 +461,8 @@ def components_register_declared_outputs(graph: Graph) -> list[str]:
             continue
         annotations = classes[resource.type.rsplit(":", 1)[-1]].__annotations__
         declared, registered = sorted(annotations), sorted(resource.component_outputs or {})
-        required = sorted(name for name, hint in annotations.items() if type(None) not in get_args(hint))
-        if registered not in (declared, required):
+        required = {name for name, hint in annotations.items() if type(None) not in get_args(hint)}
+        if not required <= set(registered) <= set(declared):
             violations.append(f"{resource.name} declares {declared}, registers {registered}")
     return violations
 

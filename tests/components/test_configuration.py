@@ -61,6 +61,9 @@ def test_load_region_only_returns_defaults() -> None:
             hosted_zone_id=None,
             user_pool_id=None,
             user_pool_client_id=None,
+            issuer=None,
+            audience=None,
+            audience_claim="aud",
             uploads_bucket_name=None,
             assets_bucket_name=None,
             sizes=(256,),
@@ -150,6 +153,36 @@ def test_load_dev_stack_is_valid() -> None:
         (
             {"userPoolClientId": "abc"},
             "avatars:userPoolClientId is 'abc'; it requires avatars:userPoolId",
+        ),
+        (
+            {"issuer": "https://issuer.example.com"},
+            "avatars:issuer is 'https://issuer.example.com'; it requires avatars:audience",
+        ),
+        ({"audience": "api"}, "avatars:audience is 'api'; it requires avatars:issuer"),
+        ({"audienceClaim": "azp"}, "avatars:audienceClaim is 'azp'; it requires avatars:issuer"),
+        (
+            {"issuer": "http://issuer.example.com", "audience": "api"},
+            "avatars:issuer is 'http://issuer.example.com'; allowed is the https:// URL of an OpenID Connect issuer",
+        ),
+        (
+            {"issuer": "https://issuer.example.com?a=b", "audience": "api"},
+            "avatars:issuer is 'https://issuer.example.com?a=b'; allowed is the https:// URL of an OpenID Connect",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "a b"},
+            "avatars:audience is 'a b'; allowed is 1 to 255 characters without spaces",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "api", "audienceClaim": "scope"},
+            "avatars:audienceClaim is 'scope'; allowed is aud, client_id or azp",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "api", "selfSignUp": True},
+            "avatars:selfSignUp is 'true'; it applies to Cognito, and cannot be combined with avatars:issuer",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "api", "profileNames": "cognito"},
+            "avatars:profileNames is 'cognito'; users have no name in a Cognito user pool with avatars:issuer",
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (

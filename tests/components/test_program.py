@@ -134,7 +134,8 @@ def test_user_pool_id_replaces_pool_of_the_stack(run_stack: RunStack) -> None:
     }
     assert get_environment(given, "avatars-api-authorize") == {
         "ISSUER": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_GivenPool",
-        "CLIENT_ID": "givenclient",
+        "AUDIENCE": "givenclient",
+        "AUDIENCE_CLAIM": "client_id",
     }
     assert given.exports["userPoolId"] == "us-east-1_GivenPool"
     assert given.exports["userPoolClientId"] == "givenclient"
@@ -148,6 +149,23 @@ def test_moderation_function_adds_no_resource(run_stack: RunStack) -> None:
         for name in ("api-upload-status", "pipeline-process-avatar")
     )
     assert (status["environment"]["variables"]["IS_MODERATED"], process["timeout"]) == ("true", 25)
+
+
+def test_issuer_replaces_user_pool_and_profile_page(run_stack: RunStack) -> None:
+    issuer = {"issuer": "https://example.eu.auth0.com/", "audience": "https://avatars.example.com"}
+    own, given = run_stack(AURORA), run_stack({**AURORA, **issuer})
+    assert {type_ for type_ in count_types(own) if not count_types(given)[type_]} == {
+        "avatars:index:Identity",
+        "avatars:index:ProfilePage",
+        "aws:cognito/userPool:UserPool",
+        "aws:cognito/userPoolClient:UserPoolClient",
+    }
+    assert get_environment(given, "avatars-api-authorize") == {
+        "ISSUER": "https://example.eu.auth0.com/",
+        "AUDIENCE": "https://avatars.example.com",
+        "AUDIENCE_CLAIM": "aud",
+    }
+    assert own.exports.keys() - given.exports.keys() == {"userPoolId", "userPoolClientId", "profileUrl"}
 
 
 def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunStack) -> None:

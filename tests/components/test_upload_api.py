@@ -49,7 +49,8 @@ def args(**settings: Any) -> UploadApiArgs:
         "assets_bucket_arn": ASSETS_ARN,
         "cdn_url": CDN_URL,
         "issuer": ISSUER,
-        "client_id": "theirclient",
+        "audience": "theirclient",
+        "audience_claim": "client_id",
     }
     return UploadApiArgs(**{**given, **settings})
 
@@ -150,7 +151,7 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
 @pytest.mark.parametrize(
     ("function", "memory", "timeout", "layers", "environment"),
     [
-        ("authorize", 1769, 5, ["jwt"], {"ISSUER": ISSUER, "CLIENT_ID": "theirclient"}),
+        ("authorize", 1769, 8, ["jwt"], {"ISSUER": ISSUER, "AUDIENCE": "theirclient", "AUDIENCE_CLAIM": "client_id"}),
         ("presign_upload", 256, 3, [], {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760"}),
         (
             "upload_status",
@@ -389,7 +390,7 @@ def test_add_route_catch_all_raises_value_error(route_key_errors: dict[str, Valu
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is an https:// URL"),
+        ({"issuer": "http://issuer"}, "issuer is 'http://issuer'; allowed is the https:// URL of an OpenID"),
         ({"allowed_origins": ["https://*.example.com"]}, r"allowed_origins is \['https://\*\.example\.com'\]"),
         ({"max_upload_bytes": 1023}, "max_upload_bytes is 1023; allowed is an integer from 1,024 to"),
         ({"throttle_rate": 0}, "throttle_rate is 0; allowed is an integer from 1 to 10,000"),

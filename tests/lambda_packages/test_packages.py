@@ -22,7 +22,11 @@ from tests.lambda_packages.project import REPOSITORY, list_names
 
 # The environment variables of each function, which its handler reads when it is imported.
 ENVIRONMENTS = {
-    "authorize": {"ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool", "CLIENT_ID": "client"},
+    "authorize": {
+        "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
+        "AUDIENCE": "client",
+        "AUDIENCE_CLAIM": "client_id",
+    },
     "current_avatar": {"ASSETS_BUCKET": "assets", "CDN_URL": "https://cdn.example.com"},
     "delete_avatar": {"UPLOADS_BUCKET": "uploads", "ASSETS_BUCKET": "assets"},
     "erase_profile": {"DATABASE_URL_PARAMETER": "database-url"},

@@ -20,6 +20,7 @@ from PIL import Image
 from functions.process_avatar import publishing
 from functions.process_avatar.imaging.cropping import resize
 from functions.process_avatar.imaging.renderer import encode_webp, render
+from functions.process_avatar.moderation import Moderation
 from functions.process_avatar.process_upload import UploadProcessor
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
@@ -76,7 +77,7 @@ class Stack:
             sizes=(64, 16),
             max_pixels=1_000_000,
             max_upload_bytes=1_000_000,
-            moderation=None,
+            moderation=Moderation(None, "", self.s3, self.uploads),
             quota=None,
             read_block_end=lambda _subject: None,
         )

@@ -36,7 +36,8 @@ API = {
     "uploadsBucketArn": "arn:aws:s3:::uploads",
     "cdnUrl": "https://cdn.example.com",
     "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI",
-    "clientId": "1example23456789",
+    "audience": "1example23456789",
+    "audienceClaim": "client_id",
 }
 
 
@@ -119,7 +120,8 @@ def test_upload_api_registers_same_resources_as_in_python(provider: Provider, ru
         assets_bucket_arn="arn:aws:s3:::assets",
         cdn_url="https://cdn.example.com",
         issuer=API["issuer"],
-        client_id=API["clientId"],
+        audience=API["audience"],
+        audience_claim=API["audienceClaim"],
     )
     assert summary(graph) == summary(run_alone(lambda: UploadApi("it", args)))
     assert json_format.MessageToDict(response.state).keys() == {"url"}

@@ -63,7 +63,11 @@ def test_get_without_avatar_returns_404(
     response = handler.handle(EVENT, None)
 
     assert response["statusCode"] == 404
-    assert json.loads(response["body"])["error"] == {"code": "not_found", "message": "there is no avatar yet"}
+    assert json.loads(response["body"]) == {
+        "error": {"code": "not_found", "message": "there is no avatar yet"},
+        "subject": SUBJECT,
+        "url": f"{CDN_URL}/avatars/{SUBJECT}.jpg",
+    }
 
 
 def test_silent_s3_is_given_up_within_the_timeout_of_the_function(load_handler: LoadHandler) -> None:

@@ -1,0 +1,418 @@
+"""Tokens of OpenID Connect issuers, and attacks that must fail with these and with Cognito alike."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from functions.authorize import issuer as issuers
+from functions.authorize.key_set import KeysUnavailableError
+from tests.functions.certificates import self_signed
+from tests.functions.conftest import LoadHandler
+from tests.functions.servers import HOST, HttpStub
+
+COGNITO = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Example"
+AUDIENCE = "https://avatars.example.com"
+SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
+REFUSED = {"isAuthorized": False}
+ALLOWED = {"isAuthorized": True, "context": {"sub": SUBJECT}}
+FUTURE = 4_102_444_800  # 2100-01-01
+MUTATIONS = int(os.environ.get("TOKEN_MUTATIONS", "500"))
+
+Private: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+KEYS: Mapping[str, Private] = {
+    "RS256": rsa.generate_private_key(65537, 2048),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+_ALGORITHMS: Mapping[type, Any] = {
+    rsa.RSAPublicKey: RSAAlgorithm,
+    ec.EllipticCurvePublicKey: ECAlgorithm,
+    ed25519.Ed25519PublicKey: OKPAlgorithm,
+}
+
+
+def publish(private: Private, kid: str, **members: str) -> dict[str, Any]:
+    public = private.public_key()
+    algorithm = next(its for kind, its in _ALGORITHMS.items() if isinstance(public, kind))
+    return {**json.loads(algorithm.to_jwk(public)), "kid": kid, **members}
+
+
+KEY_SET = {"keys": [publish(private, algorithm) for algorithm, private in KEYS.items()]}
+
+
+@dataclass
+class Issuer:
+    """An issuer whose two documents can be changed, and the function that accepts its tokens."""
+
+    url: str
+    metadata: HttpStub | None
+    """None for Cognito."""
+    keys: HttpStub
+    handler: ModuleType
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """Those of a valid access token; a change to None leaves the claim out."""
+        now = int(time.time())
+        own = {"token_use": "access", "client_id": AUDIENCE} if self.metadata is None else {"aud": AUDIENCE}
+        good = {"sub": SUBJECT, "iss": self.url, "iat": now, "exp": now + 3600, **own}
+        return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+    def sign(self, algorithm: str = "RS256", headers: Mapping[str, Any] | None = None, **changes: Any) -> str:
+        header = {"kid": algorithm, **(headers or {})}
+        return jwt.encode(self.claims(**changes), KEYS[algorithm], algorithm=algorithm, headers=header)
+
+    def ask(self, token: str) -> dict[str, Any]:
+        return self.handler.handle({"identitySource": [f"Bearer {token}"]}, None)
+
+
+Start: TypeAlias = Callable[..., Issuer]
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return self_signed(tmp_path_factory.mktemp("tls"), HOST)
+
+
+@pytest.fixture
+def start_issuer(load_handler: LoadHandler, monkeypatch: pytest.MonkeyPatch, tls: tuple[Path, Path]) -> Iterator[Start]:
+    stubs: list[HttpStub] = []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
+
+    def serve(document: object) -> HttpStub:
+        stubs.append(HttpStub(tls=tls, body=json.dumps(document).encode()).__enter__())
+        return stubs[-1]
+
+    def start(path: str = "/tenant", audience: str = AUDIENCE, audience_claim: str = "aud") -> Issuer:
+        metadata, keys = serve({}), serve(KEY_SET)
+        url = metadata.url + path
+        metadata.body = json.dumps({"issuer": url, "jwks_uri": f"{keys.url}/keys"}).encode()
+        environment = {"ISSUER": url, "AUDIENCE": audience, "AUDIENCE_CLAIM": audience_claim}
+        return Issuer(url, metadata, keys, load_handler("authorize", environment))
+
+    yield start
+    for stub in stubs:
+        stub.__exit__()
+
+
+@pytest.fixture
+def openid(start_issuer: Start) -> Issuer:
+    return start_issuer()
+
+
+@pytest.fixture(params=["openid", "cognito"])
+def either(request: pytest.FixtureRequest, load_handler: LoadHandler, tls: tuple[Path, Path]) -> Iterator[Issuer]:
+    """An OpenID Connect issuer, and a Cognito user pool."""
+    if request.param == "openid":
+        yield request.getfixturevalue("openid")
+        return
+    request.getfixturevalue("monkeypatch").setenv("SSL_CERT_FILE", str(tls[0]))
+    with HttpStub(tls=tls, body=json.dumps(KEY_SET).encode()) as keys:
+        environment = {
+            "ISSUER": COGNITO,
+            "AUDIENCE": AUDIENCE,
+            "AUDIENCE_CLAIM": "client_id",
+            "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": keys.url,
+        }
+        yield Issuer(COGNITO, None, keys, load_handler("authorize", environment))
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def forge(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
+    """A token without its signature."""
+    return ".".join(encode(json.dumps(part).encode()) for part in (header, claims))
+
+
+# --- What is accepted -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_token_of_each_algorithm_is_authorized(either: Issuer, algorithm: str) -> None:
+    assert either.ask(either.sign(algorithm)) == ALLOWED
+
+
+@pytest.mark.parametrize("type_", ["JWT", "at+jwt", "AT+JWT", "application/at+jwt", None])
+def test_token_of_type_for_apis_is_authorized(openid: Issuer, type_: str | None) -> None:
+    assert openid.ask(openid.sign(headers={"typ": type_})) == ALLOWED
+
+
+def test_token_for_several_audiences_is_authorized(openid: Issuer) -> None:
+    assert openid.ask(openid.sign(aud=["https://other.example.com", AUDIENCE])) == ALLOWED
+
+
+@pytest.mark.parametrize("claim", ["client_id", "azp"])
+def test_audience_in_another_claim_is_required_there(start_issuer: Start, claim: str) -> None:
+    issuer = start_issuer(audience_claim=claim)
+    accepted: list[dict[str, Any]] = [{"aud": None, claim: AUDIENCE}, {"aud": "any", claim: AUDIENCE}]
+    assert [issuer.ask(issuer.sign(**changes)) for changes in accepted] == [ALLOWED] * 2
+    refused: list[dict[str, Any]] = [{"aud": AUDIENCE}, {claim: "other"}, {claim: [AUDIENCE]}]
+    assert [issuer.ask(issuer.sign(**changes)) for changes in refused] == [REFUSED] * 3
+
+
+@pytest.mark.parametrize(
+    ("sub", "segment"),
+    [
+        (SUBJECT, SUBJECT),
+        ("auth0|5f7c8ec7c33c6c004bbafe82", hashlib.sha256(b"auth0|5f7c8ec7c33c6c004bbafe82").hexdigest()),
+        ("ada@example.com", "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72"),
+    ],
+)
+def test_subject_is_part_of_a_path_behind_the_authorizer(openid: Issuer, sub: str, segment: str) -> None:
+    assert openid.ask(openid.sign(sub=sub)) == {"isAuthorized": True, "context": {"sub": segment}}
+
+
+@pytest.mark.parametrize("path", ["", "/", "/realms/one", "/realms/one/"])
+def test_metadata_are_below_the_issuer_and_name_it_exactly(start_issuer: Start, path: str) -> None:
+    issuer = start_issuer(path)
+    assert issuer.metadata
+    assert issuer.ask(issuer.sign()) == ALLOWED
+    assert issuer.metadata.paths == [f"{path.rstrip('/')}/.well-known/openid-configuration"]
+    other = issuer.url.rstrip("/") if path.endswith("/") else f"{issuer.url}/"
+    assert issuer.ask(issuer.sign(iss=other)) == REFUSED
+
+
+def test_documents_are_fetched_once_for_many_tokens(openid: Issuer) -> None:
+    assert [openid.ask(openid.sign(algorithm)) for algorithm in (*KEYS, *KEYS)] == [ALLOWED] * 6
+    assert openid.metadata
+    assert (len(openid.metadata.paths), openid.keys.paths) == (1, ["/keys"])
+
+
+# --- What the issuer publishes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"issuer": "https://issuer.example.com"}, "are those of issuer 'https://issuer.example.com'"),
+        ({"issuer": None}, "are those of issuer None"),
+        ({"jwks_uri": None}, "have the jwks_uri None; allowed is an https:// URL"),
+        ({"jwks_uri": "http://127.0.0.1:1/keys"}, "have the jwks_uri 'http://127.0.0.1:1/keys'; allowed is"),
+        ({"jwks_uri": "file:///etc/passwd"}, "have the jwks_uri 'file:///etc/passwd'; allowed is"),
+        ({"jwks_uri": ["https://127.0.0.1:1"]}, "allowed is an https:// URL"),
+        ({"jwks_uri": "https://127.0.0.1:1/keys"}, "https://127.0.0.1:1/keys cannot be fetched"),
+    ],
+)
+def test_invalid_metadata_raise_keys_unavailable(openid: Issuer, changes: dict[str, Any], message: str) -> None:
+    assert openid.metadata
+    openid.metadata.body = json.dumps({**json.loads(openid.metadata.body), **changes}).encode()
+    with pytest.raises(KeysUnavailableError) as caught:
+        openid.ask(openid.sign())
+    assert message in str(caught.value)
+    assert openid.keys.paths == []
+
+
+@pytest.mark.parametrize("document", ["metadata", "keys"])
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        ({"status": 302, "headers": {"Location": "/elsewhere"}}, "HTTP Error 302"),
+        ({"status": 404}, "HTTP Error 404"),
+        ({"body": b"<html>"}, "is not JSON"),
+        ({"body": b"[" * 100_000}, "is not JSON"),
+        ({"body": b"[]"}, "is not a JSON object"),
+        ({"body": b"{}" + b" " * issuers.MAX_DOCUMENT_BYTES}, "has more than 262144 bytes"),
+    ],
+    ids=["redirect", "missing", "page", "nested", "list", "huge"],
+)
+def test_invalid_document_raises_keys_unavailable(
+    openid: Issuer, document: str, response: dict[str, Any], message: str
+) -> None:
+    stub: HttpStub = getattr(openid, document)
+    for name, value in response.items():
+        setattr(stub, name, value)
+    with pytest.raises(KeysUnavailableError, match=message):
+        openid.ask(openid.sign())
+    assert len(stub.paths) == 1, "it is not followed"
+
+
+def test_document_that_takes_too_long_raises_keys_unavailable(openid: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuers, "FETCH_TIMEOUT_SECONDS", 0)  # the first part of the body comes later than this
+    monkeypatch.setattr(issuers.urllib.request.OpenerDirector, "open", _open_without_timeout)
+    with pytest.raises(KeysUnavailableError, match="its body takes longer than 0 seconds"):
+        openid.ask(openid.sign())
+
+
+def _open_without_timeout(opener: Any, url: str, *, timeout: float) -> Any:
+    del timeout
+    return OPEN(opener, url)
+
+
+OPEN = issuers.urllib.request.OpenerDirector.open
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        publish(rsa.generate_private_key(65537, 1024), "RS256"),  # noqa: S505
+        publish(KEYS["RS256"], "RS256", use="enc"),
+        publish(KEYS["RS256"], "RS256", alg="RS512"),
+        publish(ec.generate_private_key(ec.SECP384R1()), "RS256"),
+        {"kty": "oct", "k": encode(b"secret" * 8), "kid": "RS256"},
+        {"kty": ["RSA"], "kid": "RS256"},
+        {"kty": "RSA", "n": 5, "e": "AQAB", "kid": "RS256"},
+        {**publish(KEYS["RS256"], "RS256"), "kid": 5},
+        "key",
+    ],
+    ids=["short", "encryption", "RS512", "P-384", "symmetric", "list", "damaged", "number", "text"],
+)
+def test_unusable_key_is_skipped(openid: Issuer, key: object) -> None:
+    openid.keys.body = json.dumps({"keys": [key, publish(KEYS["ES256"], "ES256")]}).encode()
+    assert openid.ask(openid.sign("ES256")) == ALLOWED
+    with pytest.raises(KeysUnavailableError, match="the keys were read less than 5 seconds ago"):
+        openid.ask(openid.sign("RS256"))
+
+
+# --- Attacks, on both kinds of issuer ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "changes"),
+    [
+        ({}, {"exp": 1}),
+        ({}, {"exp": "soon"}),
+        ({}, {"nbf": FUTURE}),
+        ({}, {"iat": FUTURE}),
+        ({}, {"aud": "https://other.example.com", "client_id": "other"}),
+        ({}, {"aud": ["a", "b"], "client_id": "other"}),
+        ({}, {"aud": [], "client_id": ""}),
+        ({}, {"aud": {AUDIENCE: 1}, "client_id": {AUDIENCE: 1}}),
+        ({}, {"aud": None, "client_id": None}),
+        ({}, {"sub": None}),
+        ({}, {"sub": ""}),
+        ({}, {"sub": "a" * 256}),
+        ({}, {"sub": "\ud800"}),
+        ({}, {"sub": 5}),
+        ({}, {"iss": "https://attacker.example.com"}),
+        ({}, {"iss": None}),
+        ({}, {"token_use": "id"}),
+        ({}, {"typ": "ID"}),
+        ({}, {"typ": "Refresh"}),
+        ({}, {"at_hash": "MTIzNDU2Nzg5MDEyMzQ1Ng"}),
+        ({"typ": "logout+jwt"}, {}),
+        ({"typ": "dpop+jwt"}, {}),
+        ({"typ": ["JWT"]}, {}),
+        ({"crit": ["exp"]}, {}),
+        ({"kid": "ES256"}, {}),
+        ({"kid": 5}, {}),
+    ],
+    ids=str,
+)
+def test_signed_token_with_wrong_claim_or_header_is_refused(
+    either: Issuer, headers: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    header = {"alg": "RS256", "typ": "JWT", "kid": "RS256", **headers}
+    signed = forge(header, either.claims(**changes))
+    token = f"{signed}.{encode(RSAAlgorithm(RSAAlgorithm.SHA256).sign(signed.encode(), KEYS['RS256']))}"  # pyright: ignore[reportArgumentType]
+    assert either.ask(token) == REFUSED
+
+
+@pytest.mark.parametrize("change", ["slash", "upper case", "host"])
+def test_token_of_issuer_with_similar_url_is_refused(either: Issuer, change: str) -> None:
+    similar = {"slash": f"{either.url}/", "upper case": either.url.upper(), "host": f"{either.url}.example.com"}
+    assert either.ask(either.sign(iss=similar[change])) == REFUSED
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "HS384", "HS512", "RS384", "PS256", "ES384", "ES256K"])
+def test_algorithm_of_the_token_is_not_trusted(either: Issuer, algorithm: str) -> None:
+    signed = forge({"alg": algorithm, "typ": "JWT", "kid": "RS256"}, either.claims())
+    public = KEYS["RS256"].public_key()
+    secrets = [
+        public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+        public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+        json.dumps(KEY_SET["keys"][0]).encode(),
+        b"",
+    ]
+    for secret in secrets:
+        assert either.ask(f"{signed}.{encode(hmac.digest(secret, signed.encode(), hashlib.sha256))}") == REFUSED
+    assert either.ask(f"{signed}.") == REFUSED
+    assert either.keys.paths == [], "it is refused before the keys are fetched"
+
+
+@pytest.mark.parametrize("claimed", KEYS)
+@pytest.mark.parametrize("kid", KEYS)
+def test_key_is_used_with_its_own_algorithm_only(either: Issuer, claimed: str, kid: str) -> None:
+    token = either.sign(claimed, {"kid": kid})
+    assert either.ask(token) == (ALLOWED if claimed == kid else REFUSED)
+
+
+@pytest.mark.parametrize("signature", [bytes(64), b"\x00" * 63 + b"\x01", b"\xff" * 64, b"", bytes(8)])
+def test_trivial_signature_of_ecdsa_is_refused(either: Issuer, signature: bytes) -> None:
+    """https://nvd.nist.gov/vuln/detail/CVE-2022-21449"""
+    signed = forge({"alg": "ES256", "typ": "JWT", "kid": "ES256"}, either.claims())
+    assert either.ask(f"{signed}.{encode(signature)}") == REFUSED
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_keys_that_a_token_brings_along_are_ignored(either: Issuer, algorithm: str) -> None:
+    with HttpStub(body=json.dumps(KEY_SET).encode()) as attacker:
+        mine = ec.generate_private_key(ec.SECP256R1())
+        header = {"jwk": publish(mine, algorithm), "jku": f"{attacker.url}/keys", "x5u": f"{attacker.url}/chain"}
+        token = jwt.encode(either.claims(), mine, algorithm="ES256", headers={"kid": algorithm, **header})
+        assert either.ask(token) == REFUSED
+        assert attacker.paths == []
+
+
+def test_key_of_another_curve_is_refused(either: Issuer) -> None:
+    for curve in (ec.SECP256K1(), ec.SECP384R1(), ec.SECP521R1()):
+        foreign = ec.generate_private_key(curve)
+        signed = forge({"alg": "ES256", "typ": "JWT", "kid": "ES256"}, either.claims())
+        der = ECAlgorithm(ECAlgorithm.SHA256).sign(signed.encode(), foreign)
+        assert either.ask(f"{signed}.{encode(der)}") == REFUSED
+
+
+def test_randomly_changed_token_is_refused(either: Issuer) -> None:
+    """TOKEN_MUTATIONS in the environment is the number of changed tokens."""
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    valid = [either.sign(algorithm) for algorithm in KEYS]
+    for number in range(MUTATIONS):
+        token = mutate(rng, rng.choice(valid))
+        if token in valid or any(_is_same(token, its) for its in valid):
+            continue
+        try:
+            assert either.ask(token) == REFUSED, f"seed {seed}, number {number}: {token}"
+        except KeysUnavailableError:
+            continue  # another key ID
+
+
+def mutate(rng: random.Random, token: str) -> str:
+    """Change characters, or a byte of a decoded part."""
+    if rng.random() < 0.5:
+        at, characters = rng.randrange(len(token)), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+        return token[:at] + rng.choice(characters) * rng.randrange(3) + token[at + rng.randrange(3) :]
+    parts = token.split(".")
+    which = rng.randrange(len(parts))
+    data = bytearray(decode(parts[which]))
+    for _ in range(rng.randrange(1, 4)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    parts[which] = encode(bytes(data))
+    return ".".join(parts)
+
+
+def decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _is_same(token: str, valid: str) -> bool:
+    """Whether it has the same bytes: the last character of a part has bits without meaning (RFC 4648, section 3.5)."""
+    try:
+        return [decode(part) for part in token.split(".")] == [decode(part) for part in valid.split(".")]
+    except ValueError:
+        return False
