@@ -20,6 +20,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -61,6 +62,10 @@ _OUT_OF_MEMORY = 3  # exit code
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
+class _OutOfMemoryError(Exception):
+    """The process has reached its limit of memory."""
+
+
 class RenderProcess:
     """Starts with its creation, so that it imports the decoders while the caller does something else."""
 
@@ -90,19 +95,28 @@ class RenderProcess:
             ChildProcessError: The process failed for another reason that is not the file's. Retryable.
         """
         with self._lock:
-            return self._render(data, sizes, max_pixels, crop)
+            deadline = time.monotonic() + self._timeout_seconds
+            try:
+                if self._has_rendered:
+                    with suppress(_OutOfMemoryError):
+                        return self._render(data, sizes, max_pixels, crop, deadline)
+                    # Freed memory of other files may have been in the way: a new process decides.
+                return self._render(data, sizes, max_pixels, crop, deadline)
+            except _OutOfMemoryError:
+                raise ImageRejectedError("too_many_pixels") from None
 
     def close(self) -> None:
         """End the process. Garbage collection and the end of the interpreter do it too."""
         self._end()
 
-    def _render(self, data: bytes, sizes: Sequence[int], max_pixels: int, crop: SquareCrop | None) -> Rendition:
+    def _render(
+        self, data: bytes, sizes: Sequence[int], max_pixels: int, crop: SquareCrop | None, deadline: float
+    ) -> Rendition:
         if self.process.poll() is not None:
             logger.warning("the render process has ended", extra={"exit_code": self.process.returncode})
             self._replace()
-        deadline = time.monotonic() + self._timeout_seconds
         try:
-            self._connection.settimeout(self._timeout_seconds)
+            self._connection.settimeout(max(deadline - time.monotonic(), 0.001))
             _send(self._connection, {"sizes": sizes, "max_pixels": max_pixels, "crop": crop}, data)
             result = parse_response(*self._receive_response(deadline), sizes, len(data))
         except TimeoutError:
@@ -115,6 +129,7 @@ class RenderProcess:
         except Exception as error:  # whatever an exploited decoder made parsing raise
             self._replace()
             raise ChildProcessError("the render process sent an invalid result") from error
+        self._has_rendered = True
         if isinstance(result, ImageRejectedError):
             raise result
         return result
@@ -128,6 +143,7 @@ class RenderProcess:
                 stdin=other_end.fileno(),
                 stdout=subprocess.DEVNULL,  # stderr is the parent's: the log
             )
+        self._has_rendered = False
         self._end = weakref.finalize(self, _end, self.process, self._connection)
 
     def _replace(self) -> None:
@@ -157,7 +173,9 @@ class RenderProcess:
         except subprocess.TimeoutExpired:
             return TimeoutError("the render process does not end")
         # A negative exit code is the number of a signal.
-        if exit_code in (-signal.SIGPROF, _OUT_OF_MEMORY):
+        if exit_code == _OUT_OF_MEMORY:
+            return _OutOfMemoryError()
+        if exit_code == -signal.SIGPROF:
             return ImageRejectedError("too_many_pixels")
         if -exit_code in _CRASH_SIGNALS:
             logger.warning("a decoder crashed", extra={"signal": -exit_code})

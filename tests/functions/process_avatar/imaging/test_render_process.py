@@ -349,6 +349,15 @@ def test_memory_over_limit_is_too_many_pixels(allocated: int, start_exploitable:
     assert render(process, exploit("bytes(30_000_000)")).source.width == 20
 
 
+def test_file_is_not_rejected_for_memory_that_another_one_left(start_exploitable: StartProcess) -> None:
+    process = start_exploitable(memory_bytes=50_000_000)
+    first = process.process
+    assert render(process, exploit("import builtins; builtins.left = bytes(30_000_000)")).source.width == 20
+    assert process.process is first
+    assert render(process, exploit("bytes(40_000_000)")).source.width == 20
+    assert process.process is not first
+
+
 def test_memory_limit_cannot_be_raised_without_capabilities(start_exploitable: StartProcess) -> None:
     process = start_exploitable(memory_bytes=50_000_000)
     check = "import resource; soft, hard = resource.getrlimit(resource.RLIMIT_AS); assert soft == hard > 0"
