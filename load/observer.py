@@ -28,6 +28,8 @@ class Observer:
         self._originals = f"/{uploads_bucket}/{INCOMING}"
         self._avatars = f"/{assets_bucket}/{AVATARS}"
         self._changed = threading.Condition()
+        self.empty_receives = 0
+        """Responses to workers without a message."""
         self.deliveries = 0
         """Messages of uploads that a worker received."""
         self.received_at: dict[str, float] = {}
@@ -58,8 +60,10 @@ class Observer:
     def _note(self, environ: WSGIEnvironment, body: bytes) -> None:
         method, path, now = environ["REQUEST_METHOD"], environ["PATH_INFO"], time.monotonic()
         if environ.get("HTTP_X_AMZ_TARGET") == RECEIVE_MESSAGE:
-            ids = [id_ for message in json.loads(body).get("Messages", []) for id_ in _find_uploads(message["Body"])]
+            messages = json.loads(body).get("Messages", [])
+            ids = [id_ for message in messages for id_ in _find_uploads(message["Body"])]
             with self._changed:
+                self.empty_receives += not messages
                 self.deliveries += len(ids)
                 for id_ in ids:
                     self.received_at.setdefault(id_, now)

@@ -62,6 +62,8 @@ def run(stack: LocalStack, settings: Settings, print_line: Callable[[str], None]
     reader = Reader(stack, users)
     killer = Killer(stack.functions.find_by_package("process_avatar"), settings.kill_seconds)
 
+    # An observed long poll that ends without a message has outlasted those from before, which are not observed.
+    observer.wait_until(lambda: observer.empty_receives > 0, _PATIENCE_SECONDS)
     _await_empty_queue(stack)  # of S3's test event, which would be in the first invocation
     started = time.monotonic()
     with reader, killer:

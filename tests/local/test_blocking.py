@@ -78,6 +78,7 @@ def test_commands_say_what_they_did(outputs_file: str, capsys: pytest.CaptureFix
         return capsys.readouterr().out
 
     day = f"{datetime.now(UTC) + 2 * DAY:%Y-%m-%d}"
+    assert run("held") == "nothing is held\n"
     assert run("unblock", "nobody") == "nobody was not blocked\n"
     assert run("block", "nobody", "2").startswith(f"uploads of nobody are rejected until {day} ")
     assert run("unblock", "nobody").startswith(f"nobody was blocked until {day} ")

@@ -66,13 +66,6 @@ class TestOnce:
         assert list(temporary.iterdir()) == []
         assert not (tmp_path / "outputs.json").exists()
 
-    def test_photo_that_moderation_holds_is_reported(self, tmp_path: Path) -> None:
-        (tmp_path / "handler.py").write_text("def handle(event, _context):\n    return {'decision': 'hold'}\n")
-        outputs = tmp_path / "outputs.json"
-        finished = run("local", "--once", "--outputs", outputs, "--port", FREE_PORTS, "--moderation", tmp_path)
-        assert (finished.returncode, finished.stderr) == (0, "")
-        assert re.search(r"^upload \w+ of \S+ is held .*: see make held STACK=local$", finished.stdout, re.MULTILINE)
-
     def test_missing_photo_is_an_error(self, run_main: RunMain) -> None:
         assert run_main("no/such.jpg") == (1, "error: cannot read no/such.jpg: No such file or directory\n")
 
@@ -102,16 +95,32 @@ class TestOnce:
         assert run_main("--stack", "nope") == (1, expected)
 
 
+_HOLD_FIRST_PHOTO = """
+import pathlib
+
+def handle(event, _context):
+    asked = pathlib.Path({asked!r})
+    decision = "approve" if asked.exists() else "hold"
+    asked.touch()
+    return {{"decision": decision}}
+"""
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
-    """The outputs file of a stack that `make local` keeps running."""
-    outputs = tmp_path_factory.mktemp("running") / "outputs.json"
-    command = [sys.executable, "-m", "local", "--outputs", str(outputs), "--port", FREE_PORTS]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    """The outputs file of a stack that `make local` keeps running. `started` beside it has what was printed."""
+    folder = tmp_path_factory.mktemp("running")
+    outputs = folder / "outputs.json"
+    (folder / "handler.py").write_text(_HOLD_FIRST_PHOTO.format(asked=str(folder / "asked")))
+    command = [sys.executable, "-m", "local", "--outputs", outputs, "--port", FREE_PORTS, "--moderation", folder]
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
+    lines: list[str] = []
     for line in process.stdout:
+        lines.append(line)
         if "Ctrl-C" in line:
             break
+    (folder / "started").write_text("".join(lines))
     assert process.poll() is None
     yield outputs
     children = list_children(process.pid)
@@ -136,6 +145,10 @@ def is_running(pid: int) -> bool:
 
 
 class TestRunningStack:
+    def test_photo_that_moderation_holds_is_reported(self, running: Path) -> None:
+        started = running.with_name("started").read_text()
+        assert re.search(r"^upload \w+ of \S+ is held .*: see make held STACK=local$", started, re.MULTILINE)
+
     def test_outputs_file_is_private_and_complete(self, running: Path) -> None:
         assert stat.S_IMODE(running.stat().st_mode) == 0o600
         outputs = json.loads(running.read_text())
@@ -233,7 +246,9 @@ class TestMake:
         assert "make block needs BLOCK" in self.make(pulumi, "block", "SUBJECT=nobody").stderr
 
     def test_moderation_uses_the_stack_outputs(self, pulumi: Path) -> None:
-        assert self.make(pulumi, "held").stdout == "nothing is held\n"
+        held = self.make(pulumi, "held").stdout
+        assert re.match(r"SUBJECT=\S+ UPLOAD=\w+-\w+ since \S+", held), held
+        assert held.endswith("\n1 held\n")
         for target, options in (("approve", []), ("reject", ["REASON=it's a logo"])):
             failed = self.make(pulumi, target, "SUBJECT=nobody", "UPLOAD=01A", *options)
             assert failed.stderr.startswith("error: 01A of nobody is not held: ")
