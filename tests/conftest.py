@@ -23,7 +23,7 @@ UNITS = (
     "tests/browser/avatar_upload/",
     "tests/browser/profile/",
     "tests/local/test_least_privilege.py",
-    "tests/local/test_moderation",
+    "tests/local/test_moderation.py",
     "tests/local/",
     "tests/components/",
     "tests/functions/process_avatar/imaging/",
