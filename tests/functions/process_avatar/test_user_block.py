@@ -78,3 +78,16 @@ def test_block_is_replaced_and_deleted(dynamodb: Any, limits_table: str) -> None
     assert item["expires_at"] == item["until"]
     user_block.delete(dynamodb, limits_table, SUBJECT)
     assert user_block.read_end(dynamodb, limits_table, SUBJECT) is None
+
+
+def test_block_is_read_consistently() -> None:
+    """An upload that is posted after the response to a new block must find it, which moto cannot show."""
+    requests: list[dict[str, Any]] = []
+
+    class Recorder:
+        def get_item(self, **request: Any) -> dict[str, Any]:
+            requests.append(request)
+            return {}
+
+    assert user_block.read_end(Recorder(), "limits", SUBJECT) is None  # pyright: ignore[reportArgumentType]
+    assert [request["ConsistentRead"] for request in requests] == [True]
