@@ -461,7 +461,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "LIMITS_TABLE": limits.name,
                     "ERASE_PROFILE_ARN": "" if erase_profile_arn is None else erase_profile_arn,
-                    "PROCESSING_SECONDS": str(_TIMEOUT_SECONDS),
+                    "PROCESSING_SECONDS": str(_get_timeout(args)),
                     "LOG_RETENTION_DAYS": str(args.log_retention_days),
                 },
                 statements=[

@@ -184,8 +184,9 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     if values["audience_claim"] != "aud":
         yield from require("audience_claim", "issuer")
     if "issuer" in given:
-        for key in {"user_pool_id", "user_pool_client_id", "self_sign_up"} & set(given):
-            yield Conflict(key, "it applies to Cognito, and cannot be combined with", "issuer")
+        for key in ("user_pool_id", "user_pool_client_id", "self_sign_up"):
+            if key in given:
+                yield Conflict(key, "it applies to Cognito, and cannot be combined with", "issuer")
         if values["profile_names"] == "cognito":
             yield Conflict("profile_names", "users have no name in a Cognito user pool with", "issuer")
     yield from require("hosted_zone_id", "domain")
