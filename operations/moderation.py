@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from functions.shared import storage_keys
 from functions.shared.aws import s3
 from functions.shared.moderation_decision import MAX_REASON_CHARACTERS, Decision
 from functions.shared.stored_avatar import read_manifest
 from operations.operated_stack import OperatedStack, OperationError
+from operations.reprocessing import copy_onto_itself
 
 _URL_SECONDS = 600
 # URLs with the regional host name are not redirected: functions/presign_upload/upload_form.py.
@@ -79,29 +79,8 @@ def decide(stack: OperatedStack, subject: str, name: str, decision: Decision) ->
         raise OperationError(f"{name} is not the file that is held: name it as it is listed, with its digits")
     is_superseded = _is_superseded(stack, subject, upload_id)
     metadata = {**existing["Metadata"], **decision.to_metadata(record["sha256"])}
-    _copy(stack, {"Bucket": bucket, "Key": key}, record["etag"], metadata, existing["ContentType"])
+    copy_onto_itself(stack, {"Bucket": bucket, "Key": key}, record["etag"], metadata, existing["ContentType"])
     return is_superseded
-
-
-def _copy(
-    stack: OperatedStack, original: Mapping[str, str], etag: str, metadata: Mapping[str, str], content_type: str
-) -> None:
-    """Copies the file that is held: one that the user has posted since with the same form stays as it is."""
-    try:
-        stack.s3.copy_object(
-            **original,
-            CopySource=original,
-            CopySourceIfMatch=etag,
-            MetadataDirective="REPLACE",
-            Metadata=metadata,
-            ContentType=content_type,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":
-            raise OperationError(
-                f"{original['Key']} is not the file that is held: another one was posted with the same form"
-            ) from error
-        raise
 
 
 def _is_superseded(stack: OperatedStack, subject: str, upload_id: str) -> bool:

@@ -266,6 +266,24 @@ class TestReprocessing:
         stable = requests.get(avatar["url"], timeout=5).content
         assert Image.open(io.BytesIO(stable)).size == (128, 128)  # a quarter of 512
 
+    def test_file_posted_meanwhile_keeps_its_own_metadata(
+        self, stack: LocalStack, session: Session, photo: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        form, operator = request_form(session, stack), operate(stack)
+        key = f"incoming/{session.subject}/{form['upload_id']}"
+        read = operator.s3.head_object
+
+        def read_before_another_post(**request: Any) -> Any:
+            existing = read(**request)
+            stack.aws.client("s3").put_object(Bucket=stack.exports["uploadsBucket"], Key=key, Body=b"another file")
+            return existing
+
+        with without_events(stack):
+            assert post(form, photo).status_code == 204
+            monkeypatch.setattr(operator.s3, "head_object", read_before_another_post)
+            with pytest.raises(OperationError, match=f"{key} is another file now: it was posted with the same form"):
+                reprocess(operator, session.subject, form["upload_id"])
+
     def test_missing_original_raises(self, stack: LocalStack, session: Session) -> None:
         form = request_form(session, stack)
         with pytest.raises(OperationError, match=f"no original incoming/{session.subject}/{form['upload_id']}: it was"):

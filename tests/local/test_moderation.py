@@ -56,6 +56,14 @@ def moderated(config: dict[str, str], team: Team) -> Generator[LocalStack]:
 
 
 @pytest.fixture
+def outputs(moderated: LocalStack, tmp_path: Path) -> str:
+    """The path of the file with what the stack's operator needs."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(operate(moderated).outputs))
+    return str(file)
+
+
+@pytest.fixture
 def session(moderated: LocalStack) -> Session:
     return sign_in(moderated)
 
@@ -170,14 +178,14 @@ def test_file_posted_after_the_held_one_is_not_approved_unseen(
     """It is posted while the operator decides: after the operator has read the record and the original."""
     form = hold(session, team, photo)
     other = photo + b"\n"
-    copy = moderation._copy  # pyright: ignore[reportPrivateUsage]
+    copy = moderation.copy_onto_itself  # pyright: ignore[reportPrivateUsage]
 
     def post_and_copy(*arguments: Any) -> None:
         session.post(form, other)
         copy(*arguments)
 
-    monkeypatch.setattr(moderation, "_copy", post_and_copy)
-    with pytest.raises(OperationError, match="is not the file that is held: another one was posted"):
+    monkeypatch.setattr(moderation, "copy_onto_itself", post_and_copy)
+    with pytest.raises(OperationError, match="is another file now: it was posted with the same form"):
         moderation.decide(operate(moderated), session.subject, name_of(form, photo), Decision("approve"))
     wait_until(lambda: find_held(moderated, session), "the other file is held")
     assert requests.get(find_held(moderated, session)[0].url, timeout=5).content == other
@@ -214,15 +222,13 @@ def test_approval_of_a_superseded_photo_has_no_effect(
     team: Team,
     photo: bytes,
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    outputs: str,
 ) -> None:
     form = hold(session, team, photo)
     team.say(session.subject, {"decision": "approve"})
     newer = session.upload(photo, "image/jpeg").avatar
     assert [held.is_superseded for held in find_held(moderated, session)] == [True]
-    outputs = tmp_path / "outputs.json"
-    outputs.write_text(json.dumps(operate(moderated).outputs))
-    assert command_line.main(["--outputs", str(outputs), "approve", session.subject, name_of(form, photo)]) == 0
+    assert command_line.main(["--outputs", outputs, "approve", session.subject, name_of(form, photo)]) == 0
     assert capsys.readouterr().out == (
         f"no effect: a newer upload of {session.subject} is published; {name_of(form, photo)} is deleted\n"
     )
@@ -236,14 +242,12 @@ def test_command_line_lists_and_decides(
     team: Team,
     photo: bytes,
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    outputs: str,
 ) -> None:
     form = hold(session, team, photo)
-    outputs = tmp_path / "outputs.json"
-    outputs.write_text(json.dumps(operate(moderated).outputs))
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        code = command_line.main(["--outputs", str(outputs), *arguments])
+        code = command_line.main(["--outputs", outputs, *arguments])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
