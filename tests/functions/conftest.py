@@ -18,7 +18,7 @@ from psycopg import sql
 from functions.migrate_database.schema import Schema
 from functions.shared.db import postgres
 from local.emulators.http_server import HttpServer
-from local.emulators.moto import create_dispatcher
+from local.emulators.moto import create_dispatcher, make_changes_atomic
 from local.emulators.postgres import Postgres
 
 LoadHandler: TypeAlias = Callable[[str, Mapping[str, str]], ModuleType]
@@ -80,6 +80,36 @@ def ssm(moto_endpoint: str) -> Any:
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+
+
+@pytest.fixture(scope="session")
+def dynamodb(moto_endpoint: str) -> Iterator[Any]:
+    make_changes_atomic()
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=moto_endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def limits_table(dynamodb: Any) -> str:
+    """The name of an empty limits table."""
+    name = f"limits-{uuid.uuid4()}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "subject", "KeyType": "HASH"},
+            {"AttributeName": "period", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("subject", "period")],
+    )
+    return name
 
 
 @pytest.fixture

@@ -216,6 +216,28 @@ def test_conditional_updates_respond_as_moto_does() -> None:
     assert simulation.dynamodb.items == {("any",): {"entries": {b"a", b"b"}, "seen": 5}}
 
 
+def test_inconsistent_read_is_refused() -> None:
+    key = {"id": {"S": "any"}}
+    client = SimulatedDynamoDbClient(None)
+    error, _ = run(lambda: client.get_item(TableName="table", Key=key, ConsistentRead=False))
+    assert repr(error) == "NotImplementedError('every read sees what was written before')"
+
+
+@pytest.mark.parametrize(("source", "directive"), [("other", "REPLACE"), ("key", "COPY")])
+def test_copy_to_another_object_or_with_its_metadata_is_refused(source: str, directive: str) -> None:
+    error, _ = run(
+        lambda: SimulatedS3Client(None).copy_object(
+            Bucket=BUCKET,
+            Key="key",
+            CopySource={"Bucket": BUCKET, "Key": source},
+            MetadataDirective=directive,
+            Metadata={},
+            ContentType="image/jpeg",
+        )
+    )
+    assert repr(error) == "NotImplementedError('an object is copied onto itself, with other metadata')"
+
+
 def test_unknown_condition_of_an_update_is_not_ignored() -> None:
     with pytest.raises(NotImplementedError, match="attribute_exists"):
         run(lambda: add_to_set(SimulatedDynamoDbClient(None), b"a", "attribute_exists(entries)"))

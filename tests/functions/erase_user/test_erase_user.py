@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
 
 from functions.erase_user import erasure
@@ -93,33 +91,6 @@ class Service:
         return sorted((item["subject"]["S"], item["period"]["S"]) for item in items)
 
 
-@pytest.fixture(scope="session")
-def dynamodb(moto_endpoint: str) -> Iterator[Any]:
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=moto_endpoint,
-        region_name="eu-west-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def table(dynamodb: Any) -> str:
-    """The name of an empty limits table."""
-    name = f"limits-{uuid4()}"
-    keys = (("subject", "HASH"), ("period", "RANGE"))
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-    )
-    return name
-
-
 @pytest.fixture
 def load(
     load_handler: LoadHandler,
@@ -127,7 +98,7 @@ def load(
     s3: Any,
     new_bucket: Callable[[], str],
     dynamodb: Any,
-    table: str,
+    limits_table: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Service]]:
     uploads, assets = new_bucket(), new_bucket()
@@ -140,14 +111,14 @@ def load(
                 "AWS_ENDPOINT_URL_LAMBDA": profiles.url,
                 "UPLOADS_BUCKET": uploads,
                 "ASSETS_BUCKET": assets,
-                "LIMITS_TABLE": table,
+                "LIMITS_TABLE": limits_table,
                 "ERASE_PROFILE_ARN": "",
                 "PROCESSING_SECONDS": str(PROCESSING_SECONDS),
                 "LOG_RETENTION_DAYS": "30",
                 **environment,
             }
             handler = load_handler("erase_user", settings)
-            service = Service(handler, s3, dynamodb, uploads, assets, table, profiles)
+            service = Service(handler, s3, dynamodb, uploads, assets, limits_table, profiles)
             monkeypatch.setattr(erasure.time, "sleep", service.pause)
             return service
 

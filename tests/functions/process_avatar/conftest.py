@@ -12,7 +12,6 @@ import boto3
 import pytest
 
 from functions.shared import storage_keys, upload_id
-from local.emulators.moto import make_changes_atomic
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
 from tests.functions.process_avatar.upload_events import batch, message, s3_event
@@ -115,36 +114,6 @@ class Stack:
 
     def heard_events(self) -> list[tuple[str, str]]:
         return [(body["event"], body["upload_id"]) for body in self.heard()]
-
-
-@pytest.fixture(scope="session")
-def dynamodb(moto_endpoint: str) -> Iterator[Any]:
-    make_changes_atomic()
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=moto_endpoint,
-        region_name="eu-west-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def limits_table(dynamodb: Any) -> str:
-    """The name of an empty limits table."""
-    name = f"limits-{uuid4()}"
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "subject", "KeyType": "HASH"},
-            {"AttributeName": "period", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("subject", "period")],
-    )
-    return name
 
 
 @pytest.fixture(scope="session")
