@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from fuzz.costs import Cost, Ranking
 from fuzz.inputs import BRED, FLOOD, MUTATED, STRUCTURED
 
-HANG_SECONDS = 60  # for one input of at most a million pixels, on a busy machine
+HANG_SECONDS = 360  # for one input; longer than the timeout of the worker
 _START_SECONDS = 600  # until a worker has generated its files
 # Inputs of a worker process, which takes seconds to generate the undamaged files. Hypothesis generates others for
 # another number.
