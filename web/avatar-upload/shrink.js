@@ -1,14 +1,10 @@
-/** Shrinks a photo to what the stack can use of it. */
+/** Shrinks a photo to about what the stack can use of it. */
 
 import { centerCrop } from "./crop.js";
 import { getContext } from "./photo.js";
 
 /** Edge in pixels that is useful to every stack: 1.5 times the stable JPEG's, as in functions/presign_upload. */
 const SMALLEST_EDGE = 768;
-
-/** With these, avatars are as good as those of the original: docs/benchmarks.md. */
-const QUALITY = 0.9;
-const QUALITY_OF_SMALL_PHOTOS = 0.95;
 
 /**
  * @typedef {object} ShrunkPhoto
@@ -17,46 +13,34 @@ const QUALITY_OF_SMALL_PHOTOS = 0.95;
  */
 
 /**
- * Crops a photo and chooses its new content type: JPEG; with transparency WebP, or PNG where the browser cannot encode
- * WebP (https://bugs.webkit.org/show_bug.cgi?id=183257).
+ * Copies the square and chooses its content type: JPEG; with transparency WebP, or PNG where the browser cannot encode
+ * WebP, as WebKit cannot.
  * @param {import("./photo.js").Photo} photo
  * @param {import("./crop.js").Crop | null} [crop] default: the largest centered square
  * @returns {ShrunkPhoto | null} null for animations, and if the browser falsifies what scripts read of canvases
  */
 export function shrinkPhoto(photo, crop) {
   if (photo.content === "animation" || !canReadCanvas()) return null;
-  const render = (/** @type {number} */ edge) => renderSquare(photo, crop ?? centerCrop(photo), edge);
-  const smallest = render(SMALLEST_EDGE);
+  const copy = (/** @type {number} */ edge) => photo.copySquare(crop ?? centerCrop(photo), edge);
+  const smallest = copy(SMALLEST_EDGE);
   const type = photo.content === "JPEG" || isOpaque(smallest) ? "image/jpeg" : getTypeWithAlpha();
   const content = encode(smallest, type, SMALLEST_EDGE);
   return {
     type,
-    encode: (edge = SMALLEST_EDGE) => (edge <= SMALLEST_EDGE ? content : encode(render(edge), type, edge)),
+    encode: (edge = SMALLEST_EDGE) => (edge <= SMALLEST_EDGE ? content : encode(copy(edge), type, edge)),
   };
 }
 
 /**
- * Never enlarges.
- * @param {import("./photo.js").Photo} photo
- * @param {import("./crop.js").Crop} crop
- * @param {number} edge
- */
-function renderSquare(photo, crop, edge) {
-  const canvas = document.createElement("canvas");
-  const available = Math.round(crop.size * Math.min(photo.naturalWidth, photo.naturalHeight));
-  canvas.width = canvas.height = Math.max(1, Math.min(edge, available));
-  photo.draw(canvas, crop);
-  return canvas;
-}
-
-/**
+ * At a quality at which the avatars are as good as those of the original (docs/benchmarks.md): the more pixels there are
+ * for one of the outputs, the more of the artifacts average out.
  * @param {HTMLCanvasElement} canvas
  * @param {string} type
  * @param {number} edge
  * @returns {Promise<Blob>}
  */
 async function encode(canvas, type, edge) {
-  const quality = canvas.width < edge ? QUALITY_OF_SMALL_PHOTOS : QUALITY;
+  const quality = Math.min(0.98, 1.18 - (0.25 * canvas.width) / edge);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, type, quality));
   if (!blob) throw new Error("the canvas cannot be encoded");
   return blob;

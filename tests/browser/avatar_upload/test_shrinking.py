@@ -27,8 +27,6 @@ from tests.browser.conftest import MAX_UPLOAD_BYTES
 from tests.fixtures import pictures
 from tests.fixtures.gallery import FIXTURES
 
-EDGE = 768
-"""1.5 times the stable JPEG's: the stack's own sizes are smaller."""
 _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "AVIF": "image/avif", "GIF": "image/gif"}
 _TO_BASE64 = """async (blob) => {
     const bytes = new Uint8Array(await blob.arrayBuffer());
@@ -87,12 +85,13 @@ def test_photo_is_sent_upright_cropped_small_and_without_metadata(widget: Widget
 
     assert request == {"content_type": "image/jpeg"}
     picture = Image.open(io.BytesIO(posted))
-    assert (picture.format, picture.size) == ("JPEG", (EDGE, EDGE))
+    edge = round(1200 / 1.1)  # one step of "+"; half of it would be less than 1.5 × 512
+    assert (picture.format, picture.size) == ("JPEG", (edge, edge))
     assert mean_difference(picture.convert("RGB").resize(shown.size), shown) < 3
     assert set(picture.info) == {"jfif", "jfif_version", "jfif_unit", "jfif_density", "icc_profile"}
     assert not any(name in posted for name in (b"Exif", b"xap", b"GPS"))
     source = widget.event_details("ready")[0]["source"]
-    assert source == {"format": "jpeg", "width": EDGE, "height": EDGE, "bytes": len(posted)}
+    assert source == {"format": "jpeg", "width": edge, "height": edge, "bytes": len(posted)}
 
 
 def test_avatars_of_shrunk_photos_are_those_of_originals(widget: Widget) -> None:
@@ -145,9 +144,9 @@ def test_transparent_photo_is_sent_as_png_without_webp_encoder(widget: Widget) -
     assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (360, 360))
 
 
-@pytest.mark.parametrize(("useful_edge", "edge"), [(900, 900), (1200, 1000)])
-def test_edge_is_that_of_form_and_never_enlarged(widget: Widget, useful_edge: int, edge: int) -> None:
-    _, posted = send(widget, jpeg(1300, 1000), {"useful_edge": useful_edge})
+@pytest.mark.parametrize(("useful_edge", "edge"), [(768, 1000), (1000, 1000), (1100, 2000), (2500, 2000)])
+def test_photo_is_halved_while_form_has_use_for_fewer_pixels(widget: Widget, useful_edge: int, edge: int) -> None:
+    _, posted = send(widget, jpeg(2200, 2000), {"useful_edge": useful_edge})
     assert Image.open(io.BytesIO(posted)).size == (edge, edge)
 
 
