@@ -134,6 +134,7 @@ def test_write_results_updates_cost_tables_of_documents(tmp_path: Path, monkeypa
     for document, copy in zip(cost.DOCUMENTS, documents, strict=True):
         shutil.copy(document, copy)
     measurements = cost.load_measurements()
+    shutil.copy(report.FOLDER / "results.json", tmp_path)
     monkeypatch.setattr(report, "FOLDER", tmp_path)
     monkeypatch.setattr(cost, "DOCUMENTS", documents)
     monkeypatch.setattr(cost, "MEASURED", tmp_path / "measured.json")
