@@ -9,7 +9,6 @@ import argparse
 import datetime
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import deployed, inputs, report, runs, sizes, warm
 from bench.cold import ColdBench

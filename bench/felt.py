@@ -50,6 +50,8 @@ _FOLDER = REPOSITORY / ".build" / "bench"
 _ORIGIN_PORT = 5173  # an allowed origin of Pulumi.dev.yaml
 _START_SECONDS = 180
 _FRAME_MS = 200
+_FRAMES_IN_A_ROW = 16
+_GAP = 14  # pixels
 DOCUMENT = REPOSITORY / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- felt: begin -->", "<!-- felt: end -->"
 
@@ -230,6 +232,7 @@ class Bench:
         page.get_by_role("button", name="Use this photo").click()
         ready, shown = page.evaluate("window.felt")
         if film:
+            page.wait_for_timeout(_FRAME_MS)
             film.stop(session)
         sent = page.evaluate("window.sentBytes")
         context.close()
@@ -315,17 +318,21 @@ class Film:
 
 
 def draw_strip(films: Mapping[str, Film], path: Path) -> None:
-    rows = {title: list(film.frames()) for title, film in films.items()}
-    width, height = next(iter(rows.values()))[0].size
-    columns = max(map(len, rows.values()))
-    strip = Image.new("RGB", (columns * (width + 4), len(rows) * (height + 30)), "white")
+    """Rows of frames with their times, each film below its title."""
+    lines: list[tuple[str, list[tuple[int, Image.Image]]]] = []
+    for title, film in films.items():
+        frames = list(enumerate(film.frames()))
+        rows = [frames[start : start + _FRAMES_IN_A_ROW] for start in range(0, len(frames), _FRAMES_IN_A_ROW)]
+        lines += zip([title, *[""] * len(rows)], rows, strict=False)
+    width, height = lines[0][1][0][1].size
+    strip = Image.new("RGB", (_FRAMES_IN_A_ROW * (width + _GAP), len(lines) * (height + 3 * _GAP)), "white")
     draw = ImageDraw.Draw(strip)
-    for row, (title, frames) in enumerate(rows.items()):
-        top = row * (height + 30)
-        draw.text((4, top + 2), title, "black")
-        for column, frame in enumerate(frames):
-            draw.text((column * (width + 4) + 4, top + 15), f"{column * _FRAME_MS / 1000:.1f} s", "black")
-            strip.paste(frame, (column * (width + 4), top + 30))
+    for row, (title, frames) in enumerate(lines):
+        top = row * (height + 3 * _GAP)
+        draw.text((_GAP, top), title, "black")
+        for column, (number, frame) in enumerate(frames):
+            draw.text((column * (width + _GAP), top + _GAP), f"{number * _FRAME_MS / 1000:.1f} s", "black")
+            strip.paste(frame, (column * (width + _GAP), top + 2 * _GAP))
     path.parent.mkdir(parents=True, exist_ok=True)
     strip.save(path)
 
@@ -430,9 +437,10 @@ def main() -> None:
 
 
 def _write(results: Sequence[Mapping[str, Any]]) -> None:
-    when = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "load_average": os.getloadavg()[1]}
-    RESULTS.write_text(json.dumps({**when, "results": results}, indent=2) + "\n")
-    report.replace_felt_rows(list(make_rows(results)), {"date": when["date"], "processor": runs.read_processor_name()})
+    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    document = {"date": date, "load_average": round(os.getloadavg()[1], 1), "results": results}
+    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    report.replace_felt_rows(list(make_rows(results)), {"date": date, "processor": runs.read_processor_name()})
     DOCUMENT.write_text(insert_table(DOCUMENT.read_text()))
 
 
