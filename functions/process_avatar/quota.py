@@ -67,7 +67,11 @@ class Quota:
             post=post,
             event=event,
         ) or self._update(  # a post of the same file with the same form was counted
-            subject, created.at, "ADD posts :posts, events :posts", _IS_NEW, post=event
+            subject,
+            created.at,
+            "ADD posts :posts, events :posts",
+            f"contains(posts, :post) OR {_IS_NEW}",
+            post=event,
         )
         if not is_counted:
             raise QuotaExceededError(f"{self.uploads_per_hour} uploads in the hour of {created.at}")

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -59,11 +59,13 @@ class Stack:
     uploads: str
     assets: str
     topic: RecordingTopic
+    etags: dict[str, str] = field(default_factory=dict[str, str])
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT) -> str:
         """Stores an original as posted in that minute of 2026; returns its upload ID."""
         new_id = upload_id.create(subject, 1_767_225_600_000 + 60_000 * minute)
-        self.s3.put_object(Bucket=self.uploads, Key=storage_keys.incoming_key(subject, new_id), Body=data)
+        key = storage_keys.incoming_key(subject, new_id)
+        self.etags[new_id] = self.s3.put_object(Bucket=self.uploads, Key=key, Body=data)["ETag"]
         return new_id
 
     def deliver(self, uploaded: str, subject: str = SUBJECT, *, may_be_repeated: bool = False) -> None:
@@ -81,7 +83,7 @@ class Stack:
             quota=None,
             read_block_end=lambda _subject: None,
         )
-        created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), "1")
+        created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), self.etags[uploaded], "1")
         processor.process(created, may_be_repeated=may_be_repeated)
 
     def get(self, bucket: str, key: str) -> Any:
