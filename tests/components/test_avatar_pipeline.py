@@ -13,7 +13,7 @@ from functions.erase_user import erasure
 from functions.process_avatar.imaging import render_process
 from functions.process_avatar.moderation import READ_TIMEOUT_SECONDS
 from functions.shared.aws.clients import CONNECT_TIMEOUT_SECONDS
-from lambda_packages.build import Package
+from lambda_packages.build import REPOSITORY, Package
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
 

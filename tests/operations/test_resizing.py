@@ -391,7 +391,7 @@ def test_change_between_jpeg_and_manifest_of_an_upload_is_lost(
     advance = publishing._advance_manifest  # pyright: ignore[reportPrivateUsage]
     former = stack.get(stack.assets, JPEG)
 
-    def advance_late(*arguments: Any) -> Any:
+    def advance_late(*arguments: Any, is_announced: bool) -> Any:
         class FormerJpeg:
             def __getattr__(self, name: str) -> Any:
                 return getattr(stack.s3, name)
@@ -401,7 +401,7 @@ def test_change_between_jpeg_and_manifest_of_an_upload_is_lost(
 
         resizing(stack, 32, client=FormerJpeg()).change(SUBJECT)
         assert image_sizes(stack) == [32]
-        return advance(*arguments)
+        return advance(*arguments, is_announced=is_announced)
 
     monkeypatch.setattr(publishing, "_advance_manifest", advance_late)
     second = publish(stack, large(BLUE), minute=1)
