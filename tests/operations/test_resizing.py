@@ -350,7 +350,7 @@ def incomplete(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
     publish(stack, large(RED))
     second = stack.upload(1, large(BLUE))
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "_advance_manifest", lambda *_: (_ for _ in ()).throw(OSError("ends here")))
+        patched.setattr(publishing, "_advance_manifest", lambda *_, **__: (_ for _ in ()).throw(OSError("ends here")))
         with pytest.raises(OSError, match="ends here"):
             stack.deliver(second)
     stack.s3.delete_object(Bucket=stack.uploads, Key=storage_keys.incoming_key(SUBJECT, second))
