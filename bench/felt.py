@@ -99,7 +99,7 @@ class Stack:
 
     def sign_in(self) -> str:
         user = self.outputs["users"][0]
-        return Session(self.outputs, user["username"], user["password"]).access_token
+        return Session.sign_in(self.outputs, user["username"], user["password"]).access_token
 
 
 @contextmanager
