@@ -237,7 +237,7 @@ RULES = (
     ),
     Rule(
         "CKV_AWS_143",
-        "Objects cannot be deleted or overwritten (Object Lock).",
+        "Object Lock, if it is configured, is on.",
         BUCKET,
         lambda bucket: (
             "objectLockConfiguration" not in bucket

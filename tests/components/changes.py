@@ -1,12 +1,13 @@
 """What an update of a stack of the last release would delete or replace.
 
-`python -m tests.components.changes` records the program as that release, in release.json: run it when a version is
-released, never to make a test pass.
+`python -m tests.components.changes` prints it, with all resources that would be deleted. When a version is released, and
+never to make a test pass, `--release` records the program as the last release, in release.json.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,4 +88,8 @@ def run_everything() -> Graph:
 
 
 if __name__ == "__main__":
-    RELEASE.write_text(json.dumps(record(run_everything()), indent=1, sort_keys=True) + "\n")
+    everything = run_everything()
+    if sys.argv[1:] == ["--release"]:
+        RELEASE.write_text(json.dumps(record(everything), indent=1, sort_keys=True) + "\n")
+    for what, of in find_changes(json.loads(RELEASE.read_text()), everything):
+        print(f"{what}: {of}")

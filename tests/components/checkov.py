@@ -92,32 +92,38 @@ def create_plan(graph: Graph) -> dict[str, Any]:
     }
 
 
-def run_checkov(program: str, plan: dict[str, Any]) -> set[tuple[str, str]]:
-    """Returns the failed checks: ID of the rule, name of the resource."""
+def run_checkov(program: str, plan: dict[str, Any]) -> tuple[set[str], set[tuple[str, str]]]:
+    """Returns the IDs of the rules that were applied, and the failed checks: ID of the rule, name of the resource."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(plan, file)
         file.flush()
         options = ["--framework", "terraform_plan", "--output", "json", "--skip-download", "--soft-fail", "--file"]
         result = subprocess.run([program, *options, file.name], stdout=subprocess.PIPE, check=True)
-    failed = json.loads(result.stdout)["results"]["failed_checks"]
-    return {(check["check_id"], check["resource"].partition(".")[2]) for check in failed}
+    results = json.loads(result.stdout)["results"]
+    failed = {(check["check_id"], check["resource"].partition(".")[2]) for check in results["failed_checks"]}
+    return {check["check_id"] for checks in results.values() for check in checks if "check_id" in check}, failed
 
 
 def main(program: str) -> int:
+    known = {*LEFT_OUT, *(id_ for rule in RULES for id_ in rule.ids.split())}
+    missing: set[str] = set()
     differences: set[tuple[str, str, str]] = set()
     with tempfile.TemporaryDirectory() as folder, use_packages(stand_in_packages(Path(folder))):
         for name, settings in CONFIGURATIONS.items():
             graph = run_main(stack_config(settings))
             violations = ((rule, r.name) for rule in RULES for r in find_violations(rule, list_resources(graph)))
             ours = {(id_, resource) for rule, resource in violations for id_ in rule.ids.split()}
-            theirs = run_checkov(program, create_plan(graph))
+            applied, theirs = run_checkov(program, create_plan(graph))
+            missing |= {id_ for id_ in applied - known if "_AWS_" in id_}
             for id_, resource in ours ^ theirs:
                 if id_.startswith("CKV") and id_ not in {*LEFT_OUT, *DIFFERENCES}:
                     differences.add((name, id_, resource))
             print(f"{name}: {len(theirs)} failed checks of checkov", flush=True)
     for name, id_, resource in sorted(differences):
         print(f"{name}: {resource}: checkov and policies/ differ about {id_}")
-    return 1 if differences else 0
+    for id_ in sorted(missing):
+        print(f"checkov has the rule {id_}, policies/ has not")
+    return 1 if differences or missing else 0
 
 
 if __name__ == "__main__":
