@@ -1,7 +1,7 @@
 """What an update of a stack of the last release would delete or replace.
 
-`python -m tests.components.changes` prints it, with all resources that would be deleted. When a version is released, and
-never to make a test pass, `--release` records the program as the last release, in release.json.
+`python -m tests.components.changes` prints it, with all resources that would be deleted. When a version is released,
+and never to make a test pass, `--release` records the program as the last release, in release.json.
 """
 
 from __future__ import annotations
