@@ -382,7 +382,9 @@ def format_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 def insert_table(document: str) -> str:
     begin, end = document.index(BEGIN) + len(BEGIN), document.index(END)
-    return f"{document[:begin]}\n{format_table(json.loads(RESULTS.read_text())['results'])}\n{document[end:]}"
+    measured = json.loads(RESULTS.read_text())
+    when = f"Measured on {measured['date']}, with a load average of {measured['load_average']} by other work."
+    return f"{document[:begin]}\n{format_table(measured['results'])}\n\n{when}\n{document[end:]}"
 
 
 def _summarize(line: Line, way: Way, times: Sequence[Time], longest_task_ms: float) -> dict[str, Any]:
