@@ -59,7 +59,7 @@ class TestOnce:
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         monkeypatch.setenv("TMPDIR", str(temporary))
-        finished = run("local", "--once", "--outputs", tmp_path / "outputs.json", "--port", FREE_PORTS)
+        finished = run("local", "--once", "--openid", "--outputs", tmp_path / "outputs.json", "--port", FREE_PORTS)
         assert (finished.returncode, finished.stderr) == (0, "")
         assert re.search(r"^Ready in \d+\.\d s: \d+ resources$", finished.stdout, re.MULTILINE)
         starts = re.findall(r"^photo\.jpg +(cold|warm) .* avatar\.ready$", finished.stdout, re.MULTILINE)
