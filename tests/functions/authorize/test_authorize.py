@@ -225,8 +225,12 @@ def test_token_signed_by_another_key_is_refused(
 
 @pytest.mark.parametrize(
     ("algorithm", "headers", "reason"),
-    [("RS512", {"kid": CURRENT.kid}, "OtherAlgorithm"), ("RS256", {}, "NoKeyNamed")],
-    ids=["another RSA algorithm", "no kid"],
+    [
+        ("RS512", {"kid": CURRENT.kid}, "OtherAlgorithm"),
+        ("RS256", {"kid": CURRENT.kid, "typ": "logout+jwt"}, "OtherType"),
+        ("RS256", {}, "NoKeyNamed"),
+    ],
+    ids=["another RSA algorithm", "another type", "no kid"],
 )
 def test_token_with_unusable_header_is_refused_without_fetch(
     handler: ModuleType,
