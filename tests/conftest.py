@@ -27,12 +27,16 @@ UNITS = (
     "tests/local/",
     "tests/components/",
     "tests/functions/process_avatar/imaging/",
-    "tests/functions/process_avatar/test_process_avatar.py",
-    "tests/simulation/test_simulation.py",
-    "tests/lambda_packages/",
-    "tests/fuzz/",
     "tests/load/",
+    "tests/functions/process_avatar/test_process_avatar.py",
+    "tests/lambda_packages/",
     "tests/plugin/",
+    "tests/simulation/test_simulation.py",
+    "tests/simulation/test_exhaustive.py",
+    "tests/functions/profile/test_profile.py",
+    "tests/functions/migrate_database/test_migrations.py",
+    "tests/functions/process_avatar/test_moderation.py",
+    "tests/fuzz/",
 )
 
 
@@ -68,5 +72,5 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are CPUs: some tests wait for processes and for timeouts."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers for each CPU: many tests wait for a browser, for processes and for timeouts."""
+    return 2 * (os.cpu_count() or 1)
