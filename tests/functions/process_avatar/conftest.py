@@ -162,16 +162,11 @@ def clients(moto_endpoint: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def shared_render_process() -> Iterator[RenderProcess]:
+def warm_render_process() -> Iterator[RenderProcess]:
+    """The render process of every handler: it renders one file after the other, and a start takes 0.1 s of CPU time."""
     process = RenderProcess()
     yield process
     process.close()
-
-
-@pytest.fixture
-def warm_render_process(shared_render_process: RenderProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives every handler the same render process: it renders one file after the other, and a start takes 0.1 s."""
-    monkeypatch.setattr(render_process, "RenderProcess", lambda: shared_render_process)
 
 
 @pytest.fixture
@@ -187,7 +182,8 @@ def stack(
     load_handler: LoadHandler,
     limits_table: str,
     moderation_environment: dict[str, str],
-    warm_render_process: None,
+    warm_render_process: RenderProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Stack:
     name = f"t{uuid4().hex[:12]}"
     for bucket in (f"{name}-uploads", f"{name}-assets"):
@@ -197,22 +193,24 @@ def stack(
     queue = clients["sqs"].create_queue(QueueName=f"{name}-uploads")["QueueUrl"]
     queue_arn = clients["sqs"].get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]
     clients["sns"].subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn["QueueArn"])
-    handler = load_handler(
-        "process_avatar",
-        {
-            "AWS_ENDPOINT_URL_S3": moto_endpoint,
-            "AWS_ENDPOINT_URL_DYNAMODB": moto_endpoint,
-            "AWS_ENDPOINT_URL_SNS": moto_endpoint,
-            "AWS_ENDPOINT_URL_SQS": moto_endpoint,
-            **SETTINGS,
-            "UPLOADS_BUCKET": f"{name}-uploads",
-            "ASSETS_BUCKET": f"{name}-assets",
-            "TOPIC_ARN": topic_arn,
-            "QUEUE_URL": queue,
-            "LIMITS_TABLE": limits_table,
-            **moderation_environment,
-        },
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(render_process, "RenderProcess", lambda: warm_render_process)
+        handler = load_handler(
+            "process_avatar",
+            {
+                "AWS_ENDPOINT_URL_S3": moto_endpoint,
+                "AWS_ENDPOINT_URL_DYNAMODB": moto_endpoint,
+                "AWS_ENDPOINT_URL_SNS": moto_endpoint,
+                "AWS_ENDPOINT_URL_SQS": moto_endpoint,
+                **SETTINGS,
+                "UPLOADS_BUCKET": f"{name}-uploads",
+                "ASSETS_BUCKET": f"{name}-assets",
+                "TOPIC_ARN": topic_arn,
+                "QUEUE_URL": queue,
+                "LIMITS_TABLE": limits_table,
+                **moderation_environment,
+            },
+        )
     return Stack(
         handler=handler,
         uploads=f"{name}-uploads",
