@@ -96,11 +96,16 @@ def operate(stack: LocalStack) -> OperatedStack:
 
 
 def wait_until(condition: Callable[[], object], description: str, timeout: float = 20) -> None:
-    """Waits for a condition. Fails with its description after `timeout` seconds."""
+    """Waits for a condition. Fails with its description after `timeout` seconds.
+
+    Most conditions are requests, which take CPU time, so the pauses between them become longer.
+    """
     deadline = time.monotonic() + timeout
+    pause = 0.02
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {description}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.15)
 
 
 def find_queue_urls(stack: LocalStack) -> tuple[str, str]:
