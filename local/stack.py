@@ -37,6 +37,7 @@ REGION = "eu-west-1"
 _IGNORED_KEYS = (
     *("domain", "hostedZoneId", "webAclArn", "alarmTopicArn", "webhookUrl", "moderationFunction"),
     *("userPoolId", "userPoolClientId", "issuer", "audience", "audienceClaim"),
+    *("issuerClientId", "issuerParameters", "issuerOrigins"),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 

@@ -64,6 +64,9 @@ def test_load_region_only_returns_defaults() -> None:
             issuer=None,
             audience=None,
             audience_claim="aud",
+            issuer_client_id=None,
+            issuer_parameters={},
+            issuer_origins=(),
             uploads_bucket_name=None,
             assets_bucket_name=None,
             sizes=(256,),
@@ -183,6 +186,23 @@ def test_load_dev_stack_is_valid() -> None:
         (
             {"issuer": "https://issuer.example.com", "audience": "api", "profileNames": "cognito"},
             "avatars:profileNames is 'cognito'; users have no name in a Cognito user pool with avatars:issuer",
+        ),
+        (
+            {"issuerClientId": "page", "database": "aurora"},
+            "avatars:issuerClientId is 'page'; it requires avatars:issuer",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "api", "issuerClientId": "page"},
+            "avatars:issuerClientId is 'page'; the profile page requires avatars:database",
+        ),
+        (
+            {"issuerParameters": {"scope": "openid"}, "issuerOrigins": ["https://tokens.example.com"]},
+            "avatars:issuerOrigins is '[\"https://tokens.example.com\"]'; it requires avatars:issuerClientId",
+        ),
+        ({"issuerParameters": {"scope": "email"}}, "allowed is a map from names to texts; scope has openid; without"),
+        (
+            {"issuerParameters": {"redirect_uri": "https://a.example"}},
+            "allowed is a map from names to texts; scope has",
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import zipfile
 from collections import Counter
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -168,6 +170,37 @@ def test_issuer_replaces_user_pool_and_profile_page(run_stack: RunStack) -> None
         "AUDIENCE_CLAIM": "aud",
     }
     assert own.exports.keys() - given.exports.keys() == {"userPoolId", "userPoolClientId", "profileUrl"}
+
+
+def test_issuer_client_id_adds_profile_page_of_the_issuer(run_stack: RunStack) -> None:
+    issuer = {"issuer": "https://example.eu.auth0.com/", "audience": "https://avatars.example.com"}
+    without = run_stack({**AURORA, **issuer})
+    given = run_stack({**AURORA, **issuer, "issuerClientId": "page"})
+    assert count_types(given) - count_types(without) == {
+        "avatars:index:ProfilePage": 1,
+        "aws:s3/bucketObjectv2:BucketObjectv2": 1,
+    }
+    assert given.exports["profileUrl"] == f"{given.exports['cdnUrl']}/profile"
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({}, {"scope": "openid offline_access", "audience": "api"}),
+        ({"audienceClaim": "azp"}, {"scope": "openid offline_access"}),
+        (
+            {"issuerParameters": {"scope": "openid", "resource": "https://api.example.com"}},
+            {"scope": "openid", "audience": "api", "resource": "https://api.example.com"},
+        ),
+    ],
+)
+def test_page_has_authorization_parameters_of_the_stack(
+    run_stack: RunStack, settings: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    issuer = {"issuer": "https://example.eu.auth0.com/", "audience": "api", "issuerClientId": "page"}
+    graph = run_stack({**AURORA, **issuer, **settings})
+    page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page").inputs["content"]
+    assert f'data-sign-in-parameters="{html.escape(urlencode(parameters))}"' in page
 
 
 def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunStack) -> None:
