@@ -23,6 +23,14 @@ from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
 
 
+ISSUER_WITH_PAGE = {
+    "issuer": "https://issuer.example.com",
+    "audience": "api",
+    "issuerClientId": "page",
+    "database": "aurora",
+}
+
+
 def load(settings: dict[str, Any] | None = None, secret_keys: tuple[str, ...] = ()) -> StackConfig:
     loaded: list[StackConfig] = []
 
@@ -196,13 +204,16 @@ def test_load_dev_stack_is_valid() -> None:
             "avatars:issuerClientId is 'page'; the profile page requires avatars:database",
         ),
         (
-            {"issuerParameters": {"scope": "openid"}, "issuerOrigins": ["https://tokens.example.com"]},
+            {"issuerOrigins": ["https://tokens.example.com"]},
             "avatars:issuerOrigins is '[\"https://tokens.example.com\"]'; it requires avatars:issuerClientId",
         ),
-        ({"issuerParameters": {"scope": "email"}}, "allowed is a map from names to texts; scope has openid; without"),
         (
-            {"issuerParameters": {"redirect_uri": "https://a.example"}},
-            "allowed is a map from names to texts; scope has",
+            {**ISSUER_WITH_PAGE, "issuerParameters": {"scope": "email"}},
+            'avatars:issuerParameters is \'{"scope": "email"}\'; allowed is a map from names to texts; scope has openid',
+        ),
+        (
+            {**ISSUER_WITH_PAGE, "issuerParameters": {"redirect_uri": "https://a.example"}},
+            'avatars:issuerParameters is \'{"redirect_uri": "https://a.example"}\'; allowed is a map from names to texts',
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (

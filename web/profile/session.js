@@ -126,7 +126,7 @@ export class Session extends EventTarget {
    */
   #renew(former) {
     return new Promise((resolve, reject) => {
-      void navigator.locks.request(RENEWAL_LOCK, async () => {
+      const renew = async () => {
         const access = this.#access;
         // Another tab has renewed it while this one was waiting.
         if (access !== former && isFresh(access)) return resolve(access.token);
@@ -138,7 +138,9 @@ export class Session extends EventTarget {
         } catch (error) {
           reject(error);
         }
-      });
+      };
+      // Where the browser forbids storage, it forbids locks, and there is one tab.
+      navigator.locks.request(RENEWAL_LOCK, renew).catch(renew);
     });
   }
 
