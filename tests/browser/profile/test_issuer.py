@@ -222,7 +222,6 @@ def test_session_without_refresh_token_ends_with_access_token(visitor: Visitor, 
 
 
 ERRORS = [
-    ({"error": "access_denied"}, "Signing in was canceled, or refused to this account."),
     ({"error": "server_error"}, "The service that signs you in has a problem. Try again in a minute."),
     ({"error": "invalid_scope", "error_description": "<b>No</b>"}, "Signing in failed. <b>No</b>"),
     ({"error": "toString"}, "Signing in failed. toString"),
@@ -239,6 +238,9 @@ def test_error_of_the_issuer_is_said_in_words(
         open_response(visitor, issuer_stack, page, **response)
         expect(page.get_by_role("alert")).to_have_text(sentence)
         assert page.url == f"{issuer_stack.exports['profileUrl']}?handle={handle}"
+    sign_in_button(page).click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_have_text("Signing in was canceled, or refused to this account.")
     assert_passes_axe_in(page, "light", 1280)
     assert_passes_axe_in(page, "dark", 320)
     page.get_by_role("button", name="Back to the profile").click()
