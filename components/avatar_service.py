@@ -438,6 +438,7 @@ class AvatarService(pulumi.ComponentResource):
             return None
         # Issuers that do not know `audience` ignore it: https://www.rfc-editor.org/rfc/rfc6749#section-3.1
         audience = {"audience": args.audience} if args.audience and args.audience_claim == "aud" else {}
+        parameters = {"scope": "openid offline_access", **audience, **args.issuer_parameters} if args.issuer else {}
         return ProfilePage(
             f"{self._name}-page",
             ProfilePageArgs(
@@ -450,9 +451,7 @@ class AvatarService(pulumi.ComponentResource):
                 sign_in_url=self.identity and self.identity.sign_in_url,
                 issuer=args.issuer,
                 issuer_origins=args.issuer_origins,
-                issuer_parameters={"scope": "openid offline_access", **audience, **args.issuer_parameters}
-                if args.issuer
-                else {},
+                issuer_parameters=parameters,
             ),
             self._child_options,
         )

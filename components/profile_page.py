@@ -85,17 +85,18 @@ class ProfilePage(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:ProfilePage", name, None, opts)
         template = Template((args.folder / PAGE_TEMPLATE).read_text(encoding="utf-8"))
+        sign_in_url = "" if args.sign_in_url is None else args.sign_in_url
         values: dict[str, pulumi.Input[str]] = {
             "base": args.base_path,
             "api_url": args.api_url,
             "uploads_url": args.uploads_url,
             "client_id": args.client_id,
-            "sign_in_url": args.sign_in_url or "",
+            "sign_in_url": sign_in_url,
             "issuer": args.issuer or "",
             "sign_in_parameters": urlencode(args.issuer_parameters),
             "sign_in_origins": " ".join([_get_origin(args.issuer), *args.issuer_origins])
             if args.issuer
-            else args.sign_in_url or "",
+            else sign_in_url,
         }
         page = put_object(
             name,

@@ -31,7 +31,10 @@ class Page {
   #screens = new Screens(findElement(document, "#main", HTMLElement), findElement(document, "#announcer", HTMLElement));
   #view = new ProfileView(findElement(document, "#profile", HTMLElement), () => void this.#edit());
   #toast = new Toast(findElement(document, "#toast", HTMLElement));
-  #bar = new AccountBar({ onSignIn: () => this.#showSignIn({ requested: true }), onSignOut: () => void this.#session.signOut() });
+  #bar = new AccountBar({
+    onSignIn: () => this.#showSignIn({ requested: true }),
+    onSignOut: () => void this.#session.signOut(),
+  });
   /** The issuer's response that opened this page. @type {import("./issuer.js").Return | null} */
   #return = null;
   #session;
