@@ -23,11 +23,12 @@ from tests.functions.process_avatar.conftest import (
     clients,
     jpeg_of,
     stack,
+    warm_render_process,
 )
 from tests.functions.process_avatar.test_moderation import ARN, answer
 from tests.functions.servers import HttpStub
 
-__all__ = ["clients", "stack"]
+__all__ = ["clients", "stack", "warm_render_process"]
 
 Finish = Callable[..., tuple[int, dict[str, Any]]]
 PENDING = (202, "pending")
