@@ -83,7 +83,7 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     _build_packages()
     started = time.monotonic()
-    config, ignored = read_config(options.stack)
+    config, ignored = read_config(options.stack, options.openid)
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
     moderation = SourceFunction(options.moderation, os.environ) if options.moderation else None
@@ -188,7 +188,7 @@ def _print_failures(stack: LocalStack) -> None:
 
 
 def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
-    print(f"\nPage     {stack.exports['profileUrl']}" if "profileUrl" in stack.exports else "")
+    print(f"\nPage     {stack.exports['profileUrl']}")
     print(f"API      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
     if stack.openid:
         print(f"Issuer   {stack.openid.url}")

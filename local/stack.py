@@ -26,7 +26,7 @@ from local.emulators.moto import ACCOUNT_ID, MotoServer
 from local.emulators.postgres import Postgres
 from local.emulators.sns_webhooks import HttpsSubscription, WebhookReceiver
 from local.emulators.sqs_poller import EventSourceMapping
-from local.openid.provider import AUDIENCE, OpenIdProvider
+from local.openid.provider import AUDIENCE, CLIENT_ID, OpenIdProvider
 from local.recording.graph import Graph, ProgramError, Resource
 from local.recording.recorder import PROJECT, run_program
 from local.resources import compute, edge, identity, messaging, parameters, storage
@@ -39,8 +39,12 @@ REGION = "eu-west-1"
 _IGNORED_KEYS = (
     *("domain", "hostedZoneId", "webAclArn", "alarmTopicArn", "webhookUrl", "moderationFunction"),
     *("userPoolId", "userPoolClientId", "issuer", "audience", "audienceClaim"),
+    *("issuerClientId", "issuerParameters", "issuerOrigins"),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
+
+# Those that apply to a user pool only.
+_COGNITO_KEYS = ("selfSignUp", "profileNames")
 
 _DATABASE_URL = f"{PROJECT}:databaseUrl"
 
@@ -74,8 +78,10 @@ class Ports:
         return cls(*range(first, first + 6)) if first else cls()
 
 
-def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
+def read_config(stack: str, openid: bool = False) -> tuple[dict[str, str], list[str]]:
     """Returns the configuration in `Pulumi.yaml` and `Pulumi.<stack>.yaml`, and the keys that a local run ignores.
+
+    With `openid`, the stack has no user pool.
 
     Raises:
         ProgramError: There is no configuration file for the stack.
@@ -90,7 +96,8 @@ def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
     stack_values = {
         _qualify(key): value for key, value in (yaml.safe_load(file.read_text()).get("config") or {}).items()
     }
-    ignored = [key for key in _IGNORED_KEYS if stack_values.pop(_qualify(key), None)]
+    keys = (*_IGNORED_KEYS, *(_COGNITO_KEYS if openid else ()))
+    ignored = [key for key in keys if stack_values.pop(_qualify(key), None)]
     values.update(stack_values)
     return {key: _serialize(value) for key, value in values.items()}, ignored
 
@@ -106,7 +113,8 @@ def _serialize(value: Any) -> str:
 
 def _configure_issuer(provider: OpenIdProvider) -> dict[str, str]:
     # The program requires https, as for all URLs, and `_use_http` replaces it.
-    return {f"{PROJECT}:issuer": f"https://{provider.authority}", f"{PROJECT}:audience": AUDIENCE}
+    settings = {"issuer": f"https://{provider.authority}", "audience": AUDIENCE, "issuerClientId": CLIENT_ID}
+    return {f"{PROJECT}:{key}": value for key, value in settings.items()}
 
 
 class LocalStack:

@@ -159,7 +159,7 @@ class Widget:
             assert time.monotonic() < deadline, f"the state is {current}, not {state}, after {timeout} s"
             if self._has_clock and current in _REQUESTING and not self._awaits_response():
                 self.page.clock.run_for(step_ms)
-            self.page.wait_for_timeout(10)
+            self.page.wait_for_timeout(25)
 
     def advance(self, seconds: int) -> None:
         """Moves the page's clock forward second by second, and waits for the response to each request."""
