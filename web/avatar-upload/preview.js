@@ -30,9 +30,11 @@ export async function loadPreview(file) {
  */
 export function drawCrop(canvas, image, crop) {
   const { naturalWidth, naturalHeight } = image;
-  const edge = crop.size * Math.min(naturalWidth, naturalHeight);
+  const scale = EDGE / (crop.size * Math.min(naturalWidth, naturalHeight));
+  const [width, height] = [naturalWidth * scale, naturalHeight * scale];
   canvas.width = canvas.height = EDGE;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.imageSmoothingQuality = "high";
-  context.drawImage(image, crop.x * naturalWidth, crop.y * naturalHeight, edge, edge, 0, 0, EDGE, EDGE);
+  // Without a source rectangle: WebKit takes that of a photo with an EXIF orientation from the wrong place.
+  context.drawImage(image, -crop.x * width, -crop.y * height, width, height);
 }
