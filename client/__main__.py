@@ -1,7 +1,8 @@
 """Uses a stack as one of its users: `python -m client upload --outputs FILE ...`.
 
 FILE contains the stack outputs as JSON: from `pulumi stack output --json`, or `.local/outputs.json` of a local run. The
-user is AVATARS_USERNAME with AVATARS_PASSWORD, or else the first user in FILE, or else prompted for.
+user is the one of the access token AVATARS_ACCESS_TOKEN, or else AVATARS_USERNAME with AVATARS_PASSWORD, or else the
+first user in FILE, or else prompted for. The last three only with Cognito.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         outputs = _read_outputs(options.outputs)
         photos = [read_photo(path) for path in options.photos]
-        session = Session(outputs, *_read_credentials(outputs))
+        session = _sign_in(outputs)
         for photo in photos:
             print(describe(photo.name, session.upload(photo.data, photo.content_type)))
     except (ClientError, ValueError, requests.RequestException) as error:
@@ -56,6 +57,16 @@ def _read_outputs(path: Path) -> dict[str, Any]:
         raise ClientError(f"cannot read the stack outputs {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise ClientError(f"{path} is not JSON ({error}); write it with `pulumi stack output --json`") from error
+
+
+def _sign_in(outputs: Mapping[str, Any]) -> Session:
+    if token := os.environ.get("AVATARS_ACCESS_TOKEN"):
+        return Session(outputs, token)
+    if outputs.get("apiUrl") and "userPoolId" not in outputs:
+        raise ClientError(
+            "the stack's users are not those of Cognito: set AVATARS_ACCESS_TOKEN to an access token of its issuer"
+        )
+    return Session.sign_in(outputs, *_read_credentials(outputs))
 
 
 def _read_credentials(outputs: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -51,28 +50,36 @@ class Upload:
 
 
 class Session:
-    """A user who is signed in with Cognito."""
+    """A signed-in user."""
 
-    def __init__(self, outputs: Mapping[str, Any], username: str, password: str) -> None:
-        """Signs in. `outputs` has `apiUrl`, `userPoolId`, `userPoolClientId` and optionally `cognitoEndpoint`.
+    def __init__(self, outputs: Mapping[str, Any], access_token: str) -> None:
+        """`outputs` has `apiUrl`.
+
+        Raises:
+            ClientError: It has not.
+        """
+        _require(outputs, "apiUrl")
+        self._api = outputs["apiUrl"].rstrip("/")
+        self._http = requests.Session()
+        self.access_token = access_token
+
+    @classmethod
+    def sign_in(cls, outputs: Mapping[str, Any], username: str, password: str) -> Self:
+        """Signs in with Cognito. `outputs` has `apiUrl`, `userPoolId`, `userPoolClientId` and optionally
+        `cognitoEndpoint`.
 
         Raises:
             ClientError: An output is missing, or Cognito rejects the user.
         """
-        missing = [name for name in ("apiUrl", "userPoolId", "userPoolClientId") if not outputs.get(name)]
-        if missing:
-            raise ClientError(f"the outputs have no {', '.join(missing)}: they are not those of an avatars stack")
-        self._api = outputs["apiUrl"].rstrip("/")
-        self._http = requests.Session()
+        _require(outputs, "apiUrl", "userPoolId", "userPoolClientId")
         region = outputs["userPoolId"].partition("_")[0]
         endpoint = outputs.get("cognitoEndpoint") or f"https://cognito-idp.{region}.amazonaws.com"
-        self.access_token = self._sign_in(endpoint, outputs["userPoolClientId"], username, password)
+        return cls(outputs, _sign_in(endpoint, outputs["userPoolClientId"], username, password))
 
-    @property
+    @functools.cached_property
     def subject(self) -> str:
-        """The user ID, from the access token, which is not verified here."""
-        payload = self.access_token.split(".")[1]
-        return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
+        """The user as URLs and events have it, which for other issuers than Cognito is not the token's `sub`."""
+        return self._request("GET", "/avatars/me").json()["subject"]  # also if there is no avatar
 
     def upload(self, photo: bytes, content_type: str, timeout: float = 60) -> Upload:
         """Uploads a photo, waits for the avatar and fetches it from the CDN. `timeout` is in seconds.
@@ -142,32 +149,39 @@ class Session:
             delay = min(delay * 1.3, _MAX_POLL_SECONDS)
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.access_token}"}
-        response = self._http.request(method, self._api + path, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+        response = self._request(method, path, body)
         if not response.ok:
             raise ClientError(f"{method} {path} returned {response.status_code}: {response.text}", response.status_code)
         return response.json()
 
-    def _sign_in(self, endpoint: str, client_id: str, username: str, password: str) -> str:
-        """https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html"""
-        response = self._http.post(
-            endpoint,
-            json={
-                "AuthFlow": "USER_PASSWORD_AUTH",
-                "ClientId": client_id,
-                "AuthParameters": {"USERNAME": username, "PASSWORD": password},
-            },
-            headers={
-                "Content-Type": "application/x-amz-json-1.1",
-                "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
-            },
-            timeout=_TIMEOUT_SECONDS,
-        )
-        document = response.json()
-        if not response.ok:
-            raise ClientError(f"{username} cannot sign in: {document.get('message', document)}")
-        if "AuthenticationResult" not in document:
-            raise ClientError(
-                f"{username} cannot sign in: Cognito requires the challenge {document.get('ChallengeName')}"
-            )
-        return document["AuthenticationResult"]["AccessToken"]
+    def _request(self, method: str, path: str, body: Any = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.access_token}"}
+        return self._http.request(method, self._api + path, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+
+
+def _require(outputs: Mapping[str, Any], *names: str) -> None:
+    if missing := [name for name in names if not outputs.get(name)]:
+        raise ClientError(f"the outputs have no {', '.join(missing)}: they are not those of an avatars stack")
+
+
+def _sign_in(endpoint: str, client_id: str, username: str, password: str) -> str:
+    """https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html"""
+    response = requests.post(
+        endpoint,
+        json={
+            "AuthFlow": "USER_PASSWORD_AUTH",
+            "ClientId": client_id,
+            "AuthParameters": {"USERNAME": username, "PASSWORD": password},
+        },
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
+        },
+        timeout=_TIMEOUT_SECONDS,
+    )
+    document = response.json()
+    if not response.ok:
+        raise ClientError(f"{username} cannot sign in: {document.get('message', document)}")
+    if "AuthenticationResult" not in document:
+        raise ClientError(f"{username} cannot sign in: Cognito requires the challenge {document.get('ChallengeName')}")
+    return document["AuthenticationResult"]["AccessToken"]

@@ -76,7 +76,7 @@ def create_users(stack: LocalStack, count: int) -> list[User]:
 
 
 def sign_in(stack: LocalStack, username: str, password: str) -> Session:
-    return Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
+    return Session.sign_in({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
 
 
 def post_uploads(users: Sequence[User], count: int) -> None:

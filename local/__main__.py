@@ -24,6 +24,7 @@ from lambda_packages import build
 from lambda_packages.build import PackagingError
 from local.emulators.http_server import PortInUseError
 from local.emulators.lambda_functions import SourceFunction
+from local.openid.provider import OpenIdProviderError
 from local.recording.graph import ProgramError
 from local.stack import ROOT, LocalStack, Ports, read_config
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         return _run(options, photos)
     except (
         ClientError,
+        OpenIdProviderError,
         ProgramError,
         PackagingError,
         PortInUseError,
@@ -65,7 +67,7 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="photos to upload")
     parser.add_argument("--once", action="store_true", help="exit after the uploads, non-zero if one failed")
     parser.add_argument("--stack", default="dev", help="use Pulumi.<stack>.yaml (default: dev)")
-    parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of five ports (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=_FIRST_PORT, help="first of six ports (default: %(default)s)")
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, help="file for addresses and credentials")
     parser.add_argument(
         "--moderation",
@@ -73,6 +75,7 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="FOLDER",
         help="the moderation function: handler.py of this folder, with the environment of this command",
     )
+    parser.add_argument("--openid", action="store_true", help="with the users of an OpenID provider, not of Cognito")
     parser.add_argument("--resources", action="store_true", help="list the registered resources")
     return parser.parse_args(arguments)
 
@@ -84,7 +87,7 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
     moderation = SourceFunction(options.moderation, os.environ) if options.moderation else None
-    with LocalStack(config, Ports.starting_at(options.port), moderation=moderation) as stack:
+    with LocalStack(config, Ports.starting_at(options.port), moderation=moderation, openid=options.openid) as stack:
         users = [
             {"username": username, "password": stack.create_user(username, name)} for username, name in _USERS.items()
         ]
@@ -121,7 +124,7 @@ def _write_outputs_file(stack: LocalStack, users: Sequence[dict[str, str]], outp
     operator = stack.aws.principals.operator
     document: dict[str, Any] = {
         **stack.exports,
-        "cognitoEndpoint": stack.aws_url,
+        **(stack.openid.outputs if stack.openid else {"cognitoEndpoint": stack.aws_url}),
         "databaseUrl": stack.database.url,
         "users": list(users),
         "operator": {
@@ -146,7 +149,7 @@ def _write_outputs_file(stack: LocalStack, users: Sequence[dict[str, str]], outp
 def _run_smoke_test(stack: LocalStack, user: dict[str, str], photos: Sequence[Photo]) -> None:
     """Uploads each photo, and the first photo again, when every function is warm."""
     started = time.monotonic()
-    session = Session(stack.exports | {"cognitoEndpoint": stack.aws_url}, user["username"], user["password"])
+    session = _sign_in(stack, **user)
     print(f"{user['username']} signed in ({(time.monotonic() - started) * 1000:.0f} ms)\n")
     print(f"{'photo':<24}{'':<6}{'form':>8}{'upload':>9}{'avatar':>9}{'CDN':>7}{'total':>10}  webhook")
     runs = [(photos[0], "cold"), *((photo, "warm") for photo in [*photos[1:], photos[0]])]
@@ -155,6 +158,12 @@ def _run_smoke_test(stack: LocalStack, user: dict[str, str], photos: Sequence[Ph
     for image in avatar["images"]:
         print(f"{image['size']:>5} px  {image['bytes']:>7} bytes  {image['url']}")
     print(f"{'stable':>8}{'':17}{avatar['url']}")
+
+
+def _sign_in(stack: LocalStack, username: str, password: str) -> Session:
+    if stack.openid:
+        return Session(stack.exports, stack.openid.sign_in(username, password)["access_token"])
+    return Session.sign_in(stack.exports | {"cognitoEndpoint": stack.aws_url}, username, password)
 
 
 def _run_upload(stack: LocalStack, session: Session, photo: Photo, start: str) -> Mapping[str, Any]:
@@ -179,8 +188,10 @@ def _print_failures(stack: LocalStack) -> None:
 
 
 def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
-    print(f"\nPage     {stack.exports['profileUrl']}")
+    print(f"\nPage     {stack.exports['profileUrl']}" if "profileUrl" in stack.exports else "")
     print(f"API      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
+    if stack.openid:
+        print(f"Issuer   {stack.openid.url}")
     print("Users    " + ", ".join(f"{user['username']} / {user['password']}" for user in users))
     print(f"All addresses and credentials: {outputs}. Ctrl-C stops the stack.", flush=True)
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import yaml
 
+from components.assets_cdn import PAGE_KEY
 from lambda_packages import build
 from local.emulators.api_gateway import HttpApiEmulator
 from local.emulators.cloudfront import CloudFrontEmulator
@@ -25,6 +26,7 @@ from local.emulators.moto import ACCOUNT_ID, MotoServer
 from local.emulators.postgres import Postgres
 from local.emulators.sns_webhooks import HttpsSubscription, WebhookReceiver
 from local.emulators.sqs_poller import EventSourceMapping
+from local.openid.provider import AUDIENCE, OpenIdProvider
 from local.recording.graph import Graph, ProgramError, Resource
 from local.recording.recorder import PROJECT, run_program
 from local.resources import compute, edge, identity, messaging, parameters, storage
@@ -64,11 +66,12 @@ class Ports:
     cdn: int = 0
     webhook: int = 0
     database: int = 0
+    openid: int = 0
 
     @classmethod
     def starting_at(cls, first: int) -> Ports:
-        """Returns five consecutive ports, or free ports if `first` is 0."""
-        return cls(*range(first, first + 5)) if first else cls()
+        """Returns six consecutive ports, or free ports if `first` is 0."""
+        return cls(*range(first, first + 6)) if first else cls()
 
 
 def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
@@ -101,6 +104,11 @@ def _serialize(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _configure_issuer(provider: OpenIdProvider) -> dict[str, str]:
+    # The program requires https, as for all URLs, and `_use_http` replaces it.
+    return {f"{PROJECT}:issuer": f"https://{provider.authority}", f"{PROJECT}:audience": AUDIENCE}
+
+
 class LocalStack:
     """A running stack, as a context manager. Exiting it stops every process and removes every file."""
 
@@ -111,12 +119,16 @@ class LocalStack:
         program: Path = ROOT / "__main__.py",
         mutate_resource: MutateResource | None = None,
         moderation: SourceFunction | None = None,
+        openid: bool = False,
     ) -> None:
         """Starts the stack, with a moderation function if one is given.
+
+        The users are those of an OpenID provider if `openid` is true, or else of a Cognito user pool.
 
         In tests, `mutate_resource` changes a resource before it is created.
 
         Raises:
+            OpenIdProviderError: The OpenID provider does not start.
             PortInUseError: Another process listens on one of the ports.
             PostgresError: The database does not start.
             ProgramError: Pulumi or AWS would reject the program.
@@ -141,16 +153,24 @@ class LocalStack:
             self._authorities = [server.authority for server in servers.values()]
             self.database = Postgres(ports.database)
             cleanup.callback(self.database.close)
+            self.openid = OpenIdProvider(ports.openid, f"{self.cdn_url}/{PAGE_KEY}") if openid else None
+            if self.openid:
+                cleanup.callback(self.openid.close)
+                self._authorities.append(self.openid.authority)
             with ThreadPoolExecutor() as executor:
-                starting = executor.submit(self.database.start)  # the migrations are the first to connect
+                starting = [executor.submit(self.database.start)]  # the migrations are the first to connect
+                if self.openid:
+                    starting.append(executor.submit(self.openid.start))
                 self.aws = MotoServer(servers["aws"], config["aws:region"])
                 self._provided = {
                     f"{PROJECT}:webhookUrl": f"https://{servers['webhook'].authority}/",
                     _DATABASE_URL: self.database.url,
                     **({f"{PROJECT}:moderationFunction": self._moderation_arn} if moderation else {}),
+                    **(_configure_issuer(self.openid) if self.openid else {}),
                 }
                 self.graph = self._deploy(config, Graph())
-                starting.result()
+                for start in starting:
+                    start.result()
             self._deployment = cleanup.enter_context(contextlib.ExitStack())
             self._run_deployment(Graph())
             self.receiver = WebhookReceiver()
@@ -195,7 +215,9 @@ class LocalStack:
         self._run_deployment(previous)
 
     def create_user(self, username: str, name: str | None = None) -> str:
-        """Creates a user in the user pool, with that name if there is one. Returns the password."""
+        """Creates a user, with that name if there is one. Returns the password."""
+        if self.openid:
+            return self.openid.create_user(username, name)
         password = f"{secrets.token_urlsafe(12)}-aA1"
         cognito = self.aws.client("cognito-idp")
         pool = self.exports["userPoolId"]

@@ -1,6 +1,7 @@
 """The documents that a token issuer publishes: its metadata and its key set."""
 
 import json
+import re
 import time
 import urllib.request
 from http.client import HTTPException, HTTPResponse
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 FETCH_TIMEOUT_SECONDS = 1.5
 _CHUNK_BYTES = 16 * 1024
 MAX_DOCUMENT_BYTES = 256 * 1024
+# In a local run, the issuer is on the same machine. It has this address, as the name localhost can have another one
+# (RFC 8252, section 8.3). In Lambda, the address is that of the function's own environment.
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1(:[0-9]+)?(?=/|$)")
 
 
 class IssuerError(Exception):
@@ -21,8 +25,16 @@ class Issuer:
     """An OpenID Connect issuer, or a Cognito user pool."""
 
     def __init__(self, url: str, cognito_endpoint: str | None = None) -> None:
-        """`cognito_endpoint` has the key sets of user pools instead of the issuer's host, if it is given."""
+        """`cognito_endpoint` has the key sets of user pools instead of the issuer's host, if it is given.
+
+        Raises:
+            ValueError: `url` is neither an https:// URL nor on 127.0.0.1.
+        """
+        loopback = _LOOPBACK.match(url)
+        if not loopback and not url.startswith("https://"):
+            raise ValueError(f"the issuer {url!r} has no https:// URL")
         self.url = url
+        self._key_set_origins = ("https://", f"{loopback[0]}/") if loopback else ("https://",)
         host, path = urlsplit(url).hostname or "", urlsplit(url).path
         self.is_cognito = host.startswith("cognito-idp.") and host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         # The only place of a user pool's key set, which saves a request:
@@ -51,7 +63,7 @@ class Issuer:
         if metadata.get("issuer") != self.url:
             raise IssuerError(f"the metadata of {self.url} are those of issuer {metadata.get('issuer')!r}")
         key_set_url = metadata.get("jwks_uri")
-        if not isinstance(key_set_url, str) or not key_set_url.startswith("https://"):
+        if not isinstance(key_set_url, str) or not key_set_url.startswith(self._key_set_origins):
             raise IssuerError(
                 f"the metadata of {self.url} have the jwks_uri {key_set_url!r}; allowed is an https:// URL"
             )

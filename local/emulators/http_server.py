@@ -22,6 +22,21 @@ class PortInUseError(Exception):
     """Another process listens on the port that a server needs."""
 
 
+def listen(name: str, port: int) -> socket.socket:
+    """Listens on `port` for the server with this name, or on a free port if it is 0.
+
+    Raises:
+        PortInUseError: Another process listens on `port`.
+    """
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        raise PortInUseError(
+            f"{name} needs port {port} on {HOST}, which is not available ({error.strerror}): "
+            "stop the process that listens on it, or choose other ports with --port"
+        ) from error
+
+
 class _QuietHandler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections alive
 
@@ -47,14 +62,7 @@ class HttpServer:
             PortInUseError: Another process listens on `port`.
         """
         self._app: WSGIApplication = _respond_unavailable
-        try:
-            listener = socket.create_server((HOST, port), backlog=128)
-        except OSError as error:
-            raise PortInUseError(
-                f"{name} needs port {port} on {HOST}, which is not available ({error.strerror}): "
-                "stop the process that listens on it, or choose other ports with --port"
-            ) from error
-        with listener:  # the server duplicates the file descriptor
+        with listen(name, port) as listener:  # the server duplicates the file descriptor
             self._server: BaseWSGIServer = make_server(
                 HOST,
                 listener.getsockname()[1],

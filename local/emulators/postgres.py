@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from local.emulators.http_server import HOST, PortInUseError
+from local.emulators.http_server import HOST, listen
 
 _VERSION = 18
 _OWNER = _DATABASE = "avatars"
@@ -53,8 +52,8 @@ class Postgres:
         Raises:
             PortInUseError: Another process listens on `port`.
         """
-        self._port = port or _find_free_port()
-        _require_free_port(self._port)
+        with listen("PostgreSQL", port) as listener:
+            self._port: int = listener.getsockname()[1]
         self._password, self._owner_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         address = f"{HOST}:{self._port}/{_DATABASE}?sslmode=disable"
         self.url = f"postgresql://{_OWNER}:{self._owner_password}@{address}"
@@ -215,18 +214,3 @@ def _write_password_file(uid: int | None, file: Path, content: str) -> Generator
         yield file
     finally:
         file.unlink()
-
-
-def _find_free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def _require_free_port(port: int) -> None:
-    try:
-        socket.create_server((HOST, port)).close()
-    except OSError as error:
-        raise PortInUseError(
-            f"PostgreSQL needs port {port} on {HOST}, which is not available ({error.strerror}): "
-            "stop the process that listens on it, or choose other ports with --port"
-        ) from error

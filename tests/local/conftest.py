@@ -53,18 +53,20 @@ def photo() -> bytes:
 
 
 def create_user(stack: LocalStack, name: str | None = None) -> tuple[str, str]:
-    """Creates a user in the user pool. Returns username and password."""
+    """Creates a user. Returns username and password."""
     username = f"user{next(_numbers)}@example.com"
     return username, stack.create_user(username, name)
 
 
 def sign_in(stack: LocalStack, client_id: str | None = None, name: str | None = None) -> Session:
-    """Creates a user in the user pool and signs in."""
+    """Creates a user and signs in."""
     username, password = create_user(stack, name)
+    if stack.openid:
+        return Session(stack.exports, stack.openid.sign_in(username, password)["access_token"])
     outputs = {**stack.exports, "cognitoEndpoint": stack.aws_url}
     if client_id:
         outputs["userPoolClientId"] = client_id
-    return Session(outputs, username, password)
+    return Session.sign_in(outputs, username, password)
 
 
 def operate(stack: LocalStack) -> OperatedStack:

@@ -27,7 +27,8 @@ FREE_PORTS = "0"  # 0 selects five free ports
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
 RunMain = Callable[..., tuple[int, str]]
@@ -274,13 +275,20 @@ def test_client_with_invalid_outputs_is_an_error_message(tmp_path: Path) -> None
         assert (failed.returncode, message in failed.stderr) == (1, True), failed.stderr
 
 
-def test_client_without_user_and_terminal_names_the_variables(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        ({"userPoolId": "eu-west-1_a", "userPoolClientId": "b"}, "no user: set AVATARS_USERNAME and AVATARS_PASSWORD"),
+        ({}, "the stack's users are not those of Cognito: set AVATARS_ACCESS_TOKEN to an access token of its issuer"),
+    ],
+    ids=["cognito", "openid"],
+)
+def test_client_without_user_and_terminal_names_the_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: dict[str, str], message: str
+) -> None:
     outputs = tmp_path / "outputs.json"
-    outputs.write_text('{"apiUrl": "http://127.0.0.1:1"}')
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AVATARS_")}
-    failed = subprocess.run(
-        [sys.executable, "-m", "client", "upload", "--outputs", str(outputs), "local/photo.jpg"],
-        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert failed.returncode == 1
-    assert failed.stderr == "error: no user: set AVATARS_USERNAME and AVATARS_PASSWORD\n"
+    outputs.write_text(json.dumps({"apiUrl": "http://127.0.0.1:1", **pool}))
+    for name in [name for name in os.environ if name.startswith("AVATARS_")]:
+        monkeypatch.delenv(name)
+    failed = run("client", "upload", "--outputs", outputs, "local/photo.jpg")
+    assert (failed.returncode, failed.stderr) == (1, f"error: {message}\n")

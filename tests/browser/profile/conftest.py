@@ -18,7 +18,7 @@ from tests.local.conftest import create_user
 def new_person(stack: LocalStack) -> NewPerson:
     def create(**profile: str) -> Person:
         username, password = create_user(stack)
-        session = Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
+        session = Session.sign_in({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, password)
         person = Person(stack, username, password, session)
         person.put(**{"display_name": "Alice Ackermann", "handle": f"alice_{next_number()}", **profile})
         return person

@@ -64,7 +64,7 @@ class Deployment:
     def add_person(self) -> Person:
         handle = f"person_{len(self.people)}"
         outputs = {**self.stack.exports, "apiUrl": self.stack.api_url, "cognitoEndpoint": self.stack.aws_url}
-        session = Session(outputs, *create_user(self.stack))
+        session = Session.sign_in(outputs, *create_user(self.stack))
         requests.put(
             f"{self.stack.api_url}/profile",
             json={"display_name": handle, "handle": handle, "bio": ""},

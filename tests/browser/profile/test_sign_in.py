@@ -133,7 +133,7 @@ def test_sign_in_with_temporary_password_sets_new_one(visitor: Visitor, stack: L
     new.fill("A-password-of-my-own-1")
     new.press("Enter")
     expect(edit_button(page)).to_be_visible()
-    Session({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, "A-password-of-my-own-1")
+    Session.sign_in({**stack.exports, "cognitoEndpoint": stack.aws_url}, username, "A-password-of-my-own-1")
 
 
 def test_sign_in_with_totp_code_succeeds(visitor: Visitor, alice: Person) -> None:

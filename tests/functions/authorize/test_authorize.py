@@ -258,8 +258,12 @@ def test_token_signed_with_public_key_as_hmac_secret_is_refused(handler: ModuleT
 
 @pytest.mark.parametrize(
     ("algorithm", "headers", "reason"),
-    [("RS512", {"kid": CURRENT.kid}, "OtherAlgorithm"), ("RS256", {}, "NoKeyNamed")],
-    ids=["another RSA algorithm", "no kid"],
+    [
+        ("RS512", {"kid": CURRENT.kid}, "OtherAlgorithm"),
+        ("RS256", {"kid": CURRENT.kid, "typ": "logout+jwt"}, "OtherType"),
+        ("RS256", {}, "NoKeyNamed"),
+    ],
+    ids=["another RSA algorithm", "another type", "no kid"],
 )
 def test_token_with_unusable_header_is_refused_without_fetch(
     handler: ModuleType,

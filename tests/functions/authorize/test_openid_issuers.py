@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -192,6 +193,45 @@ def test_documents_are_fetched_once_for_many_tokens(openid: Issuer) -> None:
     assert [openid.ask(openid.sign(algorithm)) for algorithm in (*KEYS, *KEYS)] == [ALLOWED] * 6
     assert openid.metadata
     assert (len(openid.metadata.paths), openid.keys.paths) == (1, ["/keys"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example.com",
+        "http://localhost:8435",
+        "http://localhost.example.com",
+        "http://127.0.0.1.example.com",
+        "http://127.0.0.1@example.com",
+        "http://127.0.0.1:8435@example.com",
+        "http://127.0.0.1:@example.com",
+        "http://example.com@127.0.0.1",
+        "http://127.0.0.1\\@example.com",
+        "http://127.0.0.1?.example.com",
+        "http://127.1",
+        "http://[::1]",
+        "HTTP://127.0.0.1",
+        "ftp://127.0.0.1",
+        "https:/issuer.example.com",
+        "",
+    ],
+)
+def test_function_with_issuer_without_https_does_not_start(load_handler: LoadHandler, url: str) -> None:
+    with pytest.raises(ValueError, match=f"^the issuer {re.escape(repr(url))} has no https:// URL$"):
+        load_handler("authorize", {"ISSUER": url, "AUDIENCE": AUDIENCE, "AUDIENCE_CLAIM": "aud"})
+
+
+def test_issuer_of_a_local_run_has_its_keys_at_the_same_place() -> None:
+    with HttpStub() as metadata, HttpStub() as other:
+        issuer = issuers.Issuer(metadata.url)
+        for url in (f"{other.url}/keys", f"{metadata.url}0/keys", f"{metadata.url}@{other.url[7:]}"):
+            metadata.body = json.dumps({"issuer": metadata.url, "jwks_uri": url}).encode()
+            with pytest.raises(issuers.IssuerError, match=f"have the jwks_uri '{re.escape(url)}'; allowed is"):
+                issuer.fetch_key_set()
+        assert other.paths == []
+        document = {"issuer": metadata.url, "jwks_uri": f"{metadata.url}/keys"}
+        metadata.body = json.dumps(document).encode()
+        assert issuer.fetch_key_set() == document, "its only response"
 
 
 # --- What the issuer publishes ----------------------------------------------------------------------------------------

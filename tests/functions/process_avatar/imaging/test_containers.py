@@ -5,17 +5,19 @@ import zlib
 
 import pytest
 
-from functions.process_avatar.imaging import exif, heif, jpeg, png, webp
+from functions.process_avatar.imaging import exif, gif, heif, jpeg, png, webp
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage
 
 # --- EXIF -------------------------------------------------------------------------------------------------------------
 
 
-def tiff(value: int = 6, *, order: str = ">", kind: int = 3, tag: int = 0x0112, first: int = 10) -> bytes:
-    """A directory of three entries after `first` bytes; the orientation is the last one."""
+def tiff(
+    value: int = 6, *, order: str = ">", kind: int = 3, tag: int = 0x0112, first: int = 10, others: int = 2
+) -> bytes:
+    """A directory after `first` bytes; the orientation is its last entry, after `others`."""
     header = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", first)
-    entries = [(0x0100, 3, 1, 7), (0x0110, 2, 1, 7), (tag, kind, 1, value)]
+    entries = [*[(0x0100, 3, 1, 7), (0x0110, 2, 1, 7)] * (others // 2), (tag, kind, 1, value)]
     directory = b"".join(struct.pack(order + "HHIHxx", *entry) for entry in entries)
     return header.ljust(first, b"\1") + struct.pack(order + "H", len(entries)) + directory
 
@@ -25,6 +27,7 @@ def tiff(value: int = 6, *, order: str = ">", kind: int = 3, tag: int = 0x0112, 
 def test_parse_orientation_of_last_entry_is_returned(value: int, order: str) -> None:
     assert exif.parse_orientation(tiff(value, order=order)) == value
     assert exif.parse_orientation(b"Exif\0\0" + tiff(value, order=order, first=8)) == value
+    assert exif.parse_orientation(tiff(value, order=order, others=100)) == value
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def scan(components: int = 3) -> bytes:
     return segment(0xDA, bytes((components,)) + b"\1\0" * components + b"\0\x3f\0") + b"data\xff\0\xff\xd0data"
 
 
-@pytest.mark.parametrize("marker", [*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD, 0xDE, *range(0xE0, 0xFF)])
+@pytest.mark.parametrize("marker", [*range(0xBF, 0xD0), 0xDB, 0xDC, 0xDD, 0xDE, *range(0xE0, 0xFF)])
 def test_jpeg_keeps_only_segments_that_define_pixels(marker: int) -> None:
     kept = {*range(0xC0, 0xD0), 0xDB, 0xDD, 0xE0, 0xEE} - {0xC8}
     inserted, rest = segment(marker, b"content"), frame(0xC0) + scan() + END
@@ -186,6 +189,22 @@ def test_png_broken_metadata_is_ignored(chunk: bytes) -> None:
     assert png.parse(SIGNATURE + chunk) == PreparedImage(SIGNATURE)
 
 
+def test_png_profile_of_3_million_bytes_is_read_above_4_mib_ignored() -> None:
+    for size, profile in ((3_000_000, bytes(3_000_000)), (4 * 1024 * 1024 + 1, None)):
+        chunk = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(size)))
+        assert png.parse(SIGNATURE + chunk).icc_profile == profile
+
+
+# --- GIF --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("packed", "palette_bytes"), [(0x00, 0), (0x07, 0), (0x80, 6), (0x81, 12), (0xF7, 768)])
+def test_gif_keeps_screen_palette_and_frame(packed: int, palette_bytes: int) -> None:
+    screen = b"GIF89a" + struct.pack("<HHBBB", 9, 9, packed, 0, 0) + b"!" * palette_bytes  # not an extension
+    comment, frame = b"!\xfe\1A\0", b",frame;"
+    assert gif.parse(screen + comment + frame) == PreparedImage(screen + frame)
+
+
 # --- WebP -------------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +288,7 @@ def test_heif_code_points_are_those_of_the_primary_item(
 def test_heif_box_with_large_size_or_to_the_end_is_read(options: dict[str, bool]) -> None:
     data = heif_file(ipma=associations(ITEMS), **options)
     assert heif.parse(data).cicp == Cicp(9, 16)
+    assert heif.parse(box(b"free", bytes(9), large=True) + data).cicp == Cicp(9, 16)
 
 
 @pytest.mark.parametrize(
