@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
@@ -55,6 +57,9 @@ class Page:
         """Clicks the visible button with that text, in the shadow tree of the host if there is one."""
         self._wait.until(lambda _: self.run(_FIND_BUTTON, button, host), f"no button {button}").click()
 
+    def drag(self, element: WebElement, right: int, down: int) -> None:
+        ActionChains(self._driver).drag_and_drop_by_offset(element, right, down).perform()
+
     def wait_until(self, condition: str, *arguments: Any) -> None:
         """Waits until an expression of JavaScript is true."""
         self._wait.until(lambda _: self.run(f"return {condition}", *arguments), f"not true: {condition}")
@@ -69,21 +74,27 @@ class Widget:
     """`<avatar-upload>` on a page."""
 
     def __init__(self, page: Page) -> None:
-        self._page = page
+        self.page = page
         self._element = page.find("avatar-upload:defined")
 
     def find(self, selector: str) -> WebElement:
         return self._element.shadow_root.find_element(By.CSS_SELECTOR, selector)
 
     def click(self, button: str) -> None:
-        self._page.click(button, self._element)
+        self.page.click(button, self._element)
+
+    def choose(self, file: Path) -> None:
+        self.find("input[type=file]").send_keys(str(file))
+
+    def drag(self, right: int, down: int) -> None:
+        """Drags the photo by pixels."""
+        self.page.drag(self.find("[part=crop]"), right, down)
 
     def wait_until(self, condition: str) -> None:
         """Waits until an expression of JavaScript about `element` and its `root` is true."""
-        self._page.wait_until(
-            f"(({{ shadowRoot: root }}, element = arguments[0]) => {condition})(arguments[0])", self._element
-        )
+        arguments = "(arguments[0], arguments[0].shadowRoot)"
+        self.page.wait_until(f"((element, root) => {condition}){arguments}", self._element)
 
     def preview_image(self) -> Image.Image:
-        url = self._page.run("return arguments[0].toDataURL()", self.find("canvas"))
+        url = self.page.run("return arguments[0].toDataURL()", self.find("canvas"))
         return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB")
