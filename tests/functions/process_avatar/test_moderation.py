@@ -224,6 +224,7 @@ def test_held_upload_keeps_original_and_old_avatar(stack: Stack, team: HttpStub)
         "at": record["at"],
         "etag": original["ETag"],
         "sha256": hash_file(jpeg_of(RED)),
+        "is_unannounced": False,
     }
     assert stack.heard() == [
         {

@@ -193,12 +193,6 @@ def test_missing_original_is_not_a_failure(stack: Stack) -> None:
 # --- At once ----------------------------------------------------------------------------------------------------------
 
 
-def test_original_and_manifest_are_fetched_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = stack.upload(1, jpeg_of(RED))
-    wait_for_each_other(monkeypatch, (stack.handler.S3, "get_object"), parties=2)
-    assert stack.deliver(new) == []
-
-
 def test_variants_are_put_in_parallel(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.deliver(stack.upload(1, jpeg_of(RED)))
     newer = stack.upload(2, jpeg_of(BLUE))
