@@ -281,7 +281,6 @@ class UploadProcessor:
                 Key=key,
                 Body=json.dumps(content).encode(),
                 ContentType="application/json",
-                CacheControl="no-store",
             )
         except PreconditionFailedError:
             # boto3 retries a write whose response was lost: the record may be this delivery's own.

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
 
 from functions.shared import storage_keys, upload_id
 from tests.fixtures import pictures
@@ -60,6 +65,23 @@ class Stack:
         key = storage_keys.incoming_key(subject, existing_id)
         stored = self.s3.put_object(Bucket=self.uploads, Key=key, Body=data, Metadata=metadata)
         self.posted[existing_id] = stored["ETag"]
+
+    def lose_first_response(self, ending: str) -> list[str]:
+        """Let the first write of an object with this ending have no response. Returns the paths of its attempts."""
+        attempts: list[str] = []
+
+        def lose_response(request: AWSPreparedRequest, **_: Any) -> None:
+            path = urlsplit(request.url).path
+            if not path.endswith(ending):
+                return
+            attempts.append(path)
+            if len(attempts) == 1:
+                with closing(URLLib3Session()) as session:
+                    assert session.send(request).status_code == 200
+                raise ConnectionClosedError(endpoint_url=request.url)
+
+        self.handler.S3.meta.events.register("before-send.s3.PutObject", lose_response)
+        return attempts
 
     def deliver(
         self,
