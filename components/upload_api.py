@@ -143,6 +143,9 @@ class UploadApi(pulumi.ComponentResource):
             name,
             protocol_type="HTTP",
             description="Avatar uploads",
+            ip_address_type="dualstack",
+            # Otherwise the default endpoint would stay open beside the domain.
+            disable_execute_api_endpoint=args.domain is not None,
             # API Gateway answers preflight requests itself, so they need no route without an authorizer.
             cors_configuration=_build_cors_configuration(args.allowed_origins) if args.allowed_origins else None,
             opts=self._child_options,
@@ -378,6 +381,7 @@ class UploadApi(pulumi.ComponentResource):
                 certificate_arn=certificate.certificate_arn,
                 endpoint_type="REGIONAL",
                 security_policy="TLS_1_2",
+                ip_address_type="dualstack",  # for the AAAA record
             ),
             opts=self._child_options,
         )

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
@@ -547,6 +548,12 @@ def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone) -> 
         "dimensions": {"QueueName": "pipeline-queue-abc1234"},
         "threshold": 900,
     }
+
+
+def test_alarms_to_the_own_topic_are_refused(run_alone: RunAlone) -> None:
+    """It is encrypted with a key that CloudWatch may not use, so that they would never arrive."""
+    with pytest.raises(pulumi.RunError, match=f"alarmTopicArn is {TOPIC_ARN}, the stack's own topic"):
+        run_alone(lambda: AvatarPipeline("pipeline", args(alarm_topic_arn=TOPIC_ARN)))
 
 
 def test_alarm_notifies_topic_of_failed_sweeps(run_alone: RunAlone) -> None:

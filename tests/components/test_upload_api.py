@@ -277,6 +277,8 @@ def test_cors_configuration_allows_given_origins(run_alone: RunAlone) -> None:
     assert graph.one(API).inputs == {
         "protocolType": "HTTP",
         "description": "Avatar uploads",
+        "ipAddressType": "dualstack",
+        "disableExecuteApiEndpoint": False,
         "corsConfiguration": {
             "allowOrigins": origins,
             "allowMethods": ["DELETE", "GET", "POST", "PUT"],
@@ -303,8 +305,10 @@ def test_domain_uses_validated_regional_certificate_and_tls_1_2(
             "certificateArn": arn("acm", "certificate/api-tls"),
             "endpointType": "REGIONAL",
             "securityPolicy": "TLS_1_2",
+            "ipAddressType": "dualstack",
         },
     }
+    assert api_with_domain.one(API).inputs["disableExecuteApiEndpoint"] is True
     validation = api_with_domain.named("api-tls-validation")
     assert validation.urn in domain.property_dependencies["domainNameConfiguration"]
     assert api_with_domain.one("aws:apigatewayv2/apiMapping:ApiMapping").inputs == {
