@@ -429,7 +429,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 package=self._packages["finish_upload"],
                 description="Processes an upload while its user waits",
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
-                memory=640,
+                memory=512,
                 timeout=_FINISH_TIMEOUT_SECONDS,
                 environment=_get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.

@@ -21,16 +21,15 @@ FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar", "
 
 _ROUTE_KEY = re.compile(rf"({'|'.join(METHODS)}) ((?:/(?:[a-z0-9_-]+|\{{[a-z_]+\}}))+)")
 
-# One line per request. Without headers and authorizer context except the subject, so that no token is logged.
+# One line per request, whose event in CloudWatch has the time. Without headers and authorizer context except the
+# subject, so that no token is logged.
 _ACCESS_LOG = json.dumps(
     {
         "requestId": "$context.requestId",
-        "time": "$context.requestTime",
         "sourceIp": "$context.identity.sourceIp",
         "routeKey": "$context.routeKey",
         "path": "$context.path",
         "status": "$context.status",
-        "protocol": "$context.protocol",
         "responseLength": "$context.responseLength",
         "responseLatency": "$context.responseLatency",
         "integrationLatency": "$context.integrationLatency",

@@ -83,7 +83,7 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     _build_packages()
     started = time.monotonic()
-    config, ignored = read_config(options.stack)
+    config, ignored = read_config(options.stack, options.openid)
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
     moderation = SourceFunction(options.moderation, os.environ) if options.moderation else None

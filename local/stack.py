@@ -42,6 +42,9 @@ _IGNORED_KEYS = (
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 
+# Those that apply to a user pool only.
+_COGNITO_KEYS = ("selfSignUp", "profileNames")
+
 _DATABASE_URL = f"{PROJECT}:databaseUrl"
 
 MutateResource = Callable[[Resource], Resource]
@@ -74,8 +77,10 @@ class Ports:
         return cls(*range(first, first + 6)) if first else cls()
 
 
-def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
+def read_config(stack: str, openid: bool = False) -> tuple[dict[str, str], list[str]]:
     """Returns the configuration in `Pulumi.yaml` and `Pulumi.<stack>.yaml`, and the keys that a local run ignores.
+
+    With `openid`, the stack has no user pool.
 
     Raises:
         ProgramError: There is no configuration file for the stack.
@@ -90,7 +95,8 @@ def read_config(stack: str) -> tuple[dict[str, str], list[str]]:
     stack_values = {
         _qualify(key): value for key, value in (yaml.safe_load(file.read_text()).get("config") or {}).items()
     }
-    ignored = [key for key in _IGNORED_KEYS if stack_values.pop(_qualify(key), None)]
+    keys = (*_IGNORED_KEYS, *(_COGNITO_KEYS if openid else ()))
+    ignored = [key for key in keys if stack_values.pop(_qualify(key), None)]
     values.update(stack_values)
     return {key: _serialize(value) for key, value in values.items()}, ignored
 

@@ -28,12 +28,16 @@ UNITS = (
     "tests/browser/engines/",
     "tests/components/",
     "tests/functions/process_avatar/imaging/",
-    "tests/functions/process_avatar/test_process_avatar.py",
-    "tests/simulation/test_simulation.py",
-    "tests/lambda_packages/",
-    "tests/fuzz/",
     "tests/load/",
+    "tests/functions/process_avatar/test_process_avatar.py",
+    "tests/lambda_packages/",
     "tests/plugin/",
+    "tests/simulation/test_simulation.py",
+    "tests/simulation/test_exhaustive.py",
+    "tests/functions/profile/test_profile.py",
+    "tests/functions/migrate_database/test_migrations.py",
+    "tests/functions/process_avatar/test_moderation.py",
+    "tests/fuzz/",
 )
 
 
@@ -62,6 +66,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: find_position(item.nodeid))
 
 
+def pytest_collection_finish() -> None:
+    """Leaves out of garbage collections what lives until the end: 4,700 tests and the modules that they import."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are CPUs: some tests wait for processes and for timeouts."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers for each CPU: many tests wait for a browser, for processes and for timeouts."""
+    return 2 * (os.cpu_count() or 1)

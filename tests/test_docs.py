@@ -32,6 +32,7 @@ from functions.shared.square_crop import SquareCrop
 from local.recording.graph import Graph, Resource
 from local.recording.recorder import run_program
 from tests.components.conftest import create, invoke, stand_in_packages, use_packages
+from tests.token_attacks import ATTACKS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -39,6 +40,7 @@ API = ROOT / "docs" / "api.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 COMPONENTS = ROOT / "docs" / "components.md"
 COST = ROOT / "docs" / "cost.md"
+OPENID_CONNECT = ROOT / "docs" / "openid-connect.md"
 SECURITY = ROOT / "docs" / "security.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.svg"
 DECISIONS = ROOT / "docs" / "decisions"
@@ -383,6 +385,11 @@ def test_tests_named_in_security_exist() -> None:
     missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
     assert named
     assert missing == []
+
+
+def test_attacks_on_tokens_are_those_of_the_tests() -> None:
+    (table,) = tables(section(OPENID_CONNECT, "## Attacks"))
+    assert table == [[name, attack.__doc__] for name, attack in ATTACKS.items()]
 
 
 def test_architecture_svg_is_labeled_and_fetches_nothing() -> None:

@@ -18,8 +18,9 @@ from functions.erase_user.stored_versions import StoredVersions
 from functions.shared import storage_keys
 from functions.shared.avatar_deletion import AvatarDeletion
 
-# An access token that the user has is valid for up to a day, and a form with it for five minutes:
+# The longest lifetime of a Cognito access token, which the user may still have:
 # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+# Other issuers can have longer ones (docs/runbook.md). A form that was given with it is valid for five minutes.
 BLOCKED = timedelta(hours=24)
 # process_avatar completes a deletion within a second, unless it fails or the queue is long.
 QUEUE_SECONDS = 60

@@ -119,7 +119,7 @@ class UploadProcessor:
         original, is_blocked = self._fetch(subject, key)
         if original:
             self._process_original(upload._replace(etag=original.etag), original, existing, is_blocked=is_blocked)
-        elif not (may_be_repeated and self._end_published(upload, existing)):
+        elif not self._end_published(upload, existing):
             logger.info("original is gone, nothing to do", extra={"key": key})
 
     def finish(self, subject: str, its_id: str) -> Status | None:

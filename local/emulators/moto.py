@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 import threading
 import time
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus, unquote
 
@@ -34,6 +36,7 @@ class MotoServer:
     """Serves the AWS services of the stack. The state of moto is shared by all servers of a process."""
 
     def __init__(self, server: HttpServer, region: str) -> None:
+        _import_ssm()
         for service in _SERVICES:
             get_backend(service)  # imported here; the first request would wait for it
         _complete_s3_events()
@@ -79,10 +82,27 @@ class MotoServer:
 
 def create_dispatcher() -> DomainDispatcherApplication:
     """Creates the WSGI application of moto for all services."""
+    _import_ssm()
     dispatcher = DomainDispatcherApplication(create_backend_app)
     # Without a cache, moto lists its own folders and compares the host with all patterns at each request.
     dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
     return dispatcher
+
+
+def _import_ssm() -> None:
+    """Imports SSM without EC2, whose catalog of instance types takes most of a second of CPU time to load.
+
+    SSM uses EC2 only to find the targets of commands.
+    """
+    if "moto.ssm" in sys.modules or "moto.ec2" in sys.modules:
+        return
+    ec2: Any = ModuleType("moto.ec2")
+    ec2.ec2_backends = {}
+    sys.modules["moto.ec2"] = ec2
+    try:
+        get_backend("ssm")
+    finally:
+        del sys.modules["moto.ec2"]
 
 
 def _complete_s3_events() -> None:

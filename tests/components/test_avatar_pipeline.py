@@ -261,7 +261,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
 def test_finish_function_has_less_memory_time_and_permissions(pipeline: Graph) -> None:
     """Memory: 200 MB for the rest of the process. Time: API Gateway waits for 30 seconds."""
     inputs, processor = (pipeline.one(FUNCTION, f"pipeline-{name}").inputs for name in (FINISH, "process-avatar"))
-    assert (inputs["memorySize"], inputs["timeout"]) == (640, 10)
+    assert (inputs["memorySize"], inputs["timeout"]) == (512, 10)
     assert inputs["memorySize"] * 2**20 >= finish_upload_handler_memory() + 200_000_000
     variables = {**processor["environment"]["variables"]}
     del variables["QUEUE_URL"], variables["DISTRIBUTION_ID"]

@@ -260,9 +260,8 @@ def test_access_log_is_json_without_tokens(api: Graph) -> None:
     assert group.inputs == {"name": "/aws/vendedlogs/api-a1b2c3d4e5", "retentionInDays": 30}
     assert settings["destinationArn"] == group.outputs["arn"]
     line = json.loads(settings["format"])
-    assert {name: line[name] for name in ("path", "time", "routeKey", "status", "subject")} == {
+    assert {name: line[name] for name in ("path", "routeKey", "status", "subject")} == {
         "path": "$context.path",
-        "time": "$context.requestTime",
         "routeKey": "$context.routeKey",
         "status": "$context.status",
         "subject": "$context.authorizer.sub",

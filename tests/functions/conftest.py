@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import boto3
 import psycopg
@@ -184,11 +185,26 @@ def database_url(postgres_server: Postgres) -> str:
     return postgres_server.url
 
 
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: Postgres) -> str:
+    """The owner's URL of a database of its own, which is migrated once: use it through the next one."""
+    name = "migrated"
+    with psycopg.connect(postgres_server.administrator_url, autocommit=True) as connection:
+        owner = sql.Identifier(urlsplit(postgres_server.url).username or "")
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner))
+    url = urlsplit(postgres_server.url)._replace(path=f"/{name}").geturl()
+    Schema(lambda: postgres.connect_to_url(url, timeout_seconds=5)).migrate("head")
+    return url
+
+
 @pytest.fixture
-def migrated_url(database_url: str) -> str:
-    """The owner's URL of a database with empty tables."""
-    Schema(lambda: postgres.connect_to_url(database_url, timeout_seconds=5)).migrate("head")
-    return database_url
+def migrated_url(migrated_database: str) -> str:
+    """The owner's URL of a database with empty tables. Leave the schema as it is: other tests use it too."""
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'avatars' ORDER BY tablename")
+        tables = [sql.Identifier("avatars", name) for (name,) in found if name != "alembic_version"]
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(tables)))
+    return migrated_database
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from client.session import Session
-from local.stack import LocalStack, read_config
+from local.emulators.lambda_functions import SourceFunction
+from local.stack import ROOT, LocalStack, read_config
 from operations.operated_stack import OperatedStack
+from tests.functions.servers import HttpStub
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTO = Path(__file__).parent.parent.parent / "local" / "photo.jpg"
@@ -23,13 +25,30 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def config() -> dict[str, str]:
-    return read_config("dev")[0]
+    """That of a development stack, but attacks make more requests than its throttle allows."""
+    return {**read_config("dev")[0], "avatars:throttleRate": "10000", "avatars:throttleBurst": "5000"}
 
 
 @pytest.fixture(scope="package")
 def stack(config: dict[str, str]) -> Generator[LocalStack]:
     """Stopped before tests elsewhere run: its threads would see what those replace, for example in `socket`."""
     with LocalStack(config) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def rekognition() -> Generator[HttpStub]:
+    with HttpStub() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="package")
+def openid_stack(config: dict[str, str], rekognition: HttpStub) -> Generator[LocalStack]:
+    """A stack with what `stack` has not: an OpenID provider in Cognito's place, and a moderation function."""
+    credentials = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+    environment = {"AWS_ENDPOINT_URL_REKOGNITION": rekognition.url, **credentials}
+    moderation = SourceFunction(ROOT / "examples" / "moderation", environment)
+    with LocalStack(config, moderation=moderation, openid=True) as stack:
         yield stack
 
 
@@ -77,11 +96,16 @@ def operate(stack: LocalStack) -> OperatedStack:
 
 
 def wait_until(condition: Callable[[], object], description: str, timeout: float = 20) -> None:
-    """Waits for a condition. Fails with its description after `timeout` seconds."""
+    """Waits for a condition. Fails with its description after `timeout` seconds.
+
+    Most conditions are requests, which take CPU time, so the pauses between them become longer.
+    """
     deadline = time.monotonic() + timeout
+    pause = 0.02
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {description}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.15)
 
 
 def find_queue_urls(stack: LocalStack) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -20,6 +21,7 @@ import requests
 
 from lambda_packages import build
 from local import __main__ as command_line
+from local import stack as stacks
 from local.stack import ROOT, LocalStack
 from tests.local.conftest import wait_until
 
@@ -59,7 +61,7 @@ class TestOnce:
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         monkeypatch.setenv("TMPDIR", str(temporary))
-        finished = run("local", "--once", "--outputs", tmp_path / "outputs.json", "--port", FREE_PORTS)
+        finished = run("local", "--once", "--openid", "--outputs", tmp_path / "outputs.json", "--port", FREE_PORTS)
         assert (finished.returncode, finished.stderr) == (0, "")
         assert re.search(r"^Ready in \d+\.\d s: \d+ resources$", finished.stdout, re.MULTILINE)
         starts = re.findall(r"^photo\.jpg +(cold|warm) .* avatar\.ready$", finished.stdout, re.MULTILINE)
@@ -94,6 +96,19 @@ class TestOnce:
     def test_unknown_stack_is_an_error_that_lists_the_stacks(self, run_main: RunMain) -> None:
         expected = "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
         assert run_main("--stack", "nope") == (1, expected)
+
+
+def test_keys_of_a_user_pool_are_ignored_with_an_openid_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "ROOT", tmp_path)
+    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
+    settings = {"avatars:selfSignUp": True, "avatars:profileNames": "cognito", "avatars:domain": "avatars.example.com"}
+    (tmp_path / "Pulumi.prod.yaml").write_text(json.dumps({"config": settings}))
+    config, ignored = stacks.read_config("prod")
+    assert (config["avatars:profileNames"], ignored) == ("cognito", ["domain"])
+    config, ignored = stacks.read_config("prod", openid=True)
+    assert (config["avatars:profileNames"], ignored) == ("generated", ["domain", "selfSignUp", "profileNames"])
 
 
 _HOLD_FIRST_PHOTO = """

@@ -5,33 +5,23 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from client.session import Session
-from local.emulators.lambda_functions import SourceFunction
-from local.stack import ROOT, LocalStack
+from local.stack import LocalStack
 from operations.moderation import list_held
 from tests.fixtures import pictures
 from tests.functions.servers import HttpStub
 from tests.local.conftest import operate, sign_in, wait_until
 
 
-@pytest.fixture(scope="module")
-def rekognition() -> Generator[HttpStub]:
-    with HttpStub() as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
-def stack(config: dict[str, str], rekognition: HttpStub) -> Generator[LocalStack]:
-    credentials = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
-    environment = {"AWS_ENDPOINT_URL_REKOGNITION": rekognition.url, **credentials}
-    with LocalStack(config, moderation=SourceFunction(ROOT / "examples" / "moderation", environment)) as stack:
-        yield stack
+@pytest.fixture
+def stack(openid_stack: LocalStack) -> LocalStack:
+    return openid_stack
 
 
 def find(rekognition: HttpStub, *labels: tuple[str, str, float, int]) -> None:

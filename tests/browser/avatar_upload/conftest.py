@@ -81,6 +81,7 @@ def user(stack: LocalStack) -> Session:
 def open_page(browser: Browser, stack: LocalStack, site: EmbeddingSite, user: Session) -> Generator[OpenPage]:
     """Opens a page with one element. `options` are those of a browser context.
 
+    Without animations, unless an option asks for them: drawing one takes up to a third of a processor.
     The page's clock runs in real time and can be moved forward; `clock=False` leaves the browser's own.
     """
     contexts: list[BrowserContext] = []
@@ -96,7 +97,8 @@ def open_page(browser: Browser, stack: LocalStack, site: EmbeddingSite, user: Se
     ) -> Widget:
         element = f'<avatar-upload id="avatar" api-url="{stack.api_url}" token-callback="app.token" {attributes}>'
         at.pages["/"] = body if body is not None else f"{element}</avatar-upload>"
-        context = browser.new_context(**options)
+        calm: dict[str, Any] = {"reduced_motion": "reduce", **options}
+        context = browser.new_context(**calm)
         contexts.append(context)
         page = context.new_page()
         widget = Widget(page, has_clock=clock)

@@ -23,7 +23,9 @@ from tests.fixtures import pictures
 from tests.local.conftest import wait_until
 
 FORM = "**/avatars/key_upload"
-STATUS = "**/avatars/uploads/*"
+STATUS = "**/avatars/uploads/**"
+"""The request that finishes an upload, and those for its status."""
+FINISH = "**/avatars/uploads/*/finish"
 OWN_AVATAR = "**/avatars/me"
 FIRST_PAUSE_MS = 1500
 """Between sending the photo and the first request for its status: web/avatar-upload/upload.js."""
@@ -152,7 +154,7 @@ class Widget:
             assert time.monotonic() < deadline, f"the state is {current}, not {state}, after {timeout} s"
             if self._has_clock and current in _REQUESTING and not self._awaits_response():
                 self.page.clock.run_for(step_ms)
-            self.page.wait_for_timeout(10)
+            self.page.wait_for_timeout(25)
 
     def advance(self, seconds: int) -> None:
         """Moves the page's clock forward second by second, and waits for the response to each request."""

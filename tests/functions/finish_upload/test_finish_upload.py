@@ -23,11 +23,12 @@ from tests.functions.process_avatar.conftest import (
     clients,
     jpeg_of,
     stack,
+    warm_render_process,
 )
 from tests.functions.process_avatar.test_moderation import ARN, answer
 from tests.functions.servers import HttpStub
 
-__all__ = ["clients", "stack"]
+__all__ = ["clients", "stack", "warm_render_process"]
 
 Finish = Callable[..., tuple[int, dict[str, Any]]]
 PENDING = (202, "pending")
@@ -197,6 +198,23 @@ def test_failed_finish_returns_202_and_event_does_it_all(
         [("avatar.ready" if is_picture else "avatar.rejected", new)],
     )
     assert stack.keys(stack.uploads) == ([] if is_picture else [storage_keys.rejection_key(SUBJECT, new)])
+
+
+def test_finish_killed_before_manifest_is_completed_without_original(
+    stack: Stack, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event of another file, posted with the same form, has processed and deleted that meanwhile."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise EndpointConnectionError(endpoint_url="S3")
+
+    new = stack.upload(1, jpeg_of(RED))
+    with monkeypatch.context() as patch:
+        patch.setattr("functions.process_avatar.publishing._advance_manifest", fail)
+        assert status_of(finish(new)) == PENDING
+    stack.s3.delete_object(Bucket=stack.uploads, Key=storage_keys.incoming_key(SUBJECT, new))
+    assert (stack.deliver(new), stack.heard_events()) == ([], [("avatar.ready", new)])
+    assert stack.manifest()["upload_id"] == new
 
 
 def test_file_too_large_for_finish_is_left_to_the_event(

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from functions.profile import handle_generator
 from functions.shared import stored_avatar, upload_id
 from functions.shared.db import postgres
+from local.emulators.postgres import Postgres
 from tests.functions.conftest import LoadHandler
 from tests.functions.servers import HOST, HttpStub, TcpProxy
 
@@ -626,19 +627,27 @@ def test_handle_wanted_by_two_users_at_once_is_of_the_first(
     assert api.public("bob")[0] == 200
 
 
+@pytest.fixture
+def superuser(postgres_server: Postgres, migrated_url: str) -> Iterator[postgres.Connection]:
+    """May change settings that an owner may not."""
+    administrator, database = urlsplit(postgres_server.administrator_url), urlsplit(migrated_url)
+    with psycopg.connect(administrator._replace(path=database.path).geturl(), autocommit=True) as connection:
+        yield connection
+
+
 def test_users_who_wait_for_each_others_handle_are_refused(
-    api: Api, administrator: postgres.Connection, owner: postgres.Connection, concurrent: Concurrent
+    api: Api, superuser: postgres.Connection, owner: postgres.Connection, concurrent: Concurrent
 ) -> None:
     rename(api, ADA, "ada")
     rename(api, BOB, "bob")
     before = rows(owner)
     give_up = "UPDATE avatars.users SET handle = %s WHERE subject = %s"
-    with administrator.transaction(force_rollback=True):
-        administrator.execute("SET LOCAL deadlock_timeout = '1min'")  # PostgreSQL ends the other transaction
-        administrator.execute(give_up, ("countess", ADA))
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SET LOCAL deadlock_timeout = '1min'")  # PostgreSQL ends the other transaction
+        superuser.execute(give_up, ("countess", ADA))
         concurrent.start("bob", lambda api: rename(api, BOB, "ada"))
         with pytest.raises(psycopg.errors.UniqueViolation):
-            administrator.execute(give_up, ("bob", ADA))
+            superuser.execute(give_up, ("bob", ADA))
     concurrent.join()
     assert concurrent.responses == {"bob": TAKEN}
     assert rows(owner) == before
