@@ -59,11 +59,21 @@ class AvatarServiceArgs:
     """The ID of the user pool's app client that your app uses. Tokens of other clients are rejected."""
     issuer: str | None = field(default=None, metadata={"rule": validation.ISSUER})
     """The OpenID Connect issuer whose users can upload, exactly as in the `iss` claim of its access tokens; requires
-    `audience`. The stack has no user pool then, and no profile page. Default: Cognito."""
+    `audience`. The stack has no user pool then. Default: Cognito."""
     audience: str | None = field(default=None, metadata={"rule": validation.AUDIENCE})
     """The audience that access tokens of `issuer` must have: what your API is called there."""
     audience_claim: str = field(default="aud", metadata={"rule": validation.AUDIENCE_CLAIM})
     """The claim that has the audience in tokens of `issuer`: aud, client_id or azp."""
+    issuer_client_id: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.CLIENT_ID})
+    """The ID of the profile page's client at `issuer`, a public client with PKCE (docs/openid-connect.md); requires a
+    database. Default: with an issuer, there is no profile page."""
+    issuer_parameters: Mapping[str, str] = field(
+        default_factory=dict[str, str], metadata={"rule": validation.SIGN_IN_PARAMETERS}
+    )
+    """Parameters of the profile page's authorization request. Default: scope is openid offline_access; and audience is
+    that of `audience`, if `audience_claim` is aud."""
+    issuer_origins: Sequence[str] = field(default=(), metadata={"rule": validation.list_of(validation.ORIGIN)})
+    """Origins of the endpoints that the profile page calls at `issuer`, if they are not at the issuer's own origin."""
     self_sign_up: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
     """Whether users can sign themselves up in the user pool that the stack creates. If not, administrators create
     users. Cognito itself sends at most 50 messages a day: see `email_identity_arn`."""
@@ -189,6 +199,11 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     yield from require("audience", "issuer")
     if values["audience_claim"] != "aud":
         yield from require("audience_claim", "issuer")
+    yield from require("issuer_client_id", "issuer")
+    for key in ("issuer_parameters", "issuer_origins"):
+        yield from require(key, "issuer_client_id")
+    if "issuer_client_id" in given and not {"database", "database_url"} & set(given):
+        yield Conflict("issuer_client_id", "the profile page requires", "database")
     if "issuer" in given:
         for key in ("user_pool_id", "user_pool_client_id", "self_sign_up", "email_identity_arn"):
             if key in given:
@@ -222,9 +237,10 @@ def _is_given(value: object) -> bool:
 class AvatarService(pulumi.ComponentResource):
     """`avatars:index:AvatarService`
 
-    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity, with a
-    database also that and a ProfileApi, and with both a ProfilePage. They are the attributes `cdn`, `pipeline`, `api`,
-    `web`, `identity`, `database`, `profiles` and `page`; the last four are None otherwise.
+    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity; with a
+    database also that, a ProfileApi and, unless there is an issuer without a client ID, a ProfilePage. They are the
+    attributes `cdn`, `pipeline`, `api`, `web`, `identity`, `database`, `profiles` and `page`; the last four are None
+    otherwise.
     """
 
     api_url: pulumi.Output[str]
@@ -256,7 +272,7 @@ class AvatarService(pulumi.ComponentResource):
     user_pool_client_id: pulumi.Output[str] | None
     """ID of the app client; not with an issuer."""
     profile_url: pulumi.Output[str] | None
-    """URL of the profile page; only with a database, and not with an issuer."""
+    """URL of the profile page; only with a database, and not with an issuer without `issuer_client_id`."""
     migrate_function: pulumi.Output[str] | None
     """Name of the function that migrates the database schema; only with a database."""
 
@@ -331,6 +347,7 @@ class AvatarService(pulumi.ComponentResource):
                 audience=audience,
                 audience_claim=audience_claim,
                 allowed_origins=origins,
+                sizes=args.sizes,
                 max_upload_bytes=args.max_upload_bytes,
                 is_moderated=args.moderation_function is not None,
                 authorizer_cache_seconds=args.authorizer_cache_seconds,
@@ -348,7 +365,7 @@ class AvatarService(pulumi.ComponentResource):
             WebAssetsArgs(bucket_name=self.cdn.bucket_name, cdn_url=self.cdn.base_url, protect=args.protect_data),
             self._child_options,
         )
-        self.page = self._create_page(self.identity) if self.database and self.identity else None
+        self.page = self._create_page() if self.database else None
         self._set_outputs()
 
     def _create_identity(self) -> Identity:
@@ -422,7 +439,14 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
 
-    def _create_page(self, identity: Identity) -> ProfilePage:
+    def _create_page(self) -> ProfilePage | None:
+        args = self._args
+        client_id = self.identity.client_id if self.identity else args.issuer_client_id
+        if client_id is None:
+            return None
+        # Issuers that do not know `audience` ignore it: https://www.rfc-editor.org/rfc/rfc6749#section-3.1
+        audience = {"audience": args.audience} if args.audience and args.audience_claim == "aud" else {}
+        parameters = {"scope": "openid offline_access", **audience, **args.issuer_parameters} if args.issuer else {}
         return ProfilePage(
             f"{self._name}-page",
             ProfilePageArgs(
@@ -431,8 +455,11 @@ class AvatarService(pulumi.ComponentResource):
                 base_path=self.web.base_path,
                 api_url=self.api.url,
                 uploads_url=self.pipeline.uploads_url,
-                sign_in_url=identity.sign_in_url,
-                client_id=identity.client_id,
+                client_id=client_id,
+                sign_in_url=self.identity and self.identity.sign_in_url,
+                issuer=args.issuer,
+                issuer_origins=args.issuer_origins,
+                issuer_parameters=parameters,
             ),
             self._child_options,
         )

@@ -1,10 +1,11 @@
 """The profile page."""
 
 import html
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from urllib.parse import urlencode, urlsplit
 
 import pulumi
 
@@ -13,7 +14,10 @@ from components.blocks import validation
 from components.blocks.bucket_object import BucketObject, put_object
 from components.web_assets import DEFAULT_WEB_DIR, PAGE_TEMPLATE
 
-_PLACEHOLDERS = ("base", "api_url", "uploads_url", "sign_in_url", "client_id")
+_PLACEHOLDERS = (
+    *("base", "api_url", "uploads_url", "client_id"),
+    *("sign_in_url", "issuer", "sign_in_parameters", "sign_in_origins"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +32,16 @@ class ProfilePageArgs:
     """The API's base URL."""
     uploads_url: pulumi.Input[str]
     """The uploads bucket's base URL."""
-    sign_in_url: pulumi.Input[str]
-    """Cognito's API endpoint."""
     client_id: pulumi.Input[str]
-    """The app client that users of the page sign in with."""
+    """The client that users of the page sign in with: of a user pool, or the page's own of the issuer."""
+    sign_in_url: pulumi.Input[str] | None = None
+    """Cognito's API endpoint; required without an issuer."""
+    issuer: str | None = None
+    """The OpenID Connect issuer at whose page users sign in, instead of Cognito."""
+    issuer_origins: Sequence[str] = ()
+    """The origins of the issuer's endpoints, if they are not at the issuer's own."""
+    issuer_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Parameters of the authorization request, such as the scope."""
     folder: Path = DEFAULT_WEB_DIR
     """The directory with the page's template."""
 
@@ -41,10 +51,15 @@ class ProfilePageArgs:
             cdn_url=validation.HTTPS_URL,
             api_url=validation.HTTPS_URL,
             uploads_url=validation.HTTPS_URL,
-            sign_in_url=validation.HTTPS_URL,
-            client_id=validation.USER_POOL_CLIENT_ID,
+            sign_in_url=validation.optional(validation.HTTPS_URL),
+            client_id=validation.USER_POOL_CLIENT_ID if self.issuer is None else validation.CLIENT_ID,
+            issuer=validation.optional(validation.ISSUER),
+            issuer_origins=validation.list_of(validation.ORIGIN),
+            issuer_parameters=validation.SIGN_IN_PARAMETERS,
             folder=_FOLDER,
         )
+        if (self.sign_in_url is None) == (self.issuer is None):
+            raise ValueError("ProfilePageArgs requires one of sign_in_url and issuer")
         _validate_template(self.folder / PAGE_TEMPLATE)
 
 
@@ -70,12 +85,18 @@ class ProfilePage(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:ProfilePage", name, None, opts)
         template = Template((args.folder / PAGE_TEMPLATE).read_text(encoding="utf-8"))
+        sign_in_url = "" if args.sign_in_url is None else args.sign_in_url
         values: dict[str, pulumi.Input[str]] = {
             "base": args.base_path,
             "api_url": args.api_url,
             "uploads_url": args.uploads_url,
-            "sign_in_url": args.sign_in_url,
             "client_id": args.client_id,
+            "sign_in_url": sign_in_url,
+            "issuer": args.issuer or "",
+            "sign_in_parameters": urlencode(args.issuer_parameters),
+            "sign_in_origins": " ".join([_get_origin(args.issuer), *args.issuer_origins])
+            if args.issuer
+            else sign_in_url,
         }
         page = put_object(
             name,
@@ -90,6 +111,11 @@ class ProfilePage(pulumi.ComponentResource):
         )
         self.url = pulumi.Output.concat(args.cdn_url, "/", page.key)
         self.register_outputs({"url": self.url})
+
+
+def _get_origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _render(template: Template, values: Mapping[str, str]) -> str:

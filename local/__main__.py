@@ -188,7 +188,7 @@ def _print_failures(stack: LocalStack) -> None:
 
 
 def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
-    print(f"\nPage     {stack.exports['profileUrl']}" if "profileUrl" in stack.exports else "")
+    print(f"\nPage     {stack.exports['profileUrl']}")
     print(f"API      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
     if stack.openid:
         print(f"Issuer   {stack.openid.url}")

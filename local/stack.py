@@ -26,7 +26,7 @@ from local.emulators.moto import ACCOUNT_ID, MotoServer
 from local.emulators.postgres import Postgres
 from local.emulators.sns_webhooks import HttpsSubscription, WebhookReceiver
 from local.emulators.sqs_poller import EventSourceMapping
-from local.openid.provider import AUDIENCE, OpenIdProvider
+from local.openid.provider import AUDIENCE, CLIENT_ID, OpenIdProvider
 from local.recording.graph import Graph, ProgramError, Resource
 from local.recording.recorder import PROJECT, run_program
 from local.resources import compute, edge, identity, messaging, parameters, storage
@@ -39,6 +39,7 @@ REGION = "eu-west-1"
 _IGNORED_KEYS = (
     *("domain", "hostedZoneId", "webAclArn", "alarmTopicArn", "webhookUrl", "moderationFunction"),
     *("userPoolId", "userPoolClientId", "issuer", "audience", "audienceClaim"),
+    *("issuerClientId", "issuerParameters", "issuerOrigins"),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
 )
 
@@ -112,7 +113,8 @@ def _serialize(value: Any) -> str:
 
 def _configure_issuer(provider: OpenIdProvider) -> dict[str, str]:
     # The program requires https, as for all URLs, and `_use_http` replaces it.
-    return {f"{PROJECT}:issuer": f"https://{provider.authority}", f"{PROJECT}:audience": AUDIENCE}
+    settings = {"issuer": f"https://{provider.authority}", "audience": AUDIENCE, "issuerClientId": CLIENT_ID}
+    return {f"{PROJECT}:{key}": value for key, value in settings.items()}
 
 
 class LocalStack:

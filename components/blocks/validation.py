@@ -202,6 +202,17 @@ def _are_sizes(value: object) -> bool:
     return 1 <= len(sizes) <= 6 and all(map(_SIZE.accepts, sizes)) and len(set(sizes)) == len(sizes)
 
 
+def _are_sign_in_parameters(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    parameters = cast("Mapping[object, object]", value)
+    return (
+        all(isinstance(item, str) and item for pair in parameters.items() for item in pair)
+        and not set(_FLOW_PARAMETERS) & set(parameters)
+        and "openid" in str(parameters.get("scope", "openid")).split(" ")
+    )
+
+
 _SIZE = integer_range(16, 1024)
 
 BOOLEAN = Rule("true or false", lambda value: isinstance(value, bool))
@@ -217,6 +228,15 @@ HOST = Rule(
     f"a host name in lower case such as assets.example.com, at most {_MAX_CERTIFICATE_NAME} characters",
     lambda value: _is_host(value, _MAX_CERTIFICATE_NAME),
 )
+# What the page sets itself, or what would change the flow: https://www.iana.org/assignments/oauth-parameters
+_FLOW_PARAMETERS = (
+    *("client_id", "redirect_uri", "response_type", "response_mode", "state", "nonce"),
+    *("code_challenge", "code_challenge_method", "request", "request_uri", "client_secret"),
+)
+SIGN_IN_PARAMETERS = Rule(
+    "a map from names to texts; scope has openid; without " + ", ".join(_FLOW_PARAMETERS),
+    _are_sign_in_parameters,
+)
 HOSTED_ZONE_ID = Rule("the ID of a Route 53 hosted zone such as Z0123456789ABCDEFGHIJ", _matches(r"Z[A-Z0-9]{1,31}"))
 USER_POOL_ID = Rule(
     "the ID of a Cognito user pool such as eu-west-1_AbCdEfGhI", _matches(r"[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]{1,47}")
@@ -227,6 +247,7 @@ ISSUER = Rule(
     lambda value: _is_https_url(value) and "?" not in value,
 )
 AUDIENCE = Rule("1 to 255 characters without spaces", _matches(r"[!-~]{1,255}"))
+CLIENT_ID = Rule("the client's ID at the issuer: 1 to 255 characters without spaces", _matches(r"[!-~]{1,255}"))
 AUDIENCE_CLAIM = Rule("aud, client_id or azp", lambda value: value in ("aud", "client_id", "azp"))
 USER_POOL_CLIENT_ID = Rule("the ID of an app client of the user pool", _matches(r"[A-Za-z0-9+_]{1,128}"))
 # Without dots: S3's wildcard certificate does not match a bucket's host name with dots.

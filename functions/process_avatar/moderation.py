@@ -136,7 +136,7 @@ def _parse_answer(payload: bytes) -> Decision:
     try:
         answer = json.loads(payload)
         verdict, reason = answer["decision"], answer.get("reason")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ModerationError(f"the answer has no decision: {payload[:500]!r}") from error
     if verdict not in get_args(Verdict):
         raise ModerationError(f"the decision {verdict!r:.80} is not one of {', '.join(get_args(Verdict))}")

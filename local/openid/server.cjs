@@ -60,6 +60,7 @@ function createProvider({ issuer, audience, clientId, redirectUri, keys, account
           jwt: { sign: { alg: "ES256" } },
         }),
       },
+      revocation: { enabled: true },
       rpInitiatedLogout: {
         logoutSource(ctx, form) {
           ctx.body = page(
@@ -90,6 +91,9 @@ function createProvider({ issuer, audience, clientId, redirectUri, keys, account
     }
     if (ctx.method === "POST") {
       const form = new URLSearchParams(Buffer.concat(await ctx.req.toArray()).toString());
+      if (form.has("cancel")) {
+        return provider.interactionFinished(ctx.req, ctx.res, { error: "access_denied" });
+      }
       const account = readAccounts()[form.get("username")];
       if (account?.password === form.get("password")) {
         return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: account.sub } });
@@ -103,7 +107,7 @@ function createProvider({ issuer, audience, clientId, redirectUri, keys, account
       `${problem}<form method="post">
       <label>User name <input name="username" autocomplete="username" autofocus required></label>
       <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-      <button>Sign in</button></form>`,
+      <button>Sign in</button><button name="cancel" formnovalidate>Cancel</button></form>`,
     );
   }
 }

@@ -22,6 +22,13 @@ from local.recording.graph import Resource
 from local.recording.recorder import run_program
 from tests.components.conftest import ROOT, invoke, project_config, run_main, stack_config
 
+ISSUER_WITH_PAGE = {
+    "issuer": "https://issuer.example.com",
+    "audience": "api",
+    "issuerClientId": "page",
+    "database": "aurora",
+}
+
 
 def load(settings: dict[str, Any] | None = None, secret_keys: tuple[str, ...] = ()) -> StackConfig:
     loaded: list[StackConfig] = []
@@ -64,6 +71,9 @@ def test_load_region_only_returns_defaults() -> None:
             issuer=None,
             audience=None,
             audience_claim="aud",
+            issuer_client_id=None,
+            issuer_parameters={},
+            issuer_origins=(),
             uploads_bucket_name=None,
             assets_bucket_name=None,
             sizes=(256,),
@@ -189,6 +199,26 @@ def test_load_dev_stack_is_valid() -> None:
         (
             {"issuer": "https://issuer.example.com", "audience": "api", "profileNames": "cognito"},
             "avatars:profileNames is 'cognito'; users have no name in a Cognito user pool with avatars:issuer",
+        ),
+        (
+            {"issuerClientId": "page", "database": "aurora"},
+            "avatars:issuerClientId is 'page'; it requires avatars:issuer",
+        ),
+        (
+            {"issuer": "https://issuer.example.com", "audience": "api", "issuerClientId": "page"},
+            "avatars:issuerClientId is 'page'; the profile page requires avatars:database",
+        ),
+        (
+            {"issuerOrigins": ["https://tokens.example.com"]},
+            "avatars:issuerOrigins is '[\"https://tokens.example.com\"]'; it requires avatars:issuerClientId",
+        ),
+        (
+            {**ISSUER_WITH_PAGE, "issuerParameters": {"scope": "email"}},
+            'avatars:issuerParameters is \'{"scope": "email"}\'; allowed is a map from names to texts; scope',
+        ),
+        (
+            {**ISSUER_WITH_PAGE, "issuerParameters": {"redirect_uri": "https://a.example"}},
+            'avatars:issuerParameters is \'{"redirect_uri": "https://a.example"}\'; allowed is a map from names',
         ),
         ({"uploadsBucketName": "My_Bucket"}, "avatars:uploadsBucketName is 'My_Bucket'; allowed is 3 to 63 of"),
         (

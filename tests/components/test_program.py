@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import zipfile
 from collections import Counter
 from typing import Any
+from urllib.parse import urlencode
 
 import pulumi
 import pytest
@@ -29,6 +31,8 @@ DATABASE_URL_IN_VPC = {
     "databaseSecurityGroupIds": ["sg-0123456789abcdef0"],
 }
 AURORA = {"database": "aurora"}
+ISSUER = {"issuer": "https://example.eu.auth0.com/", "audience": "https://avatars.example.com"}
+ISSUER_WITH_PAGE = {**AURORA, **ISSUER, "issuerClientId": "page"}
 EVERYTHING = {
     **DOMAIN,
     **AURORA,
@@ -46,6 +50,7 @@ STACKS: dict[str, dict[str, Any]] = {
     "database-url": EXTERNAL_DATABASE,
     "database-url-in-vpc": DATABASE_URL_IN_VPC,
     "aurora": AURORA,
+    "issuer": ISSUER_WITH_PAGE,
     "everything": EVERYTHING,
 }
 WEB_FILES = [path for path in (ROOT / "web").rglob("*") if path.suffix in {".css", ".js"}]
@@ -162,8 +167,7 @@ def test_moderation_function_adds_no_resource(run_stack: RunStack) -> None:
 
 
 def test_issuer_replaces_user_pool_and_profile_page(run_stack: RunStack) -> None:
-    issuer = {"issuer": "https://example.eu.auth0.com/", "audience": "https://avatars.example.com"}
-    own, given = run_stack(AURORA), run_stack({**AURORA, **issuer})
+    own, given = run_stack(AURORA), run_stack({**AURORA, **ISSUER})
     assert {type_ for type_ in count_types(own) if not count_types(given)[type_]} == {
         "avatars:index:Identity",
         "avatars:index:ProfilePage",
@@ -176,6 +180,34 @@ def test_issuer_replaces_user_pool_and_profile_page(run_stack: RunStack) -> None
         "AUDIENCE_CLAIM": "aud",
     }
     assert own.exports.keys() - given.exports.keys() == {"userPoolId", "userPoolClientId", "profileUrl"}
+
+
+def test_issuer_client_id_adds_profile_page_of_the_issuer(run_stack: RunStack) -> None:
+    without, given = run_stack({**AURORA, **ISSUER}), run_stack(ISSUER_WITH_PAGE)
+    assert count_types(given) - count_types(without) == {
+        "avatars:index:ProfilePage": 1,
+        "aws:s3/bucketObjectv2:BucketObjectv2": 1,
+    }
+    assert given.exports["profileUrl"] == f"{given.exports['cdnUrl']}/profile"
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({}, {"scope": "openid offline_access", "audience": "https://avatars.example.com"}),
+        ({"audienceClaim": "azp"}, {"scope": "openid offline_access"}),
+        (
+            {"issuerParameters": {"scope": "openid", "audience": "api", "resource": "https://api.example.com"}},
+            {"scope": "openid", "audience": "api", "resource": "https://api.example.com"},
+        ),
+    ],
+)
+def test_page_has_authorization_parameters_of_the_stack(
+    run_stack: RunStack, settings: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    graph = run_stack({**ISSUER_WITH_PAGE, **settings})
+    page = graph.one("aws:s3/bucketObjectv2:BucketObjectv2", "avatars-page").inputs["content"]
+    assert f'data-sign-in-parameters="{html.escape(urlencode(parameters))}"' in page
 
 
 def test_webhook_adds_subscription_dead_letter_queue_and_alarm(run_stack: RunStack) -> None:

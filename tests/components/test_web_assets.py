@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.web_assets import WebAssets, WebAssetsArgs
+from components.web_assets import DEFAULT_WEB_DIR, WebAssets, WebAssetsArgs
 from local.recording.graph import Graph
 from tests.components.conftest import RunAlone
 
@@ -156,3 +157,14 @@ def test_args_invalid_raises_value_error(folder: Path, settings: dict[str, Any],
     given: dict[str, Any] = {"bucket_name": "assets", "cdn_url": CDN, "folder": folder}
     with pytest.raises(ValueError, match=complaint):
         WebAssetsArgs(**{**given, **settings})
+
+
+def test_vendored_library_is_the_published_one_after_its_license() -> None:
+    """build/index.js of https://www.npmjs.com/package/oauth4webapi/v/3.8.8."""
+    text = (DEFAULT_WEB_DIR / "profile/vendor/oauth4webapi.js").read_text(encoding="utf-8")
+    license_, library = text.split(" */\n", 1)
+    assert license_.startswith("/*!\n * oauth4webapi 3.8.8, https://github.com/panva/oauth4webapi\n")
+    assert " * Permission is hereby granted, free of charge," in license_
+    assert hashlib.sha256(library.encode()).hexdigest() == (
+        "72a5f6d84416e92b659c6b8fd837c5fa38d44b7f2e18f91daa1fe57da677c7ad"
+    )

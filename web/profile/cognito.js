@@ -1,12 +1,6 @@
 import { fetchJson } from "./http.js";
 
-/**
- * @typedef {object} AccessToken
- * @property {string} accessToken
- * @property {number} expiresIn Seconds until the access token expires.
- */
-
-/** @typedef {AccessToken & {refreshToken: string}} Tokens */
+/** @typedef {import("./session.js").Tokens} Tokens */
 
 /**
  * @typedef {object} Challenge A step that Cognito requires before it issues tokens.
@@ -77,18 +71,30 @@ export class Cognito {
     await this.#call("ConfirmForgotPassword", { Username: username, ConfirmationCode: code, Password: password });
   }
 
-  /** @param {string} refreshToken @returns {Promise<AccessToken>} */
+  /** @param {string} refreshToken @returns {Promise<Tokens>} */
   async refresh(refreshToken) {
     const response = await this.#call("InitiateAuth", {
       AuthFlow: "REFRESH_TOKEN_AUTH",
       AuthParameters: { REFRESH_TOKEN: refreshToken },
     });
-    return parseAccessToken(response.AuthenticationResult);
+    return parseTokens(response.AuthenticationResult);
   }
 
-  /** Revokes a refresh token. The request continues when the page is closed. @param {string} refreshToken */
-  async revoke(refreshToken) {
+  /** Revokes the refresh token. The request continues when the page is closed. @param {Partial<Tokens>} tokens */
+  async signOut({ refreshToken }) {
     await this.#call("RevokeToken", { Token: refreshToken }, { keepalive: true });
+  }
+
+  /**
+   * Whether a retry cannot help: the token has expired or was revoked, or the user was deleted or disabled.
+   *
+   * @param {unknown} error
+   */
+  isRefusal(error) {
+    return (
+      error instanceof CognitoError &&
+      ["NotAuthorizedException", "UserNotFoundException", "PasswordResetRequiredException"].includes(error.code)
+    );
   }
 
   /** @param {Challenge} challenge @param {Record<string, string>} responses */
@@ -122,7 +128,7 @@ export class Cognito {
 /** @param {any} response @param {string} username @returns {AuthResult} */
 function parseAuthResult(response, username) {
   const result = response.AuthenticationResult;
-  if (result) return { tokens: { ...parseAccessToken(result), refreshToken: result.RefreshToken } };
+  if (result) return { tokens: parseTokens(result) };
   return {
     challenge: {
       name: response.ChallengeName,
@@ -133,7 +139,7 @@ function parseAuthResult(response, username) {
   };
 }
 
-/** @param {any} result @returns {AccessToken} */
-function parseAccessToken(result) {
-  return { accessToken: result.AccessToken, expiresIn: result.ExpiresIn };
+/** @param {any} result @returns {Tokens} */
+function parseTokens(result) {
+  return { accessToken: result.AccessToken, expiresIn: result.ExpiresIn, refreshToken: result.RefreshToken };
 }

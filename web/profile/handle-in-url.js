@@ -12,3 +12,8 @@ export function replaceHandle(handle) {
   else url.searchParams.delete("handle");
   history.replaceState(null, "", url);
 }
+
+/** Replaces everything after the page's path with the handle, without a new history entry. @param {string} handle */
+export function replaceQuery(handle) {
+  history.replaceState(null, "", handle ? `?${new URLSearchParams({ handle })}` : location.pathname);
+}

@@ -5,6 +5,8 @@ import { EditDialog } from "./edit-dialog.js";
 import { findElement } from "./find-element.js";
 import { readHandle, replaceHandle } from "./handle-in-url.js";
 import { NetworkError } from "./http.js";
+import { Issuer } from "./issuer.js";
+import { IssuerSignIn } from "./issuer-sign-in.js";
 import { isHandle } from "./profile-validation.js";
 import { ProfileView } from "./profile-view.js";
 import { retryWhileUnavailable } from "./retry-503.js";
@@ -29,7 +31,12 @@ class Page {
   #screens = new Screens(findElement(document, "#main", HTMLElement), findElement(document, "#announcer", HTMLElement));
   #view = new ProfileView(findElement(document, "#profile", HTMLElement), () => void this.#edit());
   #toast = new Toast(findElement(document, "#toast", HTMLElement));
-  #bar = new AccountBar({ onSignIn: () => this.#showSignIn(), onSignOut: () => void this.#session.signOut() });
+  #bar = new AccountBar({
+    onSignIn: () => this.#showSignIn({ requested: true }),
+    onSignOut: () => void this.#session.signOut(),
+  });
+  /** The issuer's response that opened this page. @type {import("./issuer.js").Return | null} */
+  #return = null;
   #session;
   #api;
   #signIn;
@@ -43,18 +50,51 @@ class Page {
   /** Aborts the request for the user's own profile when a newer one is known. */
   #refreshing = new AbortController();
 
-  /** @param {DOMStringMap} settings The data attributes of profile.html. */
-  constructor({ apiUrl = "", signInUrl = "", clientId = "" }) {
-    const cognito = new Cognito(signInUrl, clientId);
-    this.#session = new Session(cognito, this.#tabs, getStorage());
-    this.#api = new ProfileApi(apiUrl, this.#session);
-    this.#signIn = new SignIn(cognito, this.#screens, {
+  /** @param {DOMStringMap} settings The data attributes of profile.html: `issuer`, or `signInUrl` of Cognito. */
+  constructor({ apiUrl = "", signInUrl = "", issuer = "", clientId = "", signInParameters = "" }) {
+    const storage = getStorage();
+    const listeners = {
+      /** @param {import("./session.js").Tokens} tokens */
       onTokens: (tokens) => this.#session.start(tokens),
       onBack: () => void this.open({ focus: true }),
-    });
+      getDraft: () => this.#draft,
+    };
+    const identity = issuer
+      ? new Issuer(issuer, clientId, signInParameters, storage)
+      : new Cognito(signInUrl, clientId);
+    this.#session = new Session(identity, this.#tabs, storage);
+    if (identity instanceof Issuer) {
+      this.#return = identity.takeReturn();
+      this.#signIn = new IssuerSignIn(identity, this.#screens, listeners);
+    } else {
+      this.#signIn = new SignIn(identity, this.#screens, listeners);
+    }
+    this.#api = new ProfileApi(apiUrl, this.#session);
     const dialog = findElement(document, "#edit-dialog", HTMLDialogElement);
     this.#dialog = new EditDialog(dialog, this.#api, (options) => this.#session.getToken(options));
     this.#listen();
+  }
+
+  /** Completes a sign-in or sign-out at the issuer, if the page was opened by its response, or loads the profile. */
+  async start() {
+    const response = this.#return;
+    if (!response || !(this.#signIn instanceof IssuerSignIn)) return this.open();
+    const { departure } = response;
+    // A link with the response to somebody else's sign-in changes nothing for a user who is signed in.
+    if (!departure) await this.#session.ready;
+    if (!departure && this.#session.signedIn) return this.open();
+    if (departure?.reason) return this.#showEnd(departure.reason);
+    this.#draft = departure?.draft ?? null;
+    const completion = this.#signIn.complete(response, { canGoBack: readHandle() !== "" });
+    this.#updateBar();
+    await completion;
+  }
+
+  /** Shows that the user is signed out, after coming back from the issuer. @param {keyof typeof SESSION_ENDS} reason */
+  async #showEnd(reason) {
+    if (!readHandle()) return this.#showSignIn({ note: SESSION_ENDS[reason] });
+    this.#toast.show(SESSION_ENDS[reason]);
+    await this.open();
   }
 
   /** Loads the profile that the URL names. `focus`: moves the focus to the heading, after an action of the user. */
@@ -186,7 +226,8 @@ class Page {
     this.#draft = draft ?? this.#draft;
     this.#ownProfile = null;
     this.#refreshing.abort();
-    if (draft || !readHandle()) this.#showSignIn(`${SESSION_ENDS[reason]}${draft ? " What you typed is kept." : ""}`);
+    const note = `${SESSION_ENDS[reason]}${draft ? " What you typed is kept." : ""}`;
+    if (draft || !readHandle()) this.#showSignIn({ note });
     else this.#toast.show(SESSION_ENDS[reason]);
     if (this.#view.profile) this.#view.show(this.#view.profile, { own: false });
     this.#updateBar();
@@ -203,10 +244,10 @@ class Page {
     if (this.#view.profile?.subject === subject) this.#screens.show(createMissingSection(handle));
   }
 
-  /** @param {string} [note] */
-  #showSignIn(note) {
+  /** @param {{note?: string, requested?: boolean}} [options] */
+  #showSignIn(options) {
     this.#opening.abort();
-    this.#signIn.show({ note, canGoBack: readHandle() !== "" });
+    this.#signIn.show({ ...options, canGoBack: readHandle() !== "" });
     this.#updateBar();
   }
 
@@ -267,4 +308,4 @@ function getDetail(event) {
 }
 
 const page = new Page(document.documentElement.dataset);
-void page.open();
+void page.start();

@@ -1,6 +1,6 @@
-import { CognitoError } from "./cognito.js";
-
 const STORAGE_KEY = "avatars-refresh-token";
+/** The name of the lock that lets one tab at a time use the refresh token. */
+const RENEWAL_LOCK = "avatars-renewal";
 /** How long a new tab waits for the session of another tab. A later message is accepted too. */
 const OTHER_TABS_WAIT_MS = 250;
 /** An access token is refreshed this long before it expires, so that it is still valid on arrival. */
@@ -8,6 +8,28 @@ const EXPIRY_MARGIN_MS = 60_000;
 
 /** There is no session, or it has ended. */
 export class SignedOutError extends Error {}
+
+/**
+ * @typedef {object} Tokens
+ * @property {string} accessToken
+ * @property {number} expiresIn Seconds until the access token expires.
+ * @property {string} [refreshToken] Of a renewal: replaces the former one, which must not be used again.
+ * @property {string} [idToken]
+ */
+
+/**
+ * @typedef {object} IdentityProvider
+ * @property {(refreshToken: string) => Promise<Tokens>} refresh
+ * @property {(tokens: Partial<Tokens>, reason: "signed-out" | "deleted") => Promise<void>} signOut
+ * @property {(error: unknown) => boolean} isRefusal Whether a retry of `refresh` cannot help.
+ */
+
+/**
+ * @typedef {object} State What the tabs share.
+ * @property {{token: string, staleAt: number} | null} access
+ * @property {string} [refreshToken] Without one, the session ends with the access token.
+ * @property {string} [idToken]
+ */
 
 /**
  * The session of the signed-in user, shared by all tabs of this origin.
@@ -18,44 +40,43 @@ export class SignedOutError extends Error {}
  * Events: `started`, and `ended` with `detail.reason`: "signed-out" or "deleted" here, "elsewhere", or "expired".
  */
 export class Session extends EventTarget {
-  #cognito;
+  #identity;
   #tabs;
   #storage;
-  /** @type {string | null} */
-  #refreshToken = null;
-  /** @type {{token: string, staleAt: number} | null} */
-  #access = null;
+  /** @type {State | null} */
+  #state = null;
   /** @type {Promise<string> | null} */
-  #refreshing = null;
+  #renewing = null;
 
   /** Resolves when it is known whether there is a session. @type {Promise<void>} */
   ready;
 
   /**
-   * @param {import("./cognito.js").Cognito} cognito
+   * @param {IdentityProvider} identity
    * @param {import("./tabs.js").Tabs} tabs
    * @param {Storage} [storage] Without one, a reload signs out.
    */
-  constructor(cognito, tabs, storage) {
+  constructor(identity, tabs, storage) {
     super();
-    this.#cognito = cognito;
+    this.#identity = identity;
     this.#tabs = tabs;
     this.#storage = storage;
-    this.#refreshToken = storage?.getItem(STORAGE_KEY) ?? null;
+    const refreshToken = storage?.getItem(STORAGE_KEY);
+    if (refreshToken) this.#state = { access: null, refreshToken };
     tabs.listen("session-wanted", () => this.#shareSession());
-    tabs.listen("session", ({ refreshToken }) => this.signedIn || this.#begin(refreshToken));
+    tabs.listen("session", (state) => this.signedIn || this.#begin(state));
+    tabs.listen("session-renewed", ({ former, state }) => this.#state?.refreshToken === former && this.#keep(state));
     tabs.listen("session-ended", () => this.#end("elsewhere"));
     this.ready = this.signedIn ? Promise.resolve() : this.#askOtherTabs();
   }
 
   get signedIn() {
-    return this.#refreshToken !== null;
+    return this.#state !== null;
   }
 
-  /** Starts a session after a sign-in in this tab. @param {import("./cognito.js").Tokens} tokens */
+  /** Starts a session after a sign-in in this tab. @param {Tokens} tokens */
   start(tokens) {
-    this.#setAccessToken(tokens);
-    this.#begin(tokens.refreshToken);
+    this.#begin(createState(tokens));
     this.#shareSession();
   }
 
@@ -65,25 +86,25 @@ export class Session extends EventTarget {
    * @param {{refresh?: boolean}} [options] `refresh`: the API refused the previous token.
    * @throws {SignedOutError} When the session has ended.
    * @throws {import("./http.js").NetworkError} The session stays.
-   * @throws {CognitoError} For other errors, such as too many requests. The session stays.
+   * @throws {Error} The identity provider's, such as for too many requests. The session stays.
    */
   async getToken({ refresh = false } = {}) {
-    if (this.#refreshToken === null) throw new SignedOutError("there is no session");
-    if (!refresh && this.#access && Date.now() < this.#access.staleAt) return this.#access.token;
+    const access = this.#access;
+    if (!refresh && isFresh(access)) return access.token;
     // Concurrent callers share one request.
-    this.#refreshing ??= this.#refresh(this.#refreshToken).finally(() => (this.#refreshing = null));
-    return this.#refreshing;
+    this.#renewing ??= this.#renew(access).finally(() => (this.#renewing = null));
+    return this.#renewing;
   }
 
   /**
-   * Signs out all tabs, then revokes the token; without a connection the tabs are signed out all the same.
+   * Signs out all tabs, then at the identity provider; without a connection the tabs are signed out all the same.
    *
    * @param {"signed-out" | "deleted"} [reason] `deleted`: the user has deleted their profile.
    */
   async signOut(reason = "signed-out") {
-    const refreshToken = this.#refreshToken;
+    const state = this.#state;
     this.end(reason);
-    if (refreshToken) await this.#cognito.revoke(refreshToken).catch(() => {});
+    if (state) await this.#identity.signOut(state, reason).catch(() => {});
   }
 
   /** Ends the session in all tabs. @param {"signed-out" | "deleted" | "expired"} reason */
@@ -92,43 +113,83 @@ export class Session extends EventTarget {
     this.#tabs.broadcast("session-ended");
   }
 
-  /** @param {string} refreshToken */
-  async #refresh(refreshToken) {
-    try {
-      const access = await this.#cognito.refresh(refreshToken);
-      // The session ended or was replaced during the request.
-      if (this.#refreshToken !== refreshToken) throw new SignedOutError("the session has ended");
-      this.#setAccessToken(access);
-      return access.accessToken;
-    } catch (error) {
-      if (!isPermanent(error)) throw error;
-      if (this.#refreshToken === refreshToken) this.end("expired");
-      throw new SignedOutError("the session has ended", { cause: error });
-    }
+  get #access() {
+    return this.#state?.access ?? null;
   }
 
-  /** @param {import("./cognito.js").AccessToken} access */
-  #setAccessToken({ accessToken, expiresIn }) {
-    this.#access = { token: accessToken, staleAt: Date.now() + expiresIn * 1000 - EXPIRY_MARGIN_MS };
+  /**
+   * One tab at a time, because the identity provider may replace the refresh token, and end the session of a user whose
+   * former one is used again. https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2
+   *
+   * @param {State["access"]} former What is replaced.
+   * @returns {Promise<string>}
+   */
+  #renew(former) {
+    return new Promise((resolve, reject) => {
+      const renew = async () => {
+        const access = this.#access;
+        // Another tab has renewed it while this one was waiting.
+        if (access !== former && isFresh(access)) return resolve(access.token);
+        try {
+          const isShared = await this.#refresh();
+          resolve(/** @type {State["access"] & {}} */ (this.#access).token);
+          // The next tab does not begin before it can have read the message.
+          if (isShared) await new Promise((resume) => setTimeout(resume, OTHER_TABS_WAIT_MS));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      // Where the browser forbids storage, it forbids locks, and there is one tab.
+      navigator.locks.request(RENEWAL_LOCK, renew).catch(renew);
+    });
   }
 
-  /** @param {string} refreshToken */
-  #begin(refreshToken) {
-    this.#refreshToken = refreshToken;
-    this.#storage?.setItem(STORAGE_KEY, refreshToken);
+  /** Returns whether the refresh token was replaced, and other tabs were told. */
+  async #refresh() {
+    const state = this.#state;
+    if (!state) throw new SignedOutError("there is no session");
+    const former = state.refreshToken;
+    if (!former) return this.#expire();
+    const tokens = await this.#identity.refresh(former).catch((error) => {
+      if (!this.#identity.isRefusal(error)) throw error;
+      return this.#expire(former, error);
+    });
+    // The session ended or was replaced during the request.
+    if (this.#state?.refreshToken !== former) throw new SignedOutError("the session has ended");
+    const { access, refreshToken = former, idToken = state.idToken } = createState(tokens);
+    this.#keep({ access, refreshToken, idToken });
+    if (refreshToken !== former) this.#tabs.broadcast("session-renewed", { former, state: this.#state });
+    return refreshToken !== former;
+  }
+
+  /** @param {string} [refreshToken] @param {unknown} [cause] @returns {never} */
+  #expire(refreshToken, cause) {
+    if (this.#state?.refreshToken === refreshToken) this.end("expired");
+    throw new SignedOutError("the session has ended", { cause });
+  }
+
+  /** @param {State} state */
+  #begin(state) {
+    this.#keep(state);
     this.dispatchEvent(new Event("started"));
+  }
+
+  /** @param {State} state */
+  #keep(state) {
+    this.#state = state;
+    if (state.refreshToken) this.#storage?.setItem(STORAGE_KEY, state.refreshToken);
   }
 
   /** @param {string} reason */
   #end(reason) {
     if (!this.signedIn) return;
-    this.#refreshToken = this.#access = this.#refreshing = null;
+    this.#state = this.#renewing = null;
     this.#storage?.removeItem(STORAGE_KEY);
     this.dispatchEvent(new CustomEvent("ended", { detail: { reason } }));
   }
 
   #shareSession() {
-    if (this.signedIn) this.#tabs.broadcast("session", { refreshToken: this.#refreshToken });
+    if (this.#state) this.#tabs.broadcast("session", this.#state);
   }
 
   #askOtherTabs() {
@@ -142,14 +203,13 @@ export class Session extends EventTarget {
   }
 }
 
-/**
- * Whether a retry cannot help: the token has expired or was revoked, or the user was deleted or disabled.
- *
- * @param {unknown} error
- */
-function isPermanent(error) {
-  return (
-    error instanceof CognitoError &&
-    ["NotAuthorizedException", "UserNotFoundException", "PasswordResetRequiredException"].includes(error.code)
-  );
+/** @param {Tokens} tokens @returns {State} */
+function createState({ accessToken, expiresIn, refreshToken, idToken }) {
+  const staleAt = Date.now() + expiresIn * 1000 - EXPIRY_MARGIN_MS;
+  return { access: { token: accessToken, staleAt }, refreshToken, idToken };
+}
+
+/** @param {State["access"]} access @returns {access is NonNullable<State["access"]>} */
+function isFresh(access) {
+  return access !== null && Date.now() < access.staleAt;
 }

@@ -137,13 +137,13 @@ def _show_deleted(visitor: Visitor, person: Person) -> Page:
 @pytest.mark.parametrize("name", STATES)
 def test_state_passes_axe_and_fits_width(visitor: Visitor, alice: Person, name: str) -> None:
     page = STATES[name](visitor, alice)
-    _assert_passes_axe_in(page, "light", 1280)
-    _assert_passes_axe_in(page, "dark", 320)
+    assert_passes_axe_in(page, "light", 1280)
+    assert_passes_axe_in(page, "dark", 320)
     assert page.locator("h1").count() == 1
     assert page.get_by_role("main").count() == 1
 
 
-def _assert_passes_axe_in(page: Page, scheme: Literal["light", "dark"], width: int) -> None:
+def assert_passes_axe_in(page: Page, scheme: Literal["light", "dark"], width: int) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     found = Axe().run(page).response["violations"]
