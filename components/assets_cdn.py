@@ -43,7 +43,7 @@ _PAGE_CSP = "; ".join(
     [
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: for the preview of a selected file
+        "img-src 'self'",
         *(f"{kind}-src 'none'" for kind in ("font", "object", "frame", "worker", "media", "manifest")),
         "base-uri 'none'",
         "form-action 'none'",

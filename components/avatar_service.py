@@ -325,6 +325,7 @@ class AvatarService(pulumi.ComponentResource):
                 audience=audience,
                 audience_claim=audience_claim,
                 allowed_origins=origins,
+                sizes=args.sizes,
                 max_upload_bytes=args.max_upload_bytes,
                 is_moderated=args.moderation_function is not None,
                 authorizer_cache_seconds=args.authorizer_cache_seconds,

@@ -76,6 +76,8 @@ class UploadApiArgs:
     client_id."""
     allowed_origins: Sequence[pulumi.Input[str]] = ()
     """Origins whose pages may call the API (CORS)."""
+    sizes: Sequence[int] = (256,)
+    """The `sizes` of the AvatarPipeline: browsers shrink photos to what these need."""
     max_upload_bytes: int = 10_485_760
     """The maximum size of an upload in bytes."""
     is_moderated: bool = False
@@ -101,6 +103,7 @@ class UploadApiArgs:
             audience=validation.AUDIENCE,
             audience_claim=validation.AUDIENCE_CLAIM,
             allowed_origins=validation.list_of(validation.ORIGIN),
+            sizes=validation.SIZES,
             max_upload_bytes=validation.MAX_UPLOAD_BYTES,
             is_moderated=validation.BOOLEAN,
             authorizer_cache_seconds=validation.AUTHORIZER_CACHE_SECONDS,
@@ -256,6 +259,7 @@ class UploadApi(pulumi.ComponentResource):
             environment={
                 "UPLOADS_BUCKET": self._args.uploads_bucket_name,
                 "MAX_UPLOAD_BYTES": str(self._args.max_upload_bytes),
+                "LARGEST_SIZE": str(max(self._args.sizes)),
             },
             # A signed form has the permissions of its signer.
             statements=[iam.write_objects(self._args.uploads_bucket_arn, "incoming/*")],

@@ -11,7 +11,7 @@ from contextlib import closing
 from bench.cost import load_prices
 from bench.deployed import REGION
 from components.blocks import validation
-from functions.process_avatar.imaging.renderer import STABLE_JPEG_SIZE
+from functions.shared.output_sizes import STABLE_JPEG_SIZE
 from operations.operated_stack import OperatedStack, OperationError
 from operations.progress import Progress, format_duration
 from operations.resizing import Pace, Resizing, Survey, price

@@ -28,10 +28,11 @@ from PIL import Image
 
 from bench.cost import load_prices
 from functions.process_avatar.imaging.cropping import resize
-from functions.process_avatar.imaging.renderer import STABLE_JPEG_SIZE, encode_webp
+from functions.process_avatar.imaging.renderer import encode_webp
 from functions.process_avatar.publishing import IMMUTABLE, MUTABLE
 from functions.shared import stored_avatar
 from functions.shared.aws import s3
+from functions.shared.output_sizes import STABLE_JPEG_SIZE
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key
 from functions.shared.stored_avatar import Manifest, StoredManifest
 from functions.sweep_avatars.sweep import list_subjects

@@ -60,6 +60,7 @@ _ENVIRONMENT = {
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:events",
     "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
     "SIZES": ",".join(map(str, SIZES)),
+    "LARGEST_SIZE": str(max(SIZES)),
     "MAX_PIXELS": str(MAX_PIXELS),
     "MAX_UPLOAD_BYTES": "10485760",
     "UPLOADS_PER_HOUR": str(UPLOADS_PER_HOUR),

@@ -7,10 +7,13 @@ from typing import Any
 
 from functions.presign_upload import content_types, upload_form
 from functions.shared import http_api, storage_keys, upload_id
+from functions.shared.output_sizes import STABLE_JPEG_SIZE
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 
 BUCKET = os.environ["UPLOADS_BUCKET"]
 MAX_BYTES = int(os.environ["MAX_UPLOAD_BYTES"])
+# More pixels do not make the outputs better, and with fewer they lose detail: docs/benchmarks.md.
+USEFUL_EDGE = 3 * max(int(os.environ["LARGEST_SIZE"]), STABLE_JPEG_SIZE) // 2
 REGION = os.environ["AWS_REGION"]
 CREDENTIALS = upload_form.Credentials.from_environment()
 URL = upload_form.bucket_url(BUCKET, REGION, os.environ.get("AWS_ENDPOINT_URL_S3"))
@@ -69,5 +72,6 @@ def _upload(subject: str, content_type: str, crop: SquareCrop | None) -> dict[st
         "url": form.url,
         "fields": form.fields,
         "max_bytes": MAX_BYTES,
+        "useful_edge": USEFUL_EDGE,
         "expires_at": upload_form.iso(expires_at),
     }

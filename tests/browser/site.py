@@ -71,7 +71,7 @@ class EmbeddingSite:
         self.policy = (
             f"default-src 'none'; script-src 'self' {stack.cdn_url}; style-src 'self'; base-uri 'none'; "
             "form-action 'none'; "
-            f"img-src {stack.cdn_url} blob:; connect-src {stack.api_url} {stack.aws_url}; "
+            f"img-src {stack.cdn_url}; connect-src {stack.api_url} {stack.aws_url}; "
             "require-trusted-types-for 'script'; trusted-types 'none'"
         )
         if load_from_cdn:

@@ -127,7 +127,7 @@ def test_image_responses_have_security_headers(cdn: Graph) -> None:
 
 def test_page_responses_allow_own_files_only(cdn: Graph) -> None:
     policy = (
-        "script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'none'; object-src 'none'; "
+        "script-src 'self'; style-src 'self'; img-src 'self'; font-src 'none'; object-src 'none'; "
         "frame-src 'none'; worker-src 'none'; media-src 'none'; manifest-src 'none'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )

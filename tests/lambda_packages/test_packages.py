@@ -39,7 +39,7 @@ ENVIRONMENTS = {
         "LOG_RETENTION_DAYS": "30",
     },
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
-    "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"},
+    "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000", "LARGEST_SIZE": "512"},
     "process_avatar": {
         "UPLOADS_BUCKET": "uploads",
         "ASSETS_BUCKET": "assets",

@@ -2,17 +2,25 @@
 
 import { centerCrop } from "./crop.js";
 import { createElement, createIcon } from "./create-element.js";
-import { drawCrop } from "./preview.js";
+import { Photo } from "./photo.js";
 
 const SILHOUETTE = "M32 36a13 13 0 1 0 0-26 13 13 0 0 0 0 26Zm0 5C17 41 7 50 5 64h54C57 50 47 41 32 41Z";
 const FILE = "M10 14v36h44V14H10Zm4 4h36v22l-10-10-12 13-5-5-9 9V18Zm9 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8Z";
+
+/** Edge of the preview in pixels: the default's largest avatar, so that the preview is no sharper. */
+const PREVIEW_EDGE = 512;
 
 /** @typedef {{ src: string, srcset?: string }} ImageSource `src` is empty for no picture */
 
 export class AvatarPreview {
   #silhouette = createIcon(SILHOUETTE);
   #file = createIcon(FILE);
-  #canvas = createElement("canvas", { part: "preview", role: "img" });
+  #canvas = createElement("canvas", {
+    part: "preview",
+    role: "img",
+    width: String(PREVIEW_EDGE),
+    height: String(PREVIEW_EDGE),
+  });
   #mask = createElement("div", { class: "mask" });
   #avatar = createElement("img", { part: "avatar" });
   #hasAvatar = false;
@@ -59,10 +67,10 @@ export class AvatarPreview {
     this.#avatar.hidden = file !== null || !this.#hasAvatar;
     setVisible(this.#silhouette, file === null && !this.#hasAvatar && !this.#loading, messages.noPicture);
     setVisible(this.#file, file !== null && preview === null, file?.name ?? "");
-    setVisible(this.#canvas, preview instanceof HTMLImageElement, messages.preview);
+    setVisible(this.#canvas, preview instanceof Photo, messages.preview);
     this.#mask.hidden = !square || this.#canvas.hidden;
     const isDrawn = preview === this.#drawn.preview && crop === this.#drawn.crop;
-    if (preview instanceof HTMLImageElement && !isDrawn) drawCrop(this.#canvas, preview, crop ?? centerCrop(preview));
+    if (preview instanceof Photo && !isDrawn) preview.draw(this.#canvas, crop ?? centerCrop(preview));
     this.#drawn = { preview, crop };
   }
 }

@@ -27,7 +27,7 @@ const MOVES = [
 
 export class Cropper {
   #onCrop;
-  /** The picture that can be cropped. @type {HTMLImageElement | null} */
+  /** The picture that can be cropped. @type {import("./photo.js").Photo | null} */
   #picture = null;
   /** @type {Crop} */
   #crop = { x: 0, y: 0, size: 1 };
@@ -114,7 +114,7 @@ export class Cropper {
   }
 
   /**
-   * @param {HTMLImageElement} picture
+   * @param {import("./photo.js").Photo} picture
    * @param {Crop} crop
    * @param {import("./view.js").Model} model
    */
@@ -135,7 +135,7 @@ export class Cropper {
     }
   }
 
-  /** @param {HTMLImageElement | null} picture */
+  /** @param {import("./photo.js").Photo | null} picture */
   #setPicture(picture) {
     if (picture === this.#picture) return;
     this.#picture = picture;

@@ -8,7 +8,18 @@ import { View } from "./view.js";
 
 /** Without HEIC, so that iPhones convert to JPEG. HEIC files are accepted all the same. */
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif";
-const PROPERTIES = ["accept", "alt", "apiUrl", "disabled", "getToken", "messages", "noRemove", "src", "tokenCallback"];
+const PROPERTIES = [
+  "accept",
+  "alt",
+  "apiUrl",
+  "disabled",
+  "getToken",
+  "messages",
+  "noRemove",
+  "original",
+  "src",
+  "tokenCallback",
+];
 
 /**
  * @typedef {import("./api.js").GetToken} GetToken
@@ -23,7 +34,11 @@ export class AvatarUpload extends BaseElement {
 
   #states = this.attachInternals().states;
   #flow = new Flow({
-    getConnection: () => ({ apiUrl: this.apiUrl, getToken: (request) => this.#requestToken(request) }),
+    getSettings: () => ({
+      apiUrl: this.apiUrl,
+      getToken: (request) => this.#requestToken(request),
+      original: this.original,
+    }),
     onChange: () => this.#render(),
     onReady: ({ images, url }) =>
       this.#showAvatar({ src: url, srcset: images.map((image) => `${image.url} ${image.size}w`).join() }),
@@ -145,6 +160,14 @@ export class AvatarUpload extends BaseElement {
 
   set noRemove(value) {
     this.toggleAttribute("no-remove", Boolean(value));
+  }
+
+  get original() {
+    return this.hasAttribute("original");
+  }
+
+  set original(value) {
+    this.toggleAttribute("original", Boolean(value));
   }
 
   get src() {

@@ -47,6 +47,23 @@ export async function checkFile(file) {
   if (!getContentType(file).startsWith("image/")) throw new UploadError("unsupported_type");
 }
 
+/** @typedef {"animation" | "JPEG" | "other"} Content what matters here of a file's content */
+
+/**
+ * Detects animations, and JPEG, which has no transparency, by the first bytes. Every GIF counts as animated.
+ * https://developers.google.com/speed/webp/docs/riff_container#extended_file_format
+ * https://aomediacodec.github.io/av1-avif/#image-sequence-brand
+ * @param {Blob} file
+ * @returns {Promise<Content>}
+ */
+export async function readContent(file) {
+  const bytes = new Uint8Array(await file.slice(0, 21).arrayBuffer());
+  const text = String.fromCharCode(...bytes);
+  if (text.startsWith("\xff\xd8\xff")) return "JPEG";
+  const isAnimatedWebp = text.slice(8, 16) === "WEBPVP8X" && (bytes[20] & 2) > 0;
+  return text.startsWith("GIF8") || isAnimatedWebp || text.slice(4, 12) === "ftypavis" ? "animation" : "other";
+}
+
 /** @param {string} name */
 function getExtension(name) {
   return name.slice(name.lastIndexOf(".") + 1).toLowerCase();

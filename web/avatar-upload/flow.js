@@ -2,7 +2,7 @@
 
 import { UploadError } from "./errors.js";
 import { checkFile } from "./files.js";
-import { loadPreview } from "./preview.js";
+import { Photo as DecodedPhoto, decodePhoto } from "./photo.js";
 import { removeAvatar } from "./remove.js";
 import { uploadAvatar } from "./upload.js";
 
@@ -12,7 +12,7 @@ import { uploadAvatar } from "./upload.js";
  *
  * @typedef {object} Photo the chosen photo and its upload
  * @property {File | null} file null with `error`: a removal failed
- * @property {HTMLImageElement | "loading" | null} preview null if the browser cannot show it
+ * @property {DecodedPhoto | "loading" | null} preview null if the browser cannot decode it
  * @property {import("./crop.js").Crop | null} crop the user's square; null: the server's default
  * @property {number} fraction of the bytes sent
  * @property {boolean} slow
@@ -20,7 +20,8 @@ import { uploadAvatar } from "./upload.js";
  * @property {"cancelled" | "cancelledAfterSending" | null} note about the previous upload
  *
  * @typedef {object} FlowCallbacks
- * @property {() => { apiUrl: string, getToken: import("./api.js").GetToken }} getConnection current attributes
+ * @property {() => { apiUrl: string, getToken: import("./api.js").GetToken, original: boolean }} getSettings current
+ *   attributes
  * @property {() => void} onChange
  * @property {(manifest: import("./upload.js").Manifest) => void} onReady
  * @property {() => void} onRemoved
@@ -39,6 +40,8 @@ export class Flow {
   #callbacks;
   /** Aborted when the photo is discarded; results for an aborted choice are ignored. */
   #choice = new AbortController();
+  /** The decoded file, if the browser can decode it. @type {Promise<DecodedPhoto | null>} */
+  #decoding = Promise.resolve(null);
   /** @type {State} */
   state = "idle";
   photo = NO_PHOTO;
@@ -52,6 +55,7 @@ export class Flow {
   async choose(file) {
     this.#end(null);
     const { signal } = this.#choice;
+    this.#decoding = decodePhoto(file);
     this.#change("chosen", { ...NO_PHOTO, file, preview: "loading" });
     try {
       await checkFile(file);
@@ -61,8 +65,9 @@ export class Flow {
     }
     if (signal.aborted) return;
     this.#callbacks.emit("avatar-select", { file });
-    const preview = await loadPreview(file);
-    if (!signal.aborted) this.#change(this.state, { preview });
+    const preview = await this.#decoding;
+    if (signal.aborted) preview?.close();
+    else this.#change(this.state, { preview });
   }
 
   /** @param {import("./crop.js").Crop | null} crop */
@@ -110,8 +115,9 @@ export class Flow {
     this.#progress({ stage: "preparing", fraction: 0, slow: false });
     try {
       const manifest = await uploadAvatar(file, {
-        ...this.#callbacks.getConnection(),
+        ...this.#callbacks.getSettings(),
         crop,
+        photo: this.#decoding,
         signal,
         onProgress: (progress) => signal.aborted || this.#progress(progress),
       });
@@ -125,7 +131,7 @@ export class Flow {
     const { signal } = this.#choice;
     this.#change("removing", { error: null });
     try {
-      await removeAvatar({ ...this.#callbacks.getConnection(), signal });
+      await removeAvatar({ ...this.#callbacks.getSettings(), signal });
     } catch (error) {
       if (!signal.aborted) this.#fail(error);
       return;
@@ -185,6 +191,8 @@ export class Flow {
    * @param {Partial<Photo>} photo
    */
   #change(state, photo) {
+    const { preview } = this.photo;
+    if (preview instanceof DecodedPhoto && photo.preview === null) preview.close();
     this.state = state;
     this.photo = { ...this.photo, ...photo };
     this.#callbacks.onChange();

@@ -6,7 +6,8 @@ import { createNetworkError } from "./errors.js";
 const STALL_TIMEOUT_MS = 120_000;
 
 /**
- * @typedef {{ upload_id: string, url: string, fields: Record<string, string>, max_bytes: number }} Form
+ * @typedef {{ upload_id: string, url: string, fields: Record<string, string>, max_bytes: number,
+ *   useful_edge: number }} Form
  *   the response of POST /avatars/key_upload
  * @typedef {{ status: number, code: string }} PostResponse `code`: S3's error code, or empty
  */

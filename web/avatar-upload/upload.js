@@ -1,10 +1,12 @@
 /** The upload protocol of docs/api.md, without a user interface. */
 
-import { sleep } from "./abortable.js";
+import { rejectOnAbort, sleep } from "./abortable.js";
 import { Api } from "./api.js";
 import { UploadError } from "./errors.js";
 import { checkFile, getContentType } from "./files.js";
+import { decodePhoto } from "./photo.js";
 import { post } from "./post.js";
+import { shrinkPhoto } from "./shrink.js";
 
 /** Delivery from S3 through the queue takes about a second; earlier requests would find the upload pending. */
 const FIRST_PAUSE_MS = 1500;
@@ -18,6 +20,7 @@ const SLOW_PAUSE_MS = 10_000;
 const GIVE_UP_AFTER_MS = 600_000;
 
 /**
+ * @typedef {import("./photo.js").Photo} Photo
  * @typedef {"preparing" | "sending" | "processing"} Stage
  * @typedef {{ stage: Stage, fraction: number, slow: boolean }} Progress
  *   `fraction` of the bytes sent, 0 to 1; `slow`: processing takes longer than a minute
@@ -29,6 +32,8 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @property {string} apiUrl the stack output
  * @property {import("./api.js").GetToken} getToken called once, and with `refresh` after each 401 or 403
  * @property {import("./crop.js").Crop | null} [crop] the square to keep; default: the largest centered one
+ * @property {boolean} [original] sends the file as it is, also if the browser can shrink it
+ * @property {Promise<Photo | null>} [photo] of `decodePhoto`, if the file is decoded already
  * @property {AbortSignal} [signal] aborts the upload at any point; the promise rejects with its reason
  * @property {(progress: Progress) => void} [onProgress]
  */
@@ -41,23 +46,24 @@ const GIVE_UP_AFTER_MS = 600_000;
  * @throws {UploadError}
  */
 export async function uploadAvatar(file, options) {
-  const { apiUrl, getToken, crop, signal = new AbortController().signal, onProgress } = options;
+  const { apiUrl, getToken, crop, original, signal = new AbortController().signal, onProgress } = options;
+  await checkFile(file);
+  signal.throwIfAborted();
   /** @type {UploadContext} */
   const context = {
     file,
     crop,
+    photo: original ? null : (options.photo ?? decodePhoto(file)),
     signal,
     api: new Api(apiUrl, getToken, signal),
     report: (stage, fraction, slow = false) => onProgress?.({ stage, fraction, slow }),
   };
-  await checkFile(file);
-  signal.throwIfAborted();
   return pollStatus(context, await sendPhoto(context));
 }
 
 /**
- * @typedef {{ file: File, crop: UploadOptions["crop"], signal: AbortSignal, api: Api,
- *   report: (stage: Stage, fraction: number, slow?: boolean) => void }} UploadContext
+ * @typedef {{ file: File, crop: UploadOptions["crop"], photo: Promise<Photo | null> | null, signal: AbortSignal,
+ *   api: Api, report: (stage: Stage, fraction: number, slow?: boolean) => void }} UploadContext
  */
 
 /**
@@ -76,11 +82,19 @@ async function sendPhoto(context) {
  * @returns {Promise<string | null>} the upload's id; null when S3 responds with 403
  */
 async function sendWithNewForm(context) {
-  const { file, signal, report } = context;
+  const { file, crop, signal, report } = context;
   report("preparing", 0);
-  const form = await requestForm(context);
+  const photo = await rejectOnAbort(context.photo, signal);
+  const shrunk = photo && shrinkPhoto(photo, crop);
+  const form = await requestForm(
+    context,
+    shrunk
+      ? { content_type: shrunk.type }
+      : { content_type: getContentType(file), size: file.size, ...(crop && { crop }) },
+  );
+  const content = shrunk ? await rejectOnAbort(shrunk.encode(form.useful_edge), signal) : file;
   report("sending", 0);
-  const response = await post(form, file, signal, (fraction) => report("sending", fraction));
+  const response = await post(form, content, signal, (fraction) => report("sending", fraction));
   if (response.status < 300) return form.upload_id;
   if (response.status === 403) return null;
   throw toUploadError(response, form);
@@ -99,15 +113,14 @@ function toUploadError(response, form) {
 
 /**
  * @param {UploadContext} context
+ * @param {{ content_type: string, size?: number, crop?: import("./crop.js").Crop }} request
  * @returns {Promise<import("./post.js").Form>}
  */
-async function requestForm({ api, file, crop, signal }) {
-  const content_type = getContentType(file);
-  const request = { content_type, size: file.size, ...(crop && { crop }) };
+async function requestForm({ api, signal }, request) {
   const response = await api.call("POST", "/avatars/key_upload", request);
   if (response.status === 200 && response.body?.fields) return response.body;
   if (response.status === 413) {
-    throw new UploadError("file_too_large", { maxBytes: await requestMaxBytes(api, content_type, signal) });
+    throw new UploadError("file_too_large", { maxBytes: await requestMaxBytes(api, request.content_type, signal) });
   }
   if (response.status === 415) throw new UploadError("unsupported_type");
   throw new UploadError("unexpected", { cause: response });

@@ -15,9 +15,9 @@ from functions.process_avatar.imaging.cropping import crop_square, resize
 from functions.process_avatar.imaging.decoding import open_image
 from functions.process_avatar.imaging.formats import detect_format
 from functions.process_avatar.imaging.rendition import Rendition, Source, Variant
+from functions.shared.output_sizes import STABLE_JPEG_SIZE
 from functions.shared.square_crop import SquareCrop
 
-STABLE_JPEG_SIZE = 512  # independent of the configured sizes: apps rely on the image behind the stable URL
 QUALITY = 80
 _WEBP_METHOD = 2  # the default, 4, takes twice the time for 3% fewer bytes at the same quality
 

@@ -25,4 +25,4 @@ class Variant(NamedTuple):
 class Rendition(NamedTuple):
     source: Source
     variants: tuple[Variant, ...]  # largest first
-    stable_jpeg: bytes  # renderer.STABLE_JPEG_SIZE pixels wide, on a white background
+    stable_jpeg: bytes  # STABLE_JPEG_SIZE pixels wide, on a white background

@@ -17,7 +17,7 @@ from tests.local.conftest import sign_in
 
 OpenPage = Callable[..., Widget]
 
-# Records events, pending responses, policy violations, object URLs and token requests, from before the first script.
+# Records events, pending responses, policy violations, decoded photos and token requests, from before the first script.
 _RECORDER = """
 window.recordedEvents = [];
 for (const name of ["select", "progress", "ready", "held", "rejected", "error", "cancel",
@@ -41,16 +41,12 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
   window.violations.push(`${violatedDirective} ${blockedURI}`);
 });
-window.objectUrls = new Set();
-const { createObjectURL, revokeObjectURL } = URL;
-URL.createObjectURL = (blob) => {
-  const url = createObjectURL.call(URL, blob);
-  window.objectUrls.add(url);
-  return url;
-};
-URL.revokeObjectURL = (url) => {
-  window.objectUrls.delete(url);
-  revokeObjectURL.call(URL, url);
+window.bitmaps = [];
+const { createImageBitmap } = window;
+window.createImageBitmap = async (...source) => {
+  const bitmap = await createImageBitmap(...source);
+  window.bitmaps.push(bitmap);
+  return bitmap;
 };
 window.app = {
   asked: [],

@@ -171,6 +171,7 @@ def test_crop_is_kept_for_new_form_new_token_and_retry(widget: Widget, stack: Lo
     asked: list[Request] = []
     widget.page.route(FORM, respond_with(401, {"message": "Unauthorized"}, times=1, record=asked))
     widget.page.route(bucket_url(stack), respond_with(403, "<Error><Code>AccessDenied</Code></Error>", times=2))
+    widget.send_original()
     widget.start_crop(jpeg(1000, 500))
     widget.button("Move right").click()
     widget.button("Use this photo").click()
@@ -214,6 +215,7 @@ def test_crop_without_preview_is_not_offered(widget: Widget) -> None:
 
 def test_crop_by_keyboard_alone_uploads_square(widget: Widget, stack: LocalStack, user: Session) -> None:
     page = widget.page
+    widget.send_original()
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
         expect(widget.button("Choose a photo")).to_be_focused()

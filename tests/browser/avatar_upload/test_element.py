@@ -155,7 +155,7 @@ def test_two_elements_on_a_page_are_independent(open_page: OpenPage, stack: Loca
     assert (first.event_names, second.event_names) == (["select", "ready"], ["select", "ready"])
     for session, told in ((user, first.event_details("ready")), (other, second.event_details("ready"))):
         assert told == [fetch_manifest(stack, session)]
-    assert first.event_details("ready")[0]["source"]["width"] == 90
+    assert first.event_details("ready")[0]["source"]["width"] == 70  # of the squares
     assert second.event_details("ready")[0]["source"]["width"] == 50
 
 
@@ -169,7 +169,7 @@ def test_removed_while_sending_aborts_and_releases_everything(widget: Widget, st
     with page.expect_event("requestfailed") as ended:
         page.evaluate("window.kept.remove()")
     assert ended.value.failure == "net::ERR_ABORTED"
-    assert page.evaluate("[window.kept.state, window.objectUrls.size]") == ["idle", 0]
+    assert page.evaluate("[window.kept.state, window.bitmaps.map((bitmap) => bitmap.width)]") == ["idle", [0]]
     paste_file(page.locator("body"), jpeg())
     assert page.evaluate("window.kept.state") == "idle"
 

@@ -80,6 +80,7 @@ def test_upload_refused_by_storage_as_too_large_tells_limit(widget: Widget, stac
     ],
 )
 def test_upload_rejected_by_server_tells_reason(widget: Widget, reason: str, data: bytes, sentence: str) -> None:
+    widget.send_original()
     widget.upload(file_payload(data))
     widget.wait_for("failed")
     expect(widget.error).to_contain_text(sentence)
@@ -127,7 +128,10 @@ def assert_only_another_choice_is_offered(widget: Widget, code: str) -> None:
         ("me.heic", "", "image/heic"),
     ],
 )
-def test_declared_type_is_of_file_or_of_extension(widget: Widget, name: str, content_type: str, declared: str) -> None:
+def test_declared_type_of_original_is_of_file_or_extension(
+    widget: Widget, name: str, content_type: str, declared: str
+) -> None:
+    widget.send_original()
     drop_files(widget.element.locator("[part=card]"), file_payload(PHOTO.read_bytes(), name, content_type))
     with widget.page.expect_request(FORM) as asked:
         widget.button("Use this photo").click()

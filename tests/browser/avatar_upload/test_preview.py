@@ -1,4 +1,4 @@
-"""web/avatar-upload/preview.js and avatar-preview.js: the preview of a photo, and the current avatar."""
+"""web/avatar-upload/photo.js and avatar-preview.js: the preview of a photo, and the current avatar."""
 
 from __future__ import annotations
 
@@ -57,12 +57,6 @@ def test_preview_after_second_choice_shows_second_photo(widget: Widget) -> None:
     expect(widget.element.locator("canvas")).to_be_visible()
     assert widget.preview_image().getpixel((9, 9)) == (0, 0, 255)
     assert widget.event_names == ["select", "cancel", "select"]
-
-
-def test_preview_after_load_revokes_object_url(widget: Widget) -> None:
-    widget.choose(jpeg())
-    expect(widget.element.locator("canvas")).to_be_visible()
-    assert widget.page.evaluate("window.objectUrls.size") == 0
 
 
 def test_new_avatar_replaces_preview_only_when_loaded(open_page: OpenPage, stack: LocalStack) -> None:

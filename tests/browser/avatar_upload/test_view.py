@@ -82,6 +82,7 @@ def test_progress_is_reported_and_announced_by_quarters(widget: Widget) -> None:
         }"""
     )
     throttle_upload(widget.page, bytes_per_second=1_500_000)
+    widget.send_original()
     widget.upload(large_png())
     widget.wait_for("ready")
     progress = widget.event_details("progress")

@@ -13,7 +13,7 @@ from functions.shared import upload_id
 from tests.functions.conftest import PLATFORM_ENVIRONMENT, LoadHandler
 
 SUBJECT = "0a1b2c3d-0000-4000-8000-00000000a11c"
-ENVIRONMENT = {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000"}
+ENVIRONMENT = {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000", "LARGEST_SIZE": "256"}
 
 
 @pytest.fixture
@@ -130,8 +130,14 @@ def test_upload_id_has_the_time_of_the_request(handler: ModuleType) -> None:
 
 def test_response_has_max_bytes(handler: ModuleType) -> None:
     _, answer = ask(handler, {"content_type": "image/jpeg"})
-    assert set(answer) == {"upload_id", "url", "fields", "max_bytes", "expires_at"}
+    assert set(answer) == {"upload_id", "url", "fields", "max_bytes", "useful_edge", "expires_at"}
     assert answer["max_bytes"] == 5_000_000
+
+
+@pytest.mark.parametrize(("largest_size", "edge"), [("64", 768), ("512", 768), ("513", 769), ("1024", 1536)])
+def test_useful_edge_is_of_largest_output(load_handler: LoadHandler, largest_size: str, edge: int) -> None:
+    handler = load_handler("presign_upload", {**ENVIRONMENT, "LARGEST_SIZE": largest_size})
+    assert ask(handler, {"content_type": "image/png"})[1]["useful_edge"] == edge
 
 
 @pytest.mark.parametrize(
@@ -254,7 +260,7 @@ def test_other_request_fields_do_not_reach_the_form(handler: ModuleType) -> None
     assert "marker" not in json.dumps([answer, policy_of(answer)])
 
 
-@pytest.mark.parametrize("variable", ["UPLOADS_BUCKET", "MAX_UPLOAD_BYTES"])
+@pytest.mark.parametrize("variable", ["UPLOADS_BUCKET", "MAX_UPLOAD_BYTES", "LARGEST_SIZE"])
 def test_import_without_variable_raises_key_error(load_handler: LoadHandler, variable: str) -> None:
     with pytest.raises(KeyError, match=variable):
         load_handler("presign_upload", {k: v for k, v in ENVIRONMENT.items() if k != variable})
