@@ -85,6 +85,7 @@ export async function decodePhoto(file) {
   try {
     /** @type {Level[]} */
     const levels = [await createImageBitmap(file)];
+    if (isBlank(levels[0])) return null;
     for (let level = levels[0]; Math.min(level.width, level.height) >= 2 * SMALLEST_LEVEL; ) {
       level = await halve(level);
       levels.push(level);
@@ -93,6 +94,18 @@ export async function decodePhoto(file) {
   } catch {
     return null;
   }
+}
+
+/**
+ * WebKit decodes a truncated file to transparent pixels.
+ * @param {Level} level
+ */
+function isBlank(level) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 32;
+  const context = getContext(canvas);
+  context.drawImage(level, 0, 0, 32, 32);
+  return context.getImageData(0, 0, 32, 32).data.every((value) => value === 0);
 }
 
 /**

@@ -39,7 +39,7 @@ class Page:
 
     def __init__(self, driver: WebDriver) -> None:
         self._driver = driver
-        self._wait = WebDriverWait(driver, timeout=20, poll_frequency=0.05)
+        self._wait = WebDriverWait(driver, timeout=30, poll_frequency=0.05)
 
     def open(self, url: str) -> None:
         self._driver.get(url)
