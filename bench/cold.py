@@ -118,7 +118,8 @@ class ColdBench:
         return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))
 
     def _process_avatar(self, common: Mapping[str, str], url: str) -> Contest:
-        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": {"key": _KEY, "sequencer": "1"}}}
+        stored = {"key": _KEY, "eTag": "0" * 32, "sequencer": "1"}
+        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": stored}}
         message = {
             "messageId": "1",
             "body": json.dumps({"Records": [record]}),

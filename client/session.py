@@ -81,8 +81,10 @@ class Session:
         """The user as URLs and events have it, which for other issuers than Cognito is not the token's `sub`."""
         return self._request("GET", "/avatars/me").json()["subject"]  # also if there is no avatar
 
-    def upload(self, photo: bytes, content_type: str, timeout: float = 60) -> Upload:
+    def upload(self, photo: bytes, content_type: str, timeout: float = 60, *, finish: bool = True) -> Upload:
         """Uploads a photo, waits for the avatar and fetches it from the CDN. `timeout` is in seconds.
+
+        With `finish`, the API is told that the photo was posted, instead of waiting for the queue.
 
         Raises:
             ClientError: The stack rejects the upload or the photo, or does not process it within `timeout`.
@@ -92,7 +94,8 @@ class Session:
         presigned = time.monotonic()
         self.post(form, photo)
         posted = time.monotonic()
-        avatar = self._await_avatar(form["upload_id"], posted + timeout)
+        state = self._try_to_finish(form["upload_id"]) if finish else None
+        avatar = self._await_avatar(form["upload_id"], state, posted + timeout)
         processed = time.monotonic()
         largest = avatar["images"][0]
         picture = self._http.get(largest["url"], timeout=_TIMEOUT_SECONDS)
@@ -125,6 +128,14 @@ class Session:
         if not response.ok:
             raise ClientError(f"the upload was rejected with status {response.status_code}: {response.text}")
 
+    def finish(self, upload_id: str) -> dict[str, Any]:
+        """Returns the `status` of an upload that was posted, which is processed now; `pending` if that is not possible.
+
+        Raises:
+            ClientError: The API rejects the request, for example because nothing was posted.
+        """
+        return self._call("POST", f"/avatars/uploads/{upload_id}/finish")
+
     def fetch_status(self, upload_id: str) -> dict[str, Any]:
         """Returns the `status` of an upload, with its `reason` or `avatar`.
 
@@ -133,10 +144,16 @@ class Session:
         """
         return self._call("GET", f"/avatars/uploads/{upload_id}")
 
-    def _await_avatar(self, upload_id: str, deadline: float) -> dict[str, Any]:
+    def _try_to_finish(self, upload_id: str) -> dict[str, Any] | None:
+        try:
+            return self.finish(upload_id)
+        except (ClientError, requests.RequestException):  # the queue processes the upload all the same
+            return None
+
+    def _await_avatar(self, upload_id: str, state: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         delay = _FIRST_POLL_SECONDS
         while True:
-            state = self.fetch_status(upload_id)
+            state = state or self.fetch_status(upload_id)
             if state["status"] == "ready":
                 return state["avatar"]
             if state["status"] == "rejected":
@@ -145,6 +162,7 @@ class Session:
                 raise UploadHeldError(f"upload {upload_id} of {self.subject} is held until it is approved or rejected")
             if time.monotonic() > deadline:
                 raise ClientError(f"upload {upload_id} is still pending; see the queue and its dead-letter queue")
+            state = None
             time.sleep(delay)
             delay = min(delay * 1.3, _MAX_POLL_SECONDS)
 

@@ -13,9 +13,10 @@ from pulumi_aws import iam as aws_iam
 from components.blocks import iam, validation
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
+from components.upload_api import ApiRoute
 from lambda_packages import build
 
-FUNCTIONS = ("process_avatar", "sweep_avatars", "erase_user")
+FUNCTIONS = ("process_avatar", "finish_upload", "sweep_avatars", "erase_user")
 """The functions that an AvatarPipeline creates."""
 
 _DAY_SECONDS = 24 * 60 * 60
@@ -29,6 +30,9 @@ _VISIBILITY_TIMEOUTS = 6
 # For one attempt to invoke the moderation function: READ_TIMEOUT_SECONDS of functions/process_avatar/moderation.py and
 # the connect timeout.
 _MODERATION_SECONDS = 11
+# A caller who waits looks at the status instead: far below the 30 seconds of an HTTP API's integration.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+_FINISH_TIMEOUT_SECONDS = 10
 # With the pauses of functions/process_avatar/handler.py, a message survives outages of four minutes.
 MAX_RECEIVES = 8
 _RETENTION_DAYS = 4  # SQS's default
@@ -137,10 +141,10 @@ class AvatarPipeline(pulumi.ComponentResource):
     """`avatars:index:AvatarPipeline`
 
     Creates the uploads bucket with its notification, a queue with a dead-letter queue and two alarms, the topic of
-    events, `process_avatar` with its layers and event source mapping, `sweep_avatars` with its schedule and an alarm,
-    `erase_user`, and the table of the users' limits; with a webhook also its subscription, a dead-letter queue of
-    undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue` and `topic` are the
-    resources.
+    events, `process_avatar` with its layers and event source mapping, `finish_upload`, `sweep_avatars` with its
+    schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
+    dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
+    and `topic` are the resources, and `routes` has the route of `finish_upload`, for an UploadApi.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -184,6 +188,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
         limits = self._create_limits_table()
         function = self._create_function(args, uploads, queue, topic, limits, layers)
+        finish = self._create_finish_function(args, uploads, topic, limits, layers)
+        self.routes = (ApiRoute("POST /avatars/uploads/{upload_id}/finish", finish),)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
         erase_profile = create_profiles(self) if create_profiles else None
@@ -377,20 +383,9 @@ class AvatarPipeline(pulumi.ComponentResource):
                 memory=1024,
                 timeout=_get_timeout(args),
                 environment={
-                    "UPLOADS_BUCKET": uploads.bucket_name,
-                    "ASSETS_BUCKET": args.assets_bucket_name,
-                    "CDN_URL": args.cdn_url,
-                    "TOPIC_ARN": topic.arn,
+                    **_get_environment(args, uploads, topic, limits),
                     "QUEUE_URL": queue.url,
-                    "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
-                    "MAX_PIXELS": str(args.max_pixels),
-                    "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
-                    "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
-                    "LIMITS_TABLE": limits.name,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
-                    "MODERATION_FUNCTION_ARN": ""
-                    if args.moderation_function_arn is None
-                    else args.moderation_function_arn,
                 },
                 statements=[
                     iam.consume_queue(queue.arn),
@@ -413,6 +408,42 @@ class AvatarPipeline(pulumi.ComponentResource):
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
+                log_retention_days=args.log_retention_days,
+            ),
+            self._child_options,
+        )
+
+    def _create_finish_function(
+        self,
+        args: AvatarPipelineArgs,
+        uploads: PrivateBucket,
+        topic: sns.Topic,
+        limits: dynamodb.Table,
+        layers: Mapping[str, lambda_.LayerVersion],
+    ) -> PythonFunction:
+        return PythonFunction(
+            f"{self._name}-finish-upload",
+            PythonFunctionArgs(
+                package=self._packages["finish_upload"],
+                description="Processes an upload while its user waits",
+                # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
+                memory=640,
+                timeout=_FINISH_TIMEOUT_SECONDS,
+                environment=_get_environment(args, uploads, topic, limits),
+                # Those of process_avatar, without what the event of the upload completes.
+                statements=[
+                    iam.delete_objects(uploads.bucket_arn, "incoming/*"),  # of rejected uploads
+                    *iam.read_objects(uploads.bucket_arn, "incoming/*", "rejected/*"),
+                    iam.write_objects(uploads.bucket_arn, "rejected/*"),
+                    *iam.read_objects(args.assets_bucket_arn, "avatars/*.json", "avatars/*.jpg"),
+                    iam.write_objects(args.assets_bucket_arn, "avatars/*"),
+                    iam.publish(topic.arn),
+                    iam.get_item(limits.arn),
+                    *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
+                    *_moderate(args.moderation_function_arn, uploads.bucket_arn),
+                ],
+                layers=layers,
+                reserved_concurrency=args.reserved_concurrency.get("finish_upload"),
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
@@ -590,6 +621,24 @@ class AvatarPipeline(pulumi.ComponentResource):
             ok_actions=actions,
             opts=self._child_options,
         )
+
+
+def _get_environment(
+    args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
+) -> dict[str, pulumi.Input[str]]:
+    """Returns the variables of functions/process_avatar/environment.py."""
+    return {
+        "UPLOADS_BUCKET": uploads.bucket_name,
+        "ASSETS_BUCKET": args.assets_bucket_name,
+        "CDN_URL": args.cdn_url,
+        "TOPIC_ARN": topic.arn,
+        "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
+        "MAX_PIXELS": str(args.max_pixels),
+        "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
+        "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
+        "LIMITS_TABLE": limits.name,
+        "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
+    }
 
 
 def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:

@@ -336,7 +336,7 @@ class AvatarService(pulumi.ComponentResource):
                 log_retention_days=args.log_retention_days,
             ),
             self._child_options,
-            routes=self.profiles.routes if self.profiles else (),
+            routes=(*self.pipeline.routes, *(self.profiles.routes if self.profiles else ())),
         )
         self.web = WebAssets(
             f"{name}-web",

@@ -85,30 +85,42 @@ def _values(key: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
 
 
 def _is_met(expression: str, item: Item, values: Values) -> bool:
-    """Whether one of the alternatives holds: `attribute_not_exists(a)`, `contains(a, :v)`, `size(a) < :v`."""
-    return any(_holds(alternative, item, values) for alternative in expression.split(" OR "))
+    """Whether one of the alternatives holds, each of one or more of `attribute_not_exists(a)`, `contains(a, :v)`,
+    `NOT contains(a, :v)` and `size(a) < :v`."""
+    return any(
+        all(_holds(condition, item, values) for condition in alternative.split(" AND "))
+        for alternative in expression.split(" OR ")
+    )
 
 
-def _holds(alternative: str, item: Item, values: Values) -> bool:
-    match = re.fullmatch(r"(\w+)\((\w+)(?:, (:\w+))?\)(?: < (:\w+))?", alternative)
+def _holds(condition: str, item: Item, values: Values) -> bool:
+    match = re.fullmatch(r"(NOT )?(\w+)\((\w+)(?:, (:\w+))?\)(?: < (:\w+))?", condition)
     match match and match.groups():
-        case ("attribute_not_exists", name, None, None):
+        case (None, "attribute_not_exists", name, None, None):
             return name not in item
-        case ("contains", name, operand, None):
-            return name in item and _value(values[operand]) in item[name]
-        case ("size", name, None, limit):
+        case (negation, "contains", name, operand, None):
+            return (name in item and _value(values[operand]) in item[name]) == (negation is None)
+        case (None, "size", name, None, limit):
             return name in item and len(item[name]) < _value(values[limit])
         case _:
-            raise NotImplementedError(alternative)
+            raise NotImplementedError(condition)
 
 
 def _update(expression: str, item: Item, values: Values) -> Item:
-    """The item after `ADD a :v SET b = :w`."""
-    match = re.fullmatch(r"ADD (\w+) (:\w+) SET (\w+) = (:\w+)", expression)
+    """The item after `ADD a :v, b :w DELETE c :x SET d = :y`; all but one pair after ADD are optional."""
+    match = re.fullmatch(r"ADD (\w+ :\w+(?:, \w+ :\w+)*)(?: DELETE (\w+ :\w+))? SET (\w+) = (:\w+)", expression)
     if match is None:
         raise NotImplementedError(expression)
-    added, addend, name, value = match.groups()
-    return {**item, added: item.get(added, frozenset()) | _value(values[addend]), name: _value(values[value])}
+    added, deleted, name, value = match.groups()
+    updated = {**item, name: _value(values[value])}
+    for pair in added.split(", "):
+        name, value = pair.split(" ")
+        updated[name] = item.get(name, frozenset()) | _value(values[value])
+    if deleted:
+        name, value = deleted.split(" ")
+        if rest := updated.pop(name, frozenset()) - _value(values[value]):  # an empty set does not exist
+            updated[name] = rest
+    return updated
 
 
 def _value(typed: Mapping[str, Any]) -> Any:

@@ -117,7 +117,7 @@ class _Explorer(Scheduler):
     def _possible(self) -> Iterator[Step]:
         for step, _ in self._waiting:
             yield step
-            if self._kills and step.actor.startswith(("process", "delete")):
+            if self._kills and step.actor.startswith(("process", "finish", "delete")):
                 yield step._replace(is_kill=True)
 
     def _take(self, chosen: Step) -> None:
@@ -157,6 +157,7 @@ class Stage(Users):
         self._explorer = explorer
         self._events: dict[str, str] = {}
         self._held: list[tuple[str, str]] = []
+        self._later: list[Upload] = []
 
     def upload(self, name: str, number: int) -> Upload:
         """Get a form and post file `number` with it."""
@@ -168,6 +169,14 @@ class Stage(Users):
         """Queue the event of an upload."""
         for ordinal in range(1, times + 1):
             self.queue_event(upload, f"{upload.name}.{ordinal}", self._events[upload.name])
+
+    def deliver_later(self, upload: Upload) -> None:
+        """Queue the event of an upload when everything else has ended."""
+        self._later.append(upload)
+
+    def deliver_late(self) -> None:
+        while self._later:
+            self.deliver(self._later.pop(0))
 
     def queue_deletion(self, name: str, body: str) -> None:
         self._held.append((name, body))
@@ -229,6 +238,39 @@ def first_picture_again(stage: Stage) -> None:
     newer = stage.upload("ada-3", 4)
     stage.deliver(older)
     stage.deliver(newer)
+
+
+def delivery_and_finish(stage: Stage) -> None:
+    """A client asks for the result of its first upload while that is delivered."""
+    upload = stage.upload("ada-1", 4)
+    stage.deliver(upload)
+    stage.finish(upload, "meanwhile")
+
+
+def finish_and_older_delivery(stage: Stage) -> None:
+    """A client asks for the result of an upload while an older one is delivered. Then its own event comes."""
+    older = stage.upload("ada-1", 4)
+    stage.wait(100)
+    newer = stage.upload("ada-2", 8)
+    stage.deliver(older)
+    stage.finish(newer, "meanwhile")
+    stage.deliver_later(newer)
+
+
+def finish_and_second_post(stage: Stage) -> None:
+    """Another file is posted with the same form, at any moment of the request for the result."""
+    upload = stage.upload("ada-1", 4)
+    stage.finish(upload, "meanwhile")
+    stage.post_at_any_time(upload, 5)
+    stage.deliver_later(upload)
+
+
+def finish_and_deletion(stage: Stage) -> None:
+    """A user deletes the avatar while the result of the first upload is asked for."""
+    upload = stage.upload("ada-1", 4)
+    stage.finish(upload, "meanwhile")
+    stage.delete("ada-deletion", "ada")
+    stage.deliver_later(upload)
 
 
 def two_posts(stage: Stage) -> None:
@@ -309,6 +351,10 @@ SCENARIOS: dict[str, Scenario] = {
         same_upload_twice_replacing,
         two_uploads,
         first_picture_again,
+        delivery_and_finish,
+        finish_and_older_delivery,
+        finish_and_second_post,
+        finish_and_deletion,
         two_posts,
         last_of_the_quota,
         late_upload_and_status,
@@ -357,6 +403,7 @@ def _execute(
         stage = Stage(simulation, scheduler)
         scenario(stage)
         scheduler.run()
+        stage.deliver_late()
         stage.deliver_deletions()
         stage.settle()
         stage.look_once_more()

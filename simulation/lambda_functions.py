@@ -45,7 +45,10 @@ _CLIENTS = {
     "cloudfront": SimulatedCloudFrontClient,
     "lambda": SimulatedLambdaClient,
 }
-_HANDLERS = ("presign_upload", "process_avatar", "upload_status", "current_avatar", "delete_avatar", "sweep_avatars")
+_HANDLERS = (
+    *("presign_upload", "process_avatar", "finish_upload", "upload_status"),
+    *("current_avatar", "delete_avatar", "sweep_avatars"),
+)
 _ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
@@ -76,6 +79,7 @@ class Functions(NamedTuple):
 
     presign_upload: Handler
     process_avatar: Handler
+    finish_upload: Handler
     upload_status: Handler
     current_avatar: Handler
     delete_avatar: Handler
@@ -103,15 +107,21 @@ def load() -> Functions:
         for name in [name for name in sys.modules if _is_function_module(name)]:
             del sys.modules[name]
         sys.modules.update(others)
-    process_avatar = modules["functions.process_avatar.handler"]
-    process_avatar.RENDER_PROCESS.close()  # files of the simulation need no process of their own
-    processor, deletions = process_avatar.UPLOADS, process_avatar.DELETIONS
+    process_avatar, finish_upload = (
+        modules[f"functions.{name}.handler"] for name in ("process_avatar", "finish_upload")
+    )
+    memoized = _MemoizedRender(render)
+    uploads: dict[int, Any] = {}
+    for handler in (process_avatar, finish_upload):
+        handler.RENDER_PROCESS.close()  # files of the simulation need no process of their own
+        uploads[id(handler.UPLOADS)] = dataclasses.replace(handler.UPLOADS, render=memoized)
+    deletions = process_avatar.DELETIONS
     vars(modules["functions.upload_status.handler"])["IS_MODERATED"] = IsModerated()
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later
         id(ThreadPoolExecutor): SimulatedThreadPool,
-        id(processor): dataclasses.replace(processor, render=_MemoizedRender(render)),
+        **uploads,
         id(deletions): dataclasses.replace(deletions, is_moderated=IsModerated()),
     }
     for module in modules.values():

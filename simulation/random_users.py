@@ -19,6 +19,8 @@ _NO, _SAME, _OTHER = "no", "same file", "other file"
 # Most events arrive within seconds, some take a minute or longer, and some come twice.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html
 _EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 80_000, 90_000, 250_000, 700_000, 1_300_000)
+_FINISH_MS = (None, 50, 150, 400, 1_000, 5_000, 60_000)
+_FINISH_AGAIN_MS = (None, 20, 300, 2_000, 60_000)
 _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
 _SWEEP_DAYS = (None, 1, 8)
 _DELETION_MS = (3_000, 500, 900, 2_100, 6_000, 70_000, 700_000, 8 * DAY_MS)
@@ -118,8 +120,20 @@ class _RandomUsers(Users):
     def _post(self, upload: Upload, ordinal: int, number: int, is_good: bool) -> None:
         body = self.post(upload, number, is_good=is_good)
         self._queue_events(f"{upload.name}.{ordinal}", lambda event: self.queue_event(upload, event, body))
+        self._finish(upload, f"{upload.name}.{ordinal}")
         if ordinal == 1:
             self._poll(upload, 1)
+
+    def _finish(self, upload: Upload, post: str) -> None:
+        """The client says that it has posted the file, maybe twice, or maybe never."""
+        pick, after = self._simulation.choices.pick, self._simulation.scheduler.after
+        delay_ms = pick(f"{post}: milliseconds to its finish", _FINISH_MS, 0.6)
+        if delay_ms is None:
+            return
+        after(delay_ms, partial(self.finish, upload, f"of {post}"))
+        again_ms = pick(f"{post}: milliseconds to its second finish", _FINISH_AGAIN_MS, 0.2)
+        if again_ms is not None:
+            after(delay_ms + again_ms, partial(self.finish, upload, f"of {post} again"))
 
     def queue_deletion(self, name: str, body: str) -> None:
         self._queue_events(name, lambda event: super(_RandomUsers, self).queue_deletion(event, body))

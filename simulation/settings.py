@@ -8,6 +8,7 @@ class Settings:
     """The values that components/avatar_pipeline.py declares; a test holds them equal."""
 
     function_timeout_seconds: int = 14
+    finish_timeout_seconds: int = 10
     visibility_timeout_seconds: int = 84
     max_receives: int = 8
     batch_size: int = 1

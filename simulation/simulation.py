@@ -190,7 +190,7 @@ class Simulation:
             return ERROR, latency_ms
         outcome = choices.pick(label, network.faults_of(request, is_conditional), rates.fault)
         is_process = invocation.name.startswith("process")
-        if outcome == OK and (is_process or invocation.name.startswith(("sweep", "delete"))):
+        if outcome == OK and (is_process or invocation.name.startswith(("finish", "sweep", "delete"))):
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
         if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
             self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)

@@ -91,6 +91,22 @@ class Users:
         if upload.posts:
             simulation.check_status(upload, status, was_ready)
 
+    def finish(self, upload: Upload, when: str) -> None:
+        """POST /avatars/uploads/{upload_id}/finish"""
+        simulation = self._simulation
+        event = {**_request(upload.subject), "pathParameters": {"upload_id": upload.upload_id}}
+        was_ready = upload.was_ready
+        name = f"finish {upload.name} {when}"
+        timeout_ms = simulation.settings.finish_timeout_seconds * 1000
+
+        def see_result(invocation: Invocation) -> None:
+            if not invocation.was_killed and invocation.error is None and invocation.result["statusCode"] == 202:
+                simulation.record(name, "202")  # says nothing
+            else:
+                self._see_status(upload, was_ready, invocation)
+
+        simulation.invoke(name, simulation.functions.finish_upload, event, see_result, timeout_ms)
+
     def read_avatar(self, upload: Upload, when: str) -> None:
         """GET /avatars/me by the user of an upload."""
         simulation = self._simulation

@@ -233,6 +233,7 @@ def test_component_example_runs_cdn_and_pipeline_alone(tmp_path: Path) -> None:
     }
     assert {function.inputs["handler"] for function in graph.of_type("aws:lambda/function:Function")} == {
         "functions.process_avatar.handler.handle",
+        "functions.finish_upload.handler.handle",
         "functions.sweep_avatars.handler.handle",
         "functions.erase_user.handler.handle",
     }

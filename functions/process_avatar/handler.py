@@ -11,82 +11,41 @@ import logging
 import os
 import random
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.process_avatar import moderation, s3_events
 from functions.process_avatar.cdn import Cdn
+from functions.process_avatar.environment import create_uploads
 from functions.process_avatar.imaging.render_process import RenderProcess
-from functions.process_avatar.moderation import Moderation
 from functions.process_avatar.process_deletion import DeletionProcessor
-from functions.process_avatar.process_upload import UploadProcessor
-from functions.process_avatar.quota import Quota
 from functions.process_avatar.s3_events import Created
-from functions.process_avatar.topic import Topic
-from functions.shared import storage_keys, user_block
+from functions.shared import storage_keys
 from functions.shared.aws import clients
 
 # S3's guideline for when to retry a request for a small object:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
 _READ_TIMEOUT_SECONDS = 2
 
-_TOPIC_ARN = os.environ["TOPIC_ARN"]
-
 RENDER_PROCESS = RenderProcess()  # before the clients: it imports the decoders while they are created
 
-S3 = clients.create("s3", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
-SNS = clients.create(
-    "sns",
+UPLOADS = create_uploads(
+    RENDER_PROCESS.render,
     read_timeout_seconds=_READ_TIMEOUT_SECONDS,
-    region=_TOPIC_ARN.split(":")[3],  # arn:partition:sns:region:account:name
+    moderation_timeout_seconds=moderation.READ_TIMEOUT_SECONDS,
 )
+S3 = UPLOADS.s3
+MODERATION = UPLOADS.moderation
 SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
-DYNAMODB = clients.create("dynamodb", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 
-
-def _create_moderation(function_arn: str) -> Moderation:
-    client = None
-    if function_arn:
-        client = clients.create(
-            "lambda",
-            read_timeout_seconds=moderation.READ_TIMEOUT_SECONDS,
-            max_attempts=1,
-            region=function_arn.split(":")[3],  # arn:partition:lambda:region:account:function:name
-        )
-    return Moderation(client, function_arn, S3, UPLOADS_BUCKET)
-
-
-UPLOADS_BUCKET = os.environ["UPLOADS_BUCKET"]
-ASSETS_BUCKET = os.environ["ASSETS_BUCKET"]
-LIMITS_TABLE = os.environ["LIMITS_TABLE"]
-UPLOADS_PER_HOUR = int(os.environ["UPLOADS_PER_HOUR"])
-TOPIC = Topic(SNS, _TOPIC_ARN)
-MODERATION = _create_moderation(os.environ["MODERATION_FUNCTION_ARN"])
-
-UPLOADS = UploadProcessor(
-    s3=S3,
-    uploads_bucket=UPLOADS_BUCKET,
-    assets_bucket=ASSETS_BUCKET,
-    topic=TOPIC,
-    render=RENDER_PROCESS.render,
-    cdn_url=os.environ["CDN_URL"],
-    sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
-    max_pixels=int(os.environ["MAX_PIXELS"]),
-    max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
-    quota=Quota(DYNAMODB, LIMITS_TABLE, UPLOADS_PER_HOUR) if UPLOADS_PER_HOUR else None,
-    read_block_end=partial(user_block.read_end, DYNAMODB, LIMITS_TABLE),
-    moderation=MODERATION,
-)
-
 DELETIONS = DeletionProcessor(
     s3=S3,
-    uploads_bucket=UPLOADS_BUCKET,
-    assets_bucket=ASSETS_BUCKET,
-    topic=TOPIC,
+    uploads_bucket=UPLOADS.uploads_bucket,
+    assets_bucket=UPLOADS.assets_bucket,
+    topic=UPLOADS.topic,
     cdn=Cdn(distribution_id) if (distribution_id := os.environ["DISTRIBUTION_ID"]) else None,
     is_moderated=bool(MODERATION.function_arn),
 )

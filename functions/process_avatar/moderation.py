@@ -106,7 +106,6 @@ class Moderation:
                 Key=key,
                 Body=json.dumps(record).encode(),
                 ContentType="application/json",
-                CacheControl="no-store",
             )
         except PreconditionFailedError:
             # boto3 retries a write whose response was lost: the record may be this delivery's own.

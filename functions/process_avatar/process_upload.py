@@ -7,6 +7,10 @@ raised, and SQS delivers the event again.
 The original is deleted last, and only if it is still the file that was processed. As long as it exists, the next
 delivery repeats what is missing. The original of a held upload stays until an operator has decided, whose decision S3
 reports as a new original.
+
+A client that waits can have the result before the event arrives: `finish` publishes the avatar, or records that it is
+held, and leaves everything else to the event, which announces it and deletes the original. Whatever fails in `finish`,
+the event makes good.
 """
 
 import json
@@ -24,10 +28,11 @@ from functions.process_avatar.imaging import formats
 from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition
 from functions.process_avatar.moderation import HeldError, HeldRecord, Moderation, NotAllowedError, require_approval
-from functions.process_avatar.quota import Quota, QuotaExceededError
+from functions.process_avatar.publishing import Current
+from functions.process_avatar.quota import NotClaimedError, Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
-from functions.shared import storage_keys, upload_id
+from functions.shared import storage_keys, upload_id, upload_status
 from functions.shared.aws.s3 import (
     PreconditionFailedError,
     StoredObject,
@@ -38,6 +43,7 @@ from functions.shared.aws.s3 import (
 from functions.shared.moderation_decision import hash_file, read_decision
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
 from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest, with_absolute_urls
+from functions.shared.upload_status import Status
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +57,20 @@ class UserBlockedError(Exception):
 
 
 class Upload(NamedTuple):
-    """An upload, and its original if that still exists."""
+    """An upload, and the file that was posted."""
 
     subject: str
     id: str
-    created: Created
-    original: StoredObject | None
-    is_blocked: bool
-    """Whether the operator has blocked the user."""
+    etag: str
+    """Of the file, in quotes."""
+    event: Created | None
+    """None: a client asks for the result."""
+    may_be_repeated: bool = False
+    """Whether an earlier delivery of the event may have failed before its announcement."""
+
+    @property
+    def key(self) -> str:
+        return storage_keys.incoming_key(self.subject, self.id)
 
 
 @dataclass(frozen=True)
@@ -96,74 +108,109 @@ class UploadProcessor:
             logger.warning("not the key of an upload, dropped", extra={"key": key})
             return
 
-        existing, original, is_blocked = self._fetch(subject, key)
-        upload = Upload(subject, its_id, created, original, is_blocked)
-        if existing and existing.upload_id > its_id:
-            self._end_superseded(upload, existing.content, may_be_repeated)
-        elif original:
-            self._process_original(upload, original, existing, may_be_repeated)
-        elif not self._is_published(upload, existing, may_be_repeated):
+        upload = Upload(subject, its_id, created.etag, created, may_be_repeated)
+        # First, and alone: nothing else is read of an upload that `finish` has published.
+        existing = read_manifest(self.s3, self.assets_bucket, subject)
+        if existing and (
+            existing.upload_id > its_id or publishing.is_version_of(existing.version, its_id, created.etag)
+        ):
+            self._end(upload, Current(existing.content, existing.is_unannounced))
+            return
+        original, is_blocked = self._fetch(subject, key)
+        if original:
+            self._process_original(upload._replace(etag=original.etag), original, existing, is_blocked=is_blocked)
+        elif not (may_be_repeated and self._end_published(upload, existing)):
             logger.info("original is gone, nothing to do", extra={"key": key})
 
-    def _fetch(self, subject: str, key: str) -> tuple[StoredManifest | None, StoredObject | None, bool]:
-        """The manifest, the original, without the data of one that is too large, and whether the user is blocked."""
+    def finish(self, subject: str, its_id: str) -> Status | None:
+        """Process the original of an upload before its event arrives, except for what the event completes.
+
+        Returns the status of the upload, `pending` if the file is being processed already; None if nothing was posted.
+
+        Raises:
+            Exception: any failure. The event makes it good.
+        """
+        key = storage_keys.incoming_key(subject, its_id)
         with ThreadPoolExecutor() as pool:
             manifest = pool.submit(read_manifest, self.s3, self.assets_bucket, subject)
+            original, is_blocked = self._fetch(subject, key)
+        existing = manifest.result()
+        if existing and existing.upload_id > its_id:
+            return upload_status.of_manifest(existing.content, self.cdn_url)
+        if original is None:  # it was deleted after the result was written
+            return upload_status.find_result(
+                self.s3,
+                uploads_bucket=self.uploads_bucket,
+                assets_bucket=self.assets_bucket,
+                cdn_url=self.cdn_url,
+                is_moderated=bool(self.moderation.lambda_client),
+                subject=subject,
+                upload_id=its_id,
+            )
+        try:
+            upload = Upload(subject, its_id, original.etag, event=None)
+            return self._process_original(upload, original, existing, is_blocked=is_blocked)
+        except NotClaimedError:
+            if existing and existing.upload_id == its_id:
+                return upload_status.of_manifest(existing.content, self.cdn_url)
+            return upload_status.PENDING
+
+    def _fetch(self, subject: str, key: str) -> tuple[StoredObject | None, bool]:
+        """The original, without the data of one that is too large, and whether the user is blocked."""
+        with ThreadPoolExecutor() as pool:
             block_end = pool.submit(self.read_block_end, subject)
             original = get_object(self.s3, self.uploads_bucket, key, max_bytes=self.max_upload_bytes)
-        return manifest.result(), original, block_end.result() is not None
+        return original, block_end.result() is not None
 
     def _process_original(
-        self,
-        upload: Upload,
-        original: StoredObject,
-        existing: StoredManifest | None,
-        may_be_repeated: bool,
-    ) -> None:
-        """Publish the avatar or record the rejection, announce it, and delete the original."""
+        self, upload: Upload, original: StoredObject, existing: StoredManifest | None, *, is_blocked: bool
+    ) -> Status:
+        """Publish the avatar, hold it, or record the rejection; announce it, and delete the original."""
         version = publishing.version_of(upload.id, original)
         if existing and existing.version >= version:
-            self._end_superseded(upload, existing.content, may_be_repeated)
-            return
+            return self._end(upload, Current(existing.content, existing.is_unannounced))
         decision = read_decision(original.metadata, original.data)
-        if not decision and self._is_held(upload, original, may_be_repeated):
-            return
+        if not decision and self._is_held(upload, original):
+            return upload_status.HELD
         try:
-            if upload.is_blocked:
+            if is_blocked:
                 raise UserBlockedError(upload.subject)
-            if self.quota and not decision:  # a file about which an operator has decided was counted before
-                self.quota.count(upload.subject, upload.created)
+            if not decision:  # a file about which an operator has decided was counted before
+                self._count(upload, original)
             rendition = self._render(original)
             require_approval(decision or self.moderation.ask(upload.subject, upload.id, rendition.stable_jpeg))
         except (ImageRejectedError, QuotaExceededError, UserBlockedError, NotAllowedError, HeldError) as refused:
             # Another file may have been posted before with the same form, or this one published by a delivery that
             # failed afterwards, whatever the moderation function says now.
-            if self._is_published(upload, existing, may_be_repeated):
-                return
+            if status := self._end_published(upload, existing):
+                return status
             if isinstance(refused, HeldError):
-                self._hold(upload, original, refused.moderation_reason, may_be_repeated)
-            else:
-                moderation_reason = refused.moderation_reason if isinstance(refused, NotAllowedError) else None
-                self._reject(upload, original.etag, refused.reason, moderation_reason)
-            return
+                return self._hold(upload, original, refused.moderation_reason)
+            moderation_reason = refused.moderation_reason if isinstance(refused, NotAllowedError) else None
+            return self._reject(upload, refused.reason, moderation_reason)
 
         avatar = publishing.new_avatar(upload.subject, version, rendition, at=_now())
-        manifest = publishing.publish(self.s3, self.assets_bucket, avatar, existing)
-        if manifest == avatar.manifest:
-            self._complete(upload, manifest)
-        else:
-            self._end_superseded(upload, manifest, may_be_repeated)
+        is_announced = upload.event is not None
+        current = publishing.publish(self.s3, self.assets_bucket, avatar, existing, is_announced=is_announced)
+        return self._end(upload, current)
 
-    def _is_published(self, upload: Upload, existing: StoredManifest | None, may_be_repeated: bool) -> bool:
-        """Whether an earlier delivery of the upload has published an avatar, which is then completed."""
-        manifest = publishing.resume(self.s3, self.assets_bucket, upload.subject, upload.id, existing)
-        if manifest:
-            self._end_superseded(upload, manifest, may_be_repeated=True)
-        elif existing and existing.upload_id == upload.id:
-            self._end_superseded(upload, existing.content, may_be_repeated)
+    def _count(self, upload: Upload, original: StoredObject) -> None:
+        if not self.quota:
+            return
+        if upload.event:
+            self.quota.count(upload.subject, upload.event)
         else:
-            return False
-        return True
+            self.quota.claim(upload.subject, upload.key, upload.etag, original.last_modified)
+
+    def _end_published(self, upload: Upload, existing: StoredManifest | None) -> Status | None:
+        """End an upload of which an earlier delivery has published an avatar. None if there is none."""
+        is_announced = upload.event is not None
+        current = publishing.resume(
+            self.s3, self.assets_bucket, upload.subject, upload.id, existing, is_announced=is_announced
+        )
+        if current is None and existing and existing.upload_id == upload.id:
+            current = Current(existing.content, existing.is_unannounced)
+        return self._end(upload, current) if current else None
 
     def _render(self, original: StoredObject) -> Rendition:
         if original.size > self.max_upload_bytes:
@@ -172,48 +219,57 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
-    def _is_held(self, upload: Upload, original: StoredObject, may_be_repeated: bool) -> bool:
-        """Whether an earlier delivery has held this file, which is then announced if that may have failed."""
+    def _is_held(self, upload: Upload, original: StoredObject) -> bool:
+        """Whether this file is held already. It is announced now if that may not have been done."""
         held = self.moderation.find_held(upload.subject, upload.id)
         if not held or held["sha256"] != hash_file(original.data):
             return False
-        if may_be_repeated:
-            self._announce_held(upload, held)
-        else:
-            logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
+        if upload.event:
+            if upload.may_be_repeated or held.get("is_unannounced"):
+                self._announce_held(upload, held)
+            else:
+                logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
         return True
 
-    def _hold(self, upload: Upload, original: StoredObject, reason: str | None, may_be_repeated: bool) -> None:
-        record = {"reason": reason, "at": _now(), "etag": original.etag, "sha256": hash_file(original.data)}
+    def _hold(self, upload: Upload, original: StoredObject, reason: str | None) -> Status:
+        record: HeldRecord = {
+            "reason": reason,
+            "at": _now(),
+            "etag": original.etag,
+            "sha256": hash_file(original.data),
+            "is_unannounced": upload.event is None,
+        }
         held = self.moderation.hold(upload.subject, upload.id, record)
         # A deletion that has not found the record has replaced the manifest before.
         current = read_manifest(self.s3, self.assets_bucket, upload.subject)
         if current and current.upload_id > upload.id:
-            self._end_superseded(upload, current.content, may_be_repeated)
-        else:
+            return self._end(upload, Current(current.content, current.is_unannounced))
+        if upload.event:
             self._announce_held(upload, held)
+        return upload_status.HELD
 
     def _announce_held(self, upload: Upload, held: HeldRecord) -> None:
         self._announce("avatar.held", upload, at=held["at"], moderation_reason=held["reason"])
 
-    def _end_superseded(self, upload: Upload, manifest: Manifest, may_be_repeated: bool) -> None:
-        """Keep the current manifest: it is of a newer upload, or already of this one."""
-        is_duplicate = manifest["upload_id"] == upload.id
-        if is_duplicate and may_be_repeated:
-            # The earlier delivery may have failed between the manifest and the announcement.
+    def _end(self, upload: Upload, current: Current) -> Status:
+        """End an upload whose user has that manifest now, of the upload itself or a newer one."""
+        manifest = current.manifest
+        is_own = manifest["upload_id"] == upload.id
+        if is_own and upload.event and (current.is_unannounced or upload.may_be_repeated):
             self._complete(upload, manifest)
-            return
-        details = {"subject": upload.subject, "upload_id": upload.id, "current_upload_id": manifest["upload_id"]}
-        logger.info("duplicate event" if is_duplicate else "superseded by a newer upload", extra=details)
-        self._delete_original(upload)
+        elif upload.event:
+            details = {"subject": upload.subject, "upload_id": upload.id, "current_upload_id": manifest["upload_id"]}
+            logger.info("duplicate event" if is_own else "superseded by a newer upload", extra=details)
+            self._delete_original(upload)
+        return upload_status.of_manifest(manifest, self.cdn_url)
 
-    def _reject(self, upload: Upload, etag: str, reason: RejectionReason, moderation_reason: str | None = None) -> None:
-        """Record and announce a rejection. `etag` is the original's.
+    def _reject(self, upload: Upload, reason: RejectionReason, moderation_reason: str | None) -> Status:
+        """Record and announce a rejection.
 
         A delivery that finds a record announces it, too: whoever wrote it may have failed since, and the original would
         not exist if it had been announced and not posted again.
         """
-        content = {"status": "rejected", "reason": reason, "at": _now(), "upload_id": upload.id, "etag": etag}
+        content = {"status": "rejected", "reason": reason, "at": _now(), "upload_id": upload.id, "etag": upload.etag}
         if moderation_reason:
             content["moderation_reason"] = moderation_reason
         key = storage_keys.rejection_key(upload.subject, upload.id)
@@ -225,7 +281,6 @@ class UploadProcessor:
                 Key=key,
                 Body=json.dumps(content).encode(),
                 ContentType="application/json",
-                CacheControl="no-store",
             )
         except PreconditionFailedError:
             # boto3 retries a write whose response was lost: the record may be this delivery's own.
@@ -237,6 +292,7 @@ class UploadProcessor:
         details = {name: content[name] for name in ("at", "reason", "moderation_reason") if name in content}
         self._announce("avatar.rejected", upload, **details)
         self._delete_original(upload)
+        return upload_status.rejected(content["reason"])
 
     def _complete(self, upload: Upload, manifest: Manifest) -> None:
         """Announce an avatar and delete its original, in parallel: a redelivery finds the manifest and does both."""
@@ -251,10 +307,8 @@ class UploadProcessor:
         A file that was posted meanwhile with the same form stays: its own event is still to come, or a delivery that
         has read it may have to be repeated.
         """
-        if upload.original:
-            self.moderation.release(upload.subject, upload.id, upload.original.etag)
-            key = storage_keys.incoming_key(upload.subject, upload.id)
-            delete_unchanged_object(self.s3, upload.original.etag, bucket=self.uploads_bucket, key=key)
+        self.moderation.release(upload.subject, upload.id, upload.etag)
+        delete_unchanged_object(self.s3, upload.etag, bucket=self.uploads_bucket, key=upload.key)
 
     def _announce(self, event: str, upload: Upload, **details: Any) -> None:
         self.topic.publish(event, {"event": event, "subject": upload.subject, "upload_id": upload.id, **details})

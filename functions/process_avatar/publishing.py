@@ -28,6 +28,14 @@ MUTABLE = "public, max-age=60"
 _MAX_POST_SECONDS = 0xFFF
 
 
+class Current(NamedTuple):
+    """The manifest that is current after an attempt to publish another one."""
+
+    manifest: Manifest
+    is_unannounced: bool
+    """Whether it has to be announced: it was put now, or by finish_upload."""
+
+
 class Avatar(NamedTuple):
     subject: str
     version: str
@@ -51,6 +59,11 @@ def version_of(upload_id: str, original: s3.StoredObject) -> str:
     elapsed = int(original.last_modified.timestamp()) - upload_ids.parse_time_ms(upload_id) // 1000
     seconds = min(max(elapsed, 0), _MAX_POST_SECONDS)
     return f"{upload_id}-{seconds:03x}-" + original.etag.strip('"')[:8]
+
+
+def is_version_of(version: str, upload_id: str, etag: str) -> bool:
+    """Whether it is a version of an upload, of a file with that ETag, whenever that was posted."""
+    return version.startswith(f"{upload_id}-") and version.endswith("-" + etag.strip('"')[:8])
 
 
 def new_avatar(subject: str, version: str, rendition: Rendition, *, at: str) -> Avatar:
@@ -91,8 +104,12 @@ def _build_manifest(subject: str, version: str, facts: Mapping[str, Any]) -> Man
     }
 
 
-def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: StoredManifest | None) -> Manifest:
+def publish(
+    client: BaseClient, bucket: str, avatar: Avatar, existing: StoredManifest | None, *, is_announced: bool
+) -> Current:
     """Make `avatar` the current one. `existing` is the manifest of an older version.
+
+    Without `is_announced`, the manifest is marked for the event of the upload, which announces it.
 
     Returns the manifest that is current afterwards: the avatar's own, or one of a version that is not older.
 
@@ -101,18 +118,26 @@ def publish(client: BaseClient, bucket: str, avatar: Avatar, existing: StoredMan
         ClientError: S3 refused a request.
         BotoCoreError: there was no response.
     """
-    # In parallel: Lambda is billed while it waits for S3.
+    # In parallel: Lambda is billed while it waits for S3. Before the first avatar there is no JPEG to read: the write
+    # fails if there is one.
     with ThreadPoolExecutor() as pool:
+        jpeg = pool.submit(stored_avatar.read_stable_jpeg, client, bucket, avatar.subject) if existing else None
         pending = [pool.submit(_put_variant, client, bucket, avatar, variant) for variant in avatar.rendition.variants]
     for future in pending:
         future.result()  # raises what it raised
-    _advance_stable_jpeg(client, bucket, avatar, is_first=existing is None)
-    return _advance_manifest(client, bucket, avatar.manifest, existing)
+    _advance_stable_jpeg(client, bucket, avatar, jpeg.result() if jpeg else None)
+    return _advance_manifest(client, bucket, avatar.manifest, existing, is_announced=is_announced)
 
 
 def resume(
-    client: BaseClient, bucket: str, subject: str, upload_id: str, existing: StoredManifest | None
-) -> Manifest | None:
+    client: BaseClient,
+    bucket: str,
+    subject: str,
+    upload_id: str,
+    existing: StoredManifest | None,
+    *,
+    is_announced: bool,
+) -> Current | None:
     """Complete what an earlier delivery of the upload began, without the original.
 
     A delivery may have ended between the stable JPEG and the manifest, and the original may have been replaced by
@@ -128,7 +153,8 @@ def resume(
     jpeg = stored_avatar.read_stable_jpeg(client, bucket, subject)
     if not jpeg or not jpeg.version.startswith(f"{upload_id}-") or (existing and existing.version >= jpeg.version):
         return None
-    return _advance_manifest(client, bucket, _build_manifest(subject, jpeg.version, jpeg.facts), existing)
+    manifest = _build_manifest(subject, jpeg.version, jpeg.facts)
+    return _advance_manifest(client, bucket, manifest, existing, is_announced=is_announced)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
@@ -141,20 +167,15 @@ def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Varia
     )
 
 
-def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, *, is_first: bool) -> None:
-    """Put the stable JPEG, unless the existing one is of this version or a newer one.
-
-    Before the first avatar of a subject there is no request for the existing one: the write fails if there is one.
-    """
-
-    def read() -> stored_avatar.StoredJpeg | None:
-        return stored_avatar.read_stable_jpeg(client, bucket, avatar.subject)
-
+def _advance_stable_jpeg(
+    client: BaseClient, bucket: str, avatar: Avatar, existing: stored_avatar.StoredJpeg | None
+) -> None:
+    """Put the stable JPEG, unless the existing one is of this version or a newer one."""
     stored_avatar.put_newer(
         client,
         avatar.version,
-        None if is_first else read(),
-        read,
+        existing,
+        lambda: stored_avatar.read_stable_jpeg(client, bucket, avatar.subject),
         Bucket=bucket,
         Key=stable_key(avatar.subject),
         Body=_add_comment(avatar.rendition.stable_jpeg, avatar.version),
@@ -176,7 +197,9 @@ def _add_comment(jpeg: bytes, comment: str) -> bytes:
     return jpeg[:end_of_jfif] + segment + jpeg[end_of_jfif:]
 
 
-def _advance_manifest(client: BaseClient, bucket: str, manifest: Manifest, existing: StoredManifest | None) -> Manifest:
+def _advance_manifest(
+    client: BaseClient, bucket: str, manifest: Manifest, existing: StoredManifest | None, *, is_announced: bool
+) -> Current:
     """Put the manifest, unless the existing one is of its version or a newer one. Returns the one that is current."""
     newer = stored_avatar.put_newer(
         client,
@@ -188,5 +211,9 @@ def _advance_manifest(client: BaseClient, bucket: str, manifest: Manifest, exist
         Body=json.dumps(manifest).encode(),
         ContentType="application/json",
         CacheControl=MUTABLE,
+        Metadata={} if is_announced else stored_avatar.UNANNOUNCED,
     )
-    return newer.content if newer else manifest
+    # boto3 retries a write whose response was lost: the manifest that is there may be this one.
+    if newer is None or newer.content == manifest:
+        return Current(manifest, is_unannounced=True)
+    return Current(newer.content, newer.is_unannounced)

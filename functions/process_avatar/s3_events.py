@@ -13,6 +13,8 @@ class Created(NamedTuple):
 
     key: str
     at: datetime  # with its time zone, UTC
+    etag: str
+    """Of what was posted, in quotes as in S3's responses. The object may have been replaced since."""
     sequencer: str
     """Differs between the posts of a key, and is the same when S3 sends an event twice."""
 
@@ -30,11 +32,12 @@ def created_objects(event: object) -> list[Created]:
         return [_created(record) for record in event["Records"]]
     except (KeyError, TypeError) as error:
         raise ValueError(
-            "not an S3 event: Records[].eventTime, or key or sequencer of Records[].s3.object, is missing"
+            "not an S3 event: Records[].eventTime, or key, eTag or sequencer of Records[].s3.object, is missing"
         ) from error
 
 
 def _created(record: dict[str, Any]) -> Created:
     stored = record["s3"]["object"]
     key = unquote_plus(stored["key"])  # S3 encodes keys as an HTML form does: a space is a plus
-    return Created(key, datetime.fromisoformat(record["eventTime"]), stored["sequencer"])
+    at = datetime.fromisoformat(record["eventTime"])
+    return Created(key, at, f'"{stored["eTag"]}"', stored["sequencer"])

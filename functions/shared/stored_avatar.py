@@ -30,6 +30,7 @@ ATTEMPTS = 5
 DELETED_TAG = "deleted=true"
 DELETION_BYTES = upload_ids.LENGTH  # the record in place of a stable JPEG; no JPEG is so short
 VERSION, FACTS = "version", "facts"  # user metadata of the stable JPEG: what its manifest consists of, but for URLs
+UNANNOUNCED = {"announced": "later"}  # user metadata of a manifest
 
 
 class ContentionError(Exception):
@@ -43,6 +44,8 @@ class StoredManifest(NamedTuple):
     etag: str
     last_modified: datetime
     """UTC, in whole seconds."""
+    is_unannounced: bool
+    """Whether finish_upload has published it, and left the announcement to the event of the upload. It stays so."""
 
     @property
     def upload_id(self) -> str:
@@ -54,7 +57,7 @@ class StoredManifest(NamedTuple):
 
     @property
     def is_deleted(self) -> bool:
-        return "deleted_at" in self.content
+        return is_deletion(self.content)
 
 
 class StoredJpeg(NamedTuple):
@@ -80,7 +83,10 @@ _S = TypeVar("_S", bound=_Stored)
 def read_manifest(client: BaseClient, bucket: str, subject: str) -> StoredManifest | None:
     """Raises ClientError if S3 refused the request, and BotoCoreError if there was no response."""
     stored = s3.get_object(client, bucket, manifest_key(subject))
-    return None if stored is None else StoredManifest(json.loads(stored.data), stored.etag, stored.last_modified)
+    if stored is None:
+        return None
+    is_unannounced = UNANNOUNCED.items() <= stored.metadata.items()
+    return StoredManifest(json.loads(stored.data), stored.etag, stored.last_modified, is_unannounced)
 
 
 def read_avatar(client: BaseClient, bucket: str, subject: str, cdn_url: str) -> Manifest | None:
@@ -90,6 +96,10 @@ def read_avatar(client: BaseClient, bucket: str, subject: str, cdn_url: str) -> 
     """
     stored = read_manifest(client, bucket, subject)
     return None if stored is None or stored.is_deleted else with_absolute_urls(stored.content, cdn_url)
+
+
+def is_deletion(manifest: Manifest) -> bool:
+    return "deleted_at" in manifest
 
 
 def with_absolute_urls(manifest: Manifest, cdn_url: str) -> Manifest:

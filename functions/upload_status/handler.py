@@ -2,10 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
 
-from functions.shared import http_api, storage_keys, stored_avatar, upload_id
+from functions.shared import http_api, storage_keys, upload_id, upload_status
 from functions.shared.aws import clients, s3
 
 S3 = clients.create("s3", read_timeout_seconds=1)
@@ -27,33 +25,26 @@ def handle(event: http_api.Event, _context: object) -> http_api.Response:
     return http_api.response(200, {"upload_id": requested, **status})
 
 
-def _status(subject: str, requested: str) -> Mapping[str, Any] | None:
+def _status(subject: str, requested: str) -> upload_status.Status | None:
     """None if there is no trace of the upload and its form has expired."""
-    if result := _result(subject, requested):
+    if result := _find_result(subject, requested):
         return result
     if _is_recent(requested) or s3.head_object(S3, UPLOADS_BUCKET, storage_keys.incoming_key(subject, requested)):
-        return {"status": "pending"}
+        return upload_status.PENDING
     # The original is deleted after the result is written: it may have been processed since the result was looked for.
-    return _result(subject, requested)
+    return _find_result(subject, requested)
 
 
-def _result(subject: str, requested: str) -> Mapping[str, Any] | None:
-    """The result of an upload, None if there is none yet.
-
-    A manifest comes first, of this upload or a newer one, which the waiting client has now: it never goes back to an
-    older one, so that what was ready stays ready whenever a rejection is recorded, until the user deletes the avatar.
-    """
-    manifest = stored_avatar.read_manifest(S3, ASSETS_BUCKET, subject)
-    if manifest and manifest.upload_id >= requested:
-        if manifest.is_deleted:
-            return {"status": "rejected", "reason": "deleted"}
-        return {"status": "ready", "avatar": stored_avatar.with_absolute_urls(manifest.content, CDN_URL)}
-    rejection = s3.get_json(S3, UPLOADS_BUCKET, storage_keys.rejection_key(subject, requested))
-    if rejection:
-        return {"status": "rejected", "reason": rejection["reason"]}
-    if IS_MODERATED and s3.head_object(S3, UPLOADS_BUCKET, storage_keys.held_key(subject, requested)):
-        return {"status": "held"}
-    return None
+def _find_result(subject: str, requested: str) -> upload_status.Status | None:
+    return upload_status.find_result(
+        S3,
+        uploads_bucket=UPLOADS_BUCKET,
+        assets_bucket=ASSETS_BUCKET,
+        cdn_url=CDN_URL,
+        is_moderated=IS_MODERATED,
+        subject=subject,
+        upload_id=requested,
+    )
 
 
 def _is_recent(requested: str) -> bool:

@@ -34,6 +34,7 @@ LAYERS = {
     "delete_avatar": ["boto3"],
     "erase_user": ["boto3"],
     "process_avatar": ["boto3", "heif", "imaging"],
+    "finish_upload": ["boto3", "heif", "imaging"],
     "profile": ["boto3", "postgres"],
     "erase_profile": ["boto3", "postgres"],
     "migrate_database": ["alembic", "boto3", "postgres"],

@@ -157,7 +157,7 @@ def queues_and_topics_are_tls_only(graph: Graph) -> list[str]:
 # Any stage of one API, then a method and a path that starts with a name, or an authorizer. A `*` in the path is a path
 # parameter.
 _ONE_ROUTE_OR_AUTHORIZER = re.compile(
-    r"arn:aws:execute-api:[a-z0-9-]+:\d{12}:\w+/(\*/(DELETE|GET|POST|PUT)(/[\w-]+)+(/\*)?|authorizers/\w+)"
+    r"arn:aws:execute-api:[a-z0-9-]+:\d{12}:\w+/(\*/(DELETE|GET|POST|PUT)/[\w-]+(/[\w-]+|/\*)*|authorizers/\w+)"
 )
 
 

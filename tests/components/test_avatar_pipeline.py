@@ -13,7 +13,7 @@ from functions.erase_user import erasure
 from functions.process_avatar.imaging import render_process
 from functions.process_avatar.moderation import READ_TIMEOUT_SECONDS
 from functions.shared.aws.clients import CONNECT_TIMEOUT_SECONDS
-from lambda_packages.build import Package
+from lambda_packages.build import REPOSITORY, Package
 from local.recording.graph import Graph
 from tests.components.conftest import ACCOUNT, REGION, RunAlone, arn, get_statements
 
@@ -26,6 +26,8 @@ UNDELIVERED_ARN = arn("sqs", "pipeline-undelivered-abc1234")
 QUEUE = "aws:sqs/queue:Queue"
 TABLE = "aws:dynamodb/table:Table"
 FUNCTION = "aws:lambda/function:Function"
+FINISH = "finish-upload"
+FINISH_HANDLER = REPOSITORY / "functions/finish_upload/handler.py"
 PROFILE_SECONDS = 90  # the timeout of erase_profile
 SQS = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 
@@ -253,6 +255,49 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
             for action in ("dynamodb:GetItem", "dynamodb:UpdateItem")
         ),
     ]
+
+
+def test_finish_function_has_less_memory_time_and_permissions(pipeline: Graph) -> None:
+    """Memory: 200 MB for the rest of the process. Time: API Gateway waits for 30 seconds."""
+    inputs, processor = (pipeline.one(FUNCTION, f"pipeline-{name}").inputs for name in (FINISH, "process-avatar"))
+    assert (inputs["memorySize"], inputs["timeout"]) == (640, 10)
+    assert inputs["memorySize"] * 2**20 >= finish_upload_handler_memory() + 200_000_000
+    variables = {**processor["environment"]["variables"]}
+    del variables["QUEUE_URL"], variables["DISTRIBUTION_ID"]
+    assert inputs["environment"]["variables"] == variables
+    assert get_statements(pipeline.named(f"pipeline-{FINISH}-policy").inputs["policy"]) == [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{arn('logs', f'log-group:pipeline-{FINISH}-logs-abc1234')}:*",
+        },
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"{UPLOADS_ARN}/incoming/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": [f"{UPLOADS_ARN}/{prefix}/*" for prefix in ("incoming", "rejected")],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": UPLOADS_ARN},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{UPLOADS_ARN}/rejected/*"},
+        {
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": [f"{ASSETS_ARN}/avatars/*.json", f"{ASSETS_ARN}/avatars/*.jpg"],
+        },
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": ASSETS_ARN},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{ASSETS_ARN}/avatars/*"},
+        {"Effect": "Allow", "Action": "sns:Publish", "Resource": TOPIC_ARN},
+        *(
+            {"Effect": "Allow", "Action": action, "Resource": arn("dynamodb", "table/pipeline-limits-abc1234")}
+            for action in ("dynamodb:GetItem", "dynamodb:UpdateItem")
+        ),
+    ]
+
+
+def finish_upload_handler_memory() -> int:
+    """The limit of the render process, without importing the handler, which would start it."""
+    (limit,) = re.findall(r"^_RENDER_MEMORY_BYTES = ([0-9_]+)$", FINISH_HANDLER.read_text(), re.MULTILINE)
+    return int(limit)
 
 
 def test_distribution_is_invalidated_by_its_id(run_alone: RunAlone) -> None:
@@ -557,7 +602,7 @@ def test_outputs(pipeline: Graph) -> None:
         ),
         (
             {"reserved_concurrency": {"authorize": 1}},
-            "allowed is a map from process_avatar, sweep_avatars or erase_user to",
+            "allowed is a map from process_avatar, finish_upload, sweep_avatars or erase_user to",
         ),
         ({"uploads_per_hour": 1001}, "uploads_per_hour is 1001; allowed is an integer from 0 to 1,000"),
         ({"max_concurrency": 1}, "max_concurrency is 1; allowed is an integer from 2 to 1,000"),

@@ -83,6 +83,16 @@ def test_only_functions_of_the_service_are_built(
     assert {f.inputs["handler"].split(".")[1] for f in graph.of_type("aws:lambda/function:Function")} == functions
 
 
+def test_finish_route_invokes_the_function_of_the_pipeline(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarService("faces", AvatarServiceArgs()))
+    role = "faces-api-post-avatars-uploads-upload-id-finish"
+    route = graph.named(f"{role}-route").inputs
+    assert (route["routeKey"], route["authorizationType"]) == ("POST /avatars/uploads/{upload_id}/finish", "CUSTOM")
+    finish = graph.one("aws:lambda/function:Function", "faces-pipeline-finish-upload").outputs["invokeArn"]
+    assert graph.named(f"{role}-integration").inputs["integrationUri"] == finish
+    assert graph.named(f"{role}-permission").inputs["sourceArn"].endswith("/*/POST/avatars/uploads/*/finish")
+
+
 def test_erase_user_invokes_erase_profile_if_there_is_a_database(run_alone: RunAlone) -> None:
     graph = run_alone(lambda: AvatarService("faces", AvatarServiceArgs(database_url=URL)))
     variables = graph.one("aws:lambda/function:Function", "faces-pipeline-erase-user").inputs["environment"][

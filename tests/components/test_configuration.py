@@ -223,7 +223,7 @@ def test_load_dev_stack_is_valid() -> None:
         ({"maxConcurrency": 1}, "avatars:maxConcurrency is '1'; allowed is an integer from 2 to 1,000"),
         (
             {"reservedConcurrency": {"resize": 5}},
-            "avatars:reservedConcurrency is '{\"resize\": 5}'; allowed is a map from process_avatar, sweep_avatars, ",
+            "avatars:reservedConcurrency is '{\"resize\": 5}'; allowed is a map from process_avatar, finish_upload, ",
         ),
         (
             {"reservedConcurrency": {"authorize": -1}},

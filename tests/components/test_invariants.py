@@ -189,7 +189,7 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
     (
         invariants.service_principals_are_limited_to_one_source,
         "avatars-api-get-avatars-me-permission",
-        set_inputs(sourceArn="arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/*/GET/*"),
+        set_inputs(sourceArn="arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/*/GET/*/me"),
         "allows any source",
     ),
     (

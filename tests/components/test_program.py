@@ -70,13 +70,13 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "avatars:index:AvatarPipeline": 1,
         "avatars:index:Identity": 1,
         "avatars:index:PrivateBucket": 3,
-        "avatars:index:PythonFunction": 8,
+        "avatars:index:PythonFunction": 9,
         "avatars:index:UploadApi": 1,
         "avatars:index:WebAssets": 1,
         "aws:apigatewayv2/api:Api": 1,
         "aws:apigatewayv2/authorizer:Authorizer": 1,
-        "aws:apigatewayv2/integration:Integration": 4,
-        "aws:apigatewayv2/route:Route": 4,
+        "aws:apigatewayv2/integration:Integration": 5,
+        "aws:apigatewayv2/route:Route": 5,
         "aws:apigatewayv2/stage:Stage": 1,
         "aws:cloudfront/cachePolicy:CachePolicy": 1,
         "aws:cloudfront/distribution:Distribution": 1,
@@ -85,17 +85,17 @@ def test_program_with_region_only_registers_these_count_types(run_stack: RunStac
         "aws:cloudwatch/logDelivery:LogDelivery": 1,
         "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": 1,
         "aws:cloudwatch/logDeliverySource:LogDeliverySource": 1,
-        "aws:cloudwatch/logGroup:LogGroup": 9,
+        "aws:cloudwatch/logGroup:LogGroup": 10,
         "aws:cloudwatch/metricAlarm:MetricAlarm": 3,
         "aws:cognito/userPool:UserPool": 1,
         "aws:cognito/userPoolClient:UserPoolClient": 1,
         "aws:dynamodb/table:Table": 1,
-        "aws:iam/role:Role": 9,
-        "aws:iam/rolePolicy:RolePolicy": 9,
+        "aws:iam/role:Role": 10,
+        "aws:iam/rolePolicy:RolePolicy": 10,
         "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
-        "aws:lambda/function:Function": 8,
+        "aws:lambda/function:Function": 9,
         "aws:lambda/layerVersion:LayerVersion": 5,
-        "aws:lambda/permission:Permission": 5,
+        "aws:lambda/permission:Permission": 6,
         "aws:s3/bucket:Bucket": 3,
         "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration": 1,
         "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 3,
@@ -453,7 +453,7 @@ def test_built_packages_match_registered_platform() -> None:
     """With the real packages, which are cached between runs."""
     graph = run_main(stack_config(EXTERNAL_DATABASE))
     functions = graph.of_type("aws:lambda/function:Function")
-    assert len(functions) == 11
+    assert len(functions) == 12
     for function in functions:
         assert function.inputs["runtime"] == "python{}.{}".format(*build.LAMBDA.python)
         assert function.inputs["architectures"] == [{"aarch64": "arm64"}[build.LAMBDA.machine]]

@@ -38,6 +38,18 @@ ENVIRONMENTS = {
         "PROCESSING_SECONDS": "14",
         "LOG_RETENTION_DAYS": "30",
     },
+    "finish_upload": {
+        "UPLOADS_BUCKET": "uploads",
+        "ASSETS_BUCKET": "assets",
+        "CDN_URL": "https://cdn.example.com",
+        "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:avatars",
+        "SIZES": "512,128",
+        "MAX_PIXELS": "50000000",
+        "MAX_UPLOAD_BYTES": "5000000",
+        "UPLOADS_PER_HOUR": "60",
+        "LIMITS_TABLE": "limits",
+        "MODERATION_FUNCTION_ARN": "",
+    },
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000", "LARGEST_SIZE": "512"},
     "process_avatar": {

@@ -94,7 +94,8 @@ def find_queue_urls(stack: LocalStack) -> tuple[str, str]:
 def build_s3_event(key: str) -> str:
     """Builds the part of an S3 event notification that the function reads."""
     now = datetime.datetime.now(datetime.UTC).isoformat()
-    return json.dumps({"Records": [{"eventTime": now, "s3": {"object": {"key": key, "sequencer": now}}}]})
+    stored = {"key": key, "eTag": "0" * 32, "sequencer": now}
+    return json.dumps({"Records": [{"eventTime": now, "s3": {"object": stored}}]})
 
 
 def send_message(stack: LocalStack, body: str) -> str:

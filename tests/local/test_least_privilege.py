@@ -53,6 +53,8 @@ def handle(event, _context):
     return {"decision": "hold" if len(event["image"]) < 2_000 else "approve"}
 """
 
+_SMALL = pictures.encode(pictures.plain(8, 8, pictures.GRAY), "PNG")
+
 
 @pytest.fixture(scope="module")
 def healthy(config: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Generator[LocalStack]:
@@ -122,7 +124,7 @@ def drop_event_of_missing_original(stack: LocalStack, _photo: bytes, seconds: fl
 def reject_picture(stack: LocalStack, _photo: bytes, seconds: float) -> None:
     session = sign_in(stack)
     with pytest.raises(ClientError, match="rejected: not_an_image"):
-        session.upload(b"no picture", "image/png", seconds)
+        session.upload(b"no picture", "image/png", seconds, finish=False)
     wait_until(lambda: list_rejected_uploads(stack, session.subject), "the webhook reports the rejection", seconds)
     (rejected,) = list_rejected_uploads(stack, session.subject)
     posted_again = storage_keys.incoming_key(session.subject, rejected)
@@ -139,8 +141,8 @@ def reject_picture(stack: LocalStack, _photo: bytes, seconds: float) -> None:
 def replace_avatar(stack: LocalStack, photo: bytes, seconds: float) -> None:
     session = sign_in(stack)
     profile = call_api(stack, session, "GET", "/profile").json()
-    former = session.upload(photo, "image/jpeg", seconds).avatar
-    upload = session.upload(photo, "image/jpeg", seconds)
+    former = session.upload(photo, "image/jpeg", seconds, finish=False).avatar
+    upload = session.upload(photo, "image/jpeg", seconds, finish=False)
     assert stack.receiver.wait_for(upload.upload_id, seconds)["event"] == "avatar.ready"
     assert call_api(stack, session, "GET", "/avatars/me").json() == upload.avatar
     public = requests.get(f"{stack.api_url}/profiles/{profile['handle']}", timeout=10).json()
@@ -160,6 +162,27 @@ def fail_and_retry(stack: LocalStack, photo: bytes, seconds: float) -> None:
     wait_until(lambda: has_logged(stack, failing, "given back"), "an upload with a malformed crop fails", seconds)
     wait_until(lambda: has_retry(stack, failing), "the failed message is retried within seconds", seconds)
     s3.delete_object(**original)
+
+
+def finish_uploads(stack: LocalStack, photo: bytes, _seconds: float) -> None:
+    """Has uploads finished whose events do not arrive, the last one held and rejected by an operator."""
+    session = sign_in(stack)
+    with hold_events(stack):
+        assert [finish(session, photo)["status"] for _ in range(2)] == ["ready", "ready"]
+        rejected = finish(session, b"no picture")
+        assert rejected["reason"] == "not_an_image"
+        assert session.finish(rejected["upload_id"]) == rejected
+        assert finish(session, _SMALL)["status"] == "held"
+        (held,) = [held for held in list_held(operate(stack)) if held.subject == session.subject]
+        decide(operate(stack), session.subject, held.name, Decision("reject"))
+        assert session.finish(held.name.partition("-")[0])["reason"] == "not_allowed"
+        assert not [held for held in list_held(operate(stack)) if held.subject == session.subject]
+
+
+def finish(session: Session, photo: bytes) -> dict[str, Any]:
+    form = session.request_form(photo, "image/jpeg")
+    session.post(form, photo)
+    return session.finish(form["upload_id"])
 
 
 def process_unrecorded_deletion(stack: LocalStack, _photo: bytes, seconds: float) -> None:
@@ -212,9 +235,8 @@ def erase_user(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
 def hold_and_reject(stack: LocalStack, _photo: bytes, seconds: float) -> None:
     """Has an upload held, and rejected by an operator."""
     session = sign_in(stack)
-    small = pictures.encode(pictures.plain(8, 8, pictures.GRAY), "PNG")
     with pytest.raises(UploadHeldError):
-        session.upload(small, "image/png", seconds)
+        session.upload(_SMALL, "image/png", seconds, finish=False)
     (held,) = [held for held in list_held(operate(stack)) if held.subject == session.subject]
     decide(operate(stack), session.subject, held.name, Decision("reject"))
     wait_until(lambda: not list_originals(stack, session.subject), "the rejected original is deleted", seconds)
@@ -230,6 +252,7 @@ STEPS: tuple[Step, ...] = (
     replace_avatar,
     fail_and_retry,
     hold_and_reject,
+    finish_uploads,
     process_unrecorded_deletion,
     delete_profile,
     erase_user,

@@ -128,7 +128,7 @@ def test_held_photo_keeps_the_old_avatar_until_it_is_approved(
     old = session.upload(photo, "image/jpeg").avatar
     form = hold(session, team, photo)
     with pytest.raises(UploadHeldError):
-        session._await_avatar(form["upload_id"], 0)  # pyright: ignore[reportPrivateUsage]
+        session._await_avatar(form["upload_id"], None, 0)  # pyright: ignore[reportPrivateUsage]
     assert fetch_avatar(moderated, session).json() == old
     event = moderated.receiver.wait_for(form["upload_id"], 10)
     assert (event["event"], event["moderation_reason"]) == ("avatar.held", "Suggestive")

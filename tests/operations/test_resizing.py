@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -59,11 +59,13 @@ class Stack:
     uploads: str
     assets: str
     topic: RecordingTopic
+    etags: dict[str, str] = field(default_factory=dict[str, str])
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT) -> str:
         """Stores an original as posted in that minute of 2026; returns its upload ID."""
         new_id = upload_id.create(subject, 1_767_225_600_000 + 60_000 * minute)
-        self.s3.put_object(Bucket=self.uploads, Key=storage_keys.incoming_key(subject, new_id), Body=data)
+        key = storage_keys.incoming_key(subject, new_id)
+        self.etags[new_id] = self.s3.put_object(Bucket=self.uploads, Key=key, Body=data)["ETag"]
         return new_id
 
     def deliver(self, uploaded: str, subject: str = SUBJECT, *, may_be_repeated: bool = False) -> None:
@@ -81,7 +83,7 @@ class Stack:
             quota=None,
             read_block_end=lambda _subject: None,
         )
-        created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), "1")
+        created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), self.etags[uploaded], "1")
         processor.process(created, may_be_repeated=may_be_repeated)
 
     def get(self, bucket: str, key: str) -> Any:
@@ -348,7 +350,7 @@ def incomplete(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
     publish(stack, large(RED))
     second = stack.upload(1, large(BLUE))
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "_advance_manifest", lambda *_: (_ for _ in ()).throw(OSError("ends here")))
+        patched.setattr(publishing, "_advance_manifest", lambda *_, **__: (_ for _ in ()).throw(OSError("ends here")))
         with pytest.raises(OSError, match="ends here"):
             stack.deliver(second)
     stack.s3.delete_object(Bucket=stack.uploads, Key=storage_keys.incoming_key(SUBJECT, second))
@@ -389,7 +391,7 @@ def test_change_between_jpeg_and_manifest_of_an_upload_is_lost(
     advance = publishing._advance_manifest  # pyright: ignore[reportPrivateUsage]
     former = stack.get(stack.assets, JPEG)
 
-    def advance_late(*arguments: Any) -> Any:
+    def advance_late(*arguments: Any, is_announced: bool) -> Any:
         class FormerJpeg:
             def __getattr__(self, name: str) -> Any:
                 return getattr(stack.s3, name)
@@ -399,7 +401,7 @@ def test_change_between_jpeg_and_manifest_of_an_upload_is_lost(
 
         resizing(stack, 32, client=FormerJpeg()).change(SUBJECT)
         assert image_sizes(stack) == [32]
-        return advance(*arguments)
+        return advance(*arguments, is_announced=is_announced)
 
     monkeypatch.setattr(publishing, "_advance_manifest", advance_late)
     second = publish(stack, large(BLUE), minute=1)

@@ -5,7 +5,12 @@ import pytest
 from simulation.exhaustive import SCENARIOS, describe_counterexample, explore
 from simulation.rules import RULES
 from simulation.settings import Settings
-from tests.simulation.test_simulation import count_without_condition, module, write_without_condition
+from tests.simulation.test_simulation import (
+    count_without_condition,
+    delete_original_before_the_manifest,
+    module,
+    write_without_condition,
+)
 
 ALL_RULES = list(RULES.values())
 
@@ -16,6 +21,10 @@ ALL_RULES = list(RULES.values())
         "same_upload_twice",
         "two_uploads",
         "first_picture_again",
+        "delivery_and_finish",
+        "finish_and_older_delivery",
+        "finish_and_second_post",
+        "finish_and_deletion",
         "two_posts",
         "last_of_the_quota",
         "late_upload_and_status",
@@ -36,6 +45,12 @@ def test_missing_condition_is_found_by_an_interleaving(monkeypatch: pytest.Monke
     write_without_condition(monkeypatch)
     exploration = explore(SCENARIOS["two_uploads"], ALL_RULES, Settings(), kills=0)
     assert "older_never_replaces_newer" in exploration.counterexamples
+
+
+def test_original_deleted_before_the_manifest_is_found_by_an_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    delete_original_before_the_manifest(monkeypatch)
+    exploration = explore(SCENARIOS["finish_and_older_delivery"], ALL_RULES, Settings(), kills=1, max_count=100)
+    assert "newest_upload_is_shown" in exploration.counterexamples
 
 
 def test_quota_without_condition_is_found_by_an_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:

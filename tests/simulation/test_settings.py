@@ -23,6 +23,7 @@ def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone
     assert json.loads(queue["redrivePolicy"])["maxReceiveCount"] == settings.max_receives
     assert source["batchSize"] == settings.batch_size
     assert function["timeout"] == settings.function_timeout_seconds
+    assert graph.one(FUNCTION, "pipeline-finish-upload").inputs["timeout"] == settings.finish_timeout_seconds
     sweep = graph.one(FUNCTION, "pipeline-sweep-avatars").inputs
     assert sweep["timeout"] == settings.sweep_timeout_seconds
     assert sweep["environment"]["variables"]["ORIGINALS_DAYS"] == str(settings.originals_days)

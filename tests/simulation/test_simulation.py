@@ -60,11 +60,11 @@ def write_manifest_before_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     publishing = module("process_avatar.publishing")
     real_publish, real_put_variant = publishing.publish, vars(publishing)["_put_variant"]
 
-    def publish(client: Any, bucket: str, avatar: Any, *arguments: Any) -> Any:
-        manifest = real_publish(client, bucket, avatar, *arguments)
+    def publish(client: Any, bucket: str, avatar: Any, *arguments: Any, **options: Any) -> Any:
+        current = real_publish(client, bucket, avatar, *arguments, **options)
         for variant in avatar.rendition.variants:
             real_put_variant(client, bucket, avatar, variant)
-        return manifest
+        return current
 
     monkeypatch.setattr(publishing, "publish", publish)
     monkeypatch.setattr(publishing, "_put_variant", lambda *_: None)
@@ -74,13 +74,13 @@ def delete_superseded_version_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     publishing, storage_keys = module("process_avatar.publishing"), module("shared.storage_keys")
     real_publish = publishing.publish
 
-    def publish(client: Any, bucket: str, avatar: Any, existing: Any, *arguments: Any) -> Any:
-        manifest = real_publish(client, bucket, avatar, existing, *arguments)
-        if existing and existing.content["version"] != manifest["version"]:
+    def publish(client: Any, bucket: str, avatar: Any, existing: Any, **options: Any) -> Any:
+        current = real_publish(client, bucket, avatar, existing, **options)
+        if existing and existing.content["version"] != current.manifest["version"]:
             for size in SIZES:
                 key = storage_keys.variant_key(avatar.subject, existing.content["version"], size)
                 client.delete_object(Bucket=bucket, Key=key)
-        return manifest
+        return current
 
     monkeypatch.setattr(publishing, "publish", publish)
 
@@ -93,6 +93,35 @@ def count_without_condition(monkeypatch: pytest.MonkeyPatch) -> None:
         return update_item(client, **request)
 
     monkeypatch.setattr(SimulatedDynamoDbClient, "update_item", update)
+
+
+def delete_original_before_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `finish`, which nothing repeats."""
+    processor = module("process_avatar.process_upload").UploadProcessor
+    count = vars(processor)["_count"]
+
+    def count_and_delete(self: Any, upload: Any, original: Any) -> None:
+        count(self, upload, original)
+        if upload.event is None:
+            vars(processor)["_delete_original"](self, upload)
+
+    monkeypatch.setattr(processor, "_count", count_and_delete)
+
+
+def finish_without_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event takes what `finish` has published for the work of another delivery."""
+    publishing = module("process_avatar.publishing")
+    advance = vars(publishing)["_advance_manifest"]
+
+    def advance_unmarked(*arguments: Any, is_announced: bool) -> Any:
+        del is_announced
+        return advance(*arguments, is_announced=True)
+
+    monkeypatch.setattr(publishing, "_advance_manifest", advance_unmarked)
+
+
+def finish_without_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "claim", lambda *_: None)
 
 
 def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +178,9 @@ def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (delete_superseded_version_at_once, "cached_manifest_stays_complete"),
         (count_without_condition, "quota_is_kept"),
         (count_every_delivery, "quota_is_kept"),
+        (finish_without_claim, "quota_is_kept"),
+        (finish_without_mark, "every_answer_is_announced"),
+        (delete_original_before_the_manifest, "every_upload_is_answered"),
         (ignore_blocks, "block_is_obeyed"),
         (delete_without_record, "newest_upload_is_shown"),
         (announce_without_deleting, "nothing_is_left_behind"),

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
 
 from functions.shared import storage_keys, upload_id
 from tests.fixtures import pictures
@@ -47,6 +52,8 @@ class Stack:
     topic_arn: str
     inbox: str
     queue: str
+    posted: dict[str, str] = field(default_factory=dict[str, str])
+    """The ETag of the last file that was posted, by upload ID."""
 
     def upload(self, minute: int, data: bytes, subject: str = SUBJECT, **metadata: str) -> str:
         """Store an original as posted in that minute of 2026; gives its upload id."""
@@ -56,7 +63,25 @@ class Stack:
 
     def replace(self, existing_id: str, data: bytes, subject: str = SUBJECT, **metadata: str) -> None:
         key = storage_keys.incoming_key(subject, existing_id)
-        self.s3.put_object(Bucket=self.uploads, Key=key, Body=data, Metadata=metadata)
+        stored = self.s3.put_object(Bucket=self.uploads, Key=key, Body=data, Metadata=metadata)
+        self.posted[existing_id] = stored["ETag"]
+
+    def lose_first_response(self, ending: str) -> list[str]:
+        """Let the first write of an object with this ending have no response. Returns the paths of its attempts."""
+        attempts: list[str] = []
+
+        def lose_response(request: AWSPreparedRequest, **_: Any) -> None:
+            path = urlsplit(request.url).path
+            if not path.endswith(ending):
+                return
+            attempts.append(path)
+            if len(attempts) == 1:
+                with closing(URLLib3Session()) as session:
+                    assert session.send(request).status_code == 200
+                raise ConnectionClosedError(endpoint_url=request.url)
+
+        self.handler.S3.meta.events.register("before-send.s3.PutObject", lose_response)
+        return attempts
 
     def deliver(
         self,
@@ -64,9 +89,12 @@ class Stack:
         receive_count: int = 1,
         age: timedelta = timedelta(0),
     ) -> list[str]:
-        """One message per upload, in one batch; gives the uploads whose messages failed."""
+        """One message per upload, in one batch, about its last file; gives the uploads whose messages failed."""
         messages = [
-            message(s3_event(storage_keys.incoming_key(SUBJECT, each), age=age), receive_count=receive_count)
+            message(
+                s3_event(storage_keys.incoming_key(SUBJECT, each), age=age, etag=self.posted.get(each)),
+                receive_count=receive_count,
+            )
             for each in upload_ids
         ]
         failed = self.failures(*messages)

@@ -224,6 +224,7 @@ def test_held_upload_keeps_original_and_old_avatar(stack: Stack, team: HttpStub)
         "at": record["at"],
         "etag": original["ETag"],
         "sha256": hash_file(jpeg_of(RED)),
+        "is_unannounced": False,
     }
     assert stack.heard() == [
         {
@@ -267,6 +268,16 @@ def test_hold_whose_announcement_failed_is_announced(
         assert stack.deliver(new) == [new]
     assert stack.deliver(new, receive_count=2) == []
     assert (len(team.requests), stack.heard_events()) == (1, [("avatar.held", new)])
+
+
+def test_hold_whose_response_was_lost_is_announced(stack: Stack, team: HttpStub, no_backoff: None) -> None:
+    answer(team, "hold", "Suggestive")
+    new = stack.upload(1, jpeg_of(RED))
+    attempts = stack.lose_first_response(storage_keys.held_key(SUBJECT, new))
+    assert stack.deliver(new) == []
+    assert len(attempts) == 2  # botocore's retry, which fails because of the first attempt
+    (heard,) = stack.heard()
+    assert (heard["event"], heard["moderation_reason"]) == ("avatar.held", "Suggestive")
 
 
 def test_approved_original_is_published_without_asking(stack: Stack, team: HttpStub) -> None:

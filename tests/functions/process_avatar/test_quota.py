@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.process_avatar import publishing
-from functions.process_avatar.quota import Quota, QuotaExceededError
+from functions.process_avatar.quota import NotClaimedError, Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
 from tests.functions.conftest import LoadHandler
@@ -22,14 +22,24 @@ AT = datetime(2026, 11, 20, 9, 59, 59, 999_000, tzinfo=UTC)
 OTHER = "0c9d1a77-1f0e-4a58-9d8e-5f3f7c1b2a60"
 
 
-def post(number: int, at: datetime = AT, subject: str = SUBJECT, sequencer: str = "0A") -> Created:
-    return Created(f"incoming/{subject}/{number}", at, sequencer)
+def post(
+    number: int, at: datetime = AT, subject: str = SUBJECT, sequencer: str = "0A", etag: str = '"d41d"'
+) -> Created:
+    return Created(f"incoming/{subject}/{number}", at, etag, sequencer)
 
 
 def is_counted(quota: Quota, created: Created) -> bool:
     try:
         quota.count(created.key.split("/")[1], created)
     except QuotaExceededError:
+        return False
+    return True
+
+
+def is_claimed(quota: Quota, created: Created) -> bool:
+    try:
+        quota.claim(created.key.split("/")[1], created.key, created.etag, created.at)
+    except NotClaimedError:
         return False
     return True
 
@@ -53,9 +63,42 @@ def test_count_same_event_again_counts_once(dynamodb: Any, limits_table: str) ->
     assert [is_counted(quota, post(number)) for number in (1, 2, 3)] == [True, True, False]
 
 
-def test_count_file_posted_again_with_same_form_counts(dynamodb: Any, limits_table: str) -> None:
+@pytest.mark.parametrize("etags", [('"1"', '"1"', '"1"'), ('"1"', '"2"', '"3"')])
+def test_count_file_posted_again_with_same_form_counts(
+    dynamodb: Any, limits_table: str, etags: tuple[str, str, str]
+) -> None:
     quota = Quota(dynamodb, limits_table, 2)
+    posts = [post(1, sequencer=f"0{number}", etag=etag) for number, etag in enumerate(etags)]
+    assert [is_counted(quota, each) for each in posts] == [True, True, False]
+    assert [is_counted(quota, each) for each in posts] == [True, True, False], "delivered again"
+
+
+def test_claim_and_its_event_count_once(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 2)
+    assert is_claimed(quota, post(1))
+    assert [is_counted(quota, post(1)) for _ in range(2)] == [True, True]
+    assert is_counted(quota, post(2))
+    (item,) = items(dynamodb, limits_table)
+    assert (len(item["posts"]["BS"]), "finished" in item) == (2, False)
+
+
+def test_claim_of_a_file_counted_before_is_refused(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 9)
+    assert is_claimed(quota, post(1))
+    assert is_counted(quota, post(2))
+    assert [is_claimed(quota, post(number)) for number in (1, 2)] == [False, False]
+
+
+def test_claim_stands_for_one_event_only(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 2)
+    assert is_claimed(quota, post(1))
     assert [is_counted(quota, post(1, sequencer=each)) for each in ("0A", "0B", "0C")] == [True, True, False]
+
+
+def test_claim_above_the_quota_is_refused(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 1)
+    assert [is_claimed(quota, post(number)) for number in (1, 2)] == [True, False]
+    assert not is_counted(quota, post(2))
 
 
 def test_count_users_have_separate_quotas(dynamodb: Any, limits_table: str) -> None:
@@ -86,7 +129,8 @@ def test_item_expires_after_longest_retention_of_a_message(dynamodb: Any, limits
     assert item == {
         "subject": {"S": SUBJECT},
         "period": {"S": "hour#2026-11-20T09"},
-        "posts": {"BS": [hashlib.sha256(f"incoming/{SUBJECT}/1#0A".encode()).digest()[:8]]},
+        "posts": {"BS": [hashlib.sha256(f'incoming/{SUBJECT}/1#"d41d"'.encode()).digest()[:6]]},
+        "events": {"BS": [hashlib.sha256(f"incoming/{SUBJECT}/1#0A".encode()).digest()[:6]]},
         "expires_at": {"N": str(int(datetime(2026, 12, 4, 10, tzinfo=UTC).timestamp()))},
     }
 
@@ -104,10 +148,10 @@ def test_item_with_default_quota_is_written_as_one_unit(dynamodb: Any, limits_ta
         sum(map(len, item))
         + len(item["subject"]["S"])
         + len(item["period"]["S"])
-        + sum(map(len, item["posts"]["BS"]))
+        + sum(map(len, item["posts"]["BS"] + item["events"]["BS"]))
         + 21
     )
-    assert 500 < size < 1024
+    assert 720 < size < 1024
 
 
 # --- Under the handler ------------------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ def test_every_record_is_parsed() -> None:
     assert [its.key for its in objects] == ["incoming/a/1", "incoming/b/2"]
 
 
-def test_event_time_and_sequencer_are_parsed() -> None:
-    body = '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k", "sequencer": "0A"}}}]}'
-    (its,) = created(body)
-    assert its == ("k", datetime(2026, 11, 20, 9, 30, 15, 412_000, tzinfo=UTC), "0A")
+def test_event_time_etag_and_sequencer_are_parsed() -> None:
+    stored = '{"key": "k", "eTag": "d41d", "sequencer": "0A"}'
+    (its,) = created(f'{{"Records": [{{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {{"object": {stored}}}}}]}}')
+    assert its == ("k", datetime(2026, 11, 20, 9, 30, 15, 412_000, tzinfo=UTC), '"d41d"', "0A")
 
 
 def test_keys_are_decoded_as_s3_encodes_them() -> None:
@@ -44,8 +44,9 @@ def test_s3_test_event_has_no_objects() -> None:
         '{"Records": null}',
         '{"Records": ["text"]}',
         '{"Records": [{"s3": {}}]}',
-        '{"Records": [{"s3": {"object": {"key": "incoming/a/1", "sequencer": "0A"}}}]}',
-        '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "incoming/a/1"}}}]}',
+        '{"Records": [{"s3": {"object": {"key": "incoming/a/1", "eTag": "d41d", "sequencer": "0A"}}}]}',
+        '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k", "sequencer": "0A"}}}]}',
+        '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k", "eTag": "d41d"}}}]}',
         '{"Records": [{"eventTime": "yesterday", "s3": {"object": {"key": "incoming/a/1", "sequencer": "0A"}}}]}',
         '{"Records": [{"eventSource": "aws:sns", "Sns": {"Message": "{}"}}]}',
     ],

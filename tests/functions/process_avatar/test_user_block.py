@@ -61,7 +61,7 @@ def test_unknown_block_returns_message(stack: Stack, monkeypatch: pytest.MonkeyP
 
     upload = stack.upload(1, jpeg_of(RED))
     with monkeypatch.context() as patch:
-        patch.setattr(stack.handler.DYNAMODB, "get_item", fail)
+        patch.setattr(stack.handler.UPLOADS.read_block_end.args[0], "get_item", fail)
         assert stack.deliver(upload) == [upload]
     assert stack.keys(stack.assets) == []
     assert stack.deliver(upload, receive_count=2) == []

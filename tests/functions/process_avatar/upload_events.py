@@ -15,14 +15,17 @@ EVENTS = Path(__file__).parent / "events"
 _BATCH: dict[str, Any] = json.loads((EVENTS / "object_created_in_sqs.json").read_text())
 
 
-def s3_event(*keys: str, age: timedelta = timedelta(0)) -> str:
-    """The body of a message: the keys encoded as S3 does it, slashes left as they are; the objects made `age` ago."""
+def s3_event(*keys: str, age: timedelta = timedelta(0), etag: str | None = None) -> str:
+    """The body of a message: the keys encoded as S3 does it, slashes left as they are; the objects made `age` ago.
+    `etag` is in quotes; None: one that no object has."""
     at = (datetime.now(UTC) - age).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     (template,) = _BATCH["Records"][0]["body"]["Records"]
     records = [deepcopy(template) for _ in keys]
     for record, key in zip(records, keys, strict=True):
         record["s3"]["object"]["key"] = quote_plus(key, safe="/")
         record["eventTime"] = at
+        if etag:
+            record["s3"]["object"]["eTag"] = etag.strip('"')
     return json.dumps({"Records": records})
 
 
