@@ -9,7 +9,6 @@ import argparse
 import datetime
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import deployed, inputs, report, runs, sizes, warm
 from bench.cold import ColdBench
@@ -62,7 +61,7 @@ class Bench:
         node = runs.run([self.peers.node, "--version"], {}).output.strip()
         versions = f"Python {platform.python_version()}, Node {node.lstrip('v')}, sharp {self.peers.version('sharp')}"
         return report.Circumstances(
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", _read_processor_name(), versions, self.rounds
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", runs.read_processor_name(), versions, self.rounds
         )
 
 
@@ -92,12 +91,6 @@ def _print(row: Row) -> None:
     print(f"{row.name:<34}{row.ours:9.2f}{peer:>10} {row.unit:<10}{ratio:>6}{aim}", flush=True)
     if row.note:
         print(f"{'':<34}{row.note}", flush=True)
-
-
-def _read_processor_name() -> str:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{name or 'unknown processor'} ({platform.machine()})"
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import cost, curve, plot
 from bench.rows import Row
 
 FOLDER = Path(__file__).parent
+_FELT = "felt, "
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,30 @@ def write(rows: Sequence[Row], cpu_ms: Mapping[str, float], circumstances: Circu
     """
     when = {"date": circumstances.date, "processor": circumstances.processor}
     _write_json(cost.MEASURED, {**when, "cpu_ms": {name: round(value, 3) for name, value in cpu_ms.items()}})
-    compared = [_record(row, when) for row in rows if row.ratio is not None]
-    _write_json(FOLDER / "results.json", compared)
+    _write_json(
+        FOLDER / "results.json", [_record(row, when) for row in rows if row.ratio is not None] + _read_felt_rows()
+    )
     (FOLDER / "ratios.svg").write_text(plot.ratios(rows))
     works = cost.our_work(cpu_ms)
     (FOLDER / "time.svg").write_text(_plot_times(works))
     (FOLDER / "cost.svg").write_text(_plot_costs(works))
     (FOLDER / "results.md").write_text(_format_document(rows, works, circumstances))
     cost.update_documents()
+
+
+def replace_felt_rows(rows: Sequence[Row], circumstances: Mapping[str, str]) -> None:
+    """Write the rows of bench/felt.py, whose names begin with "felt", into results.json."""
+    others = [row for row in _read_results() if not row["name"].startswith(_FELT)]
+    _write_json(FOLDER / "results.json", others + [_record(row, circumstances) for row in rows])
+
+
+def _read_felt_rows() -> list[dict[str, Any]]:
+    """Those of an earlier run: they are measured by themselves."""
+    return [row for row in _read_results() if row["name"].startswith(_FELT)]
+
+
+def _read_results() -> list[dict[str, Any]]:
+    return json.loads((FOLDER / "results.json").read_text())
 
 
 def _record(row: Row, when: Mapping[str, str]) -> dict[str, object]:

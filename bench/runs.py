@@ -6,11 +6,13 @@ Other load affects both runs of a pair equally on average. A ratio is the median
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Generic, TypeVar
 
@@ -85,3 +87,9 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     if process.returncode:
         raise RunError(f"{' '.join(command[:4])} ... ended with {process.returncode}:\n{output[-2000:]}")
     return Run(1000 * (ended - started), 1000 * (usage.ru_utime + usage.ru_stime), output)
+
+
+def read_processor_name() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"{name or 'unknown processor'} ({platform.machine()})"

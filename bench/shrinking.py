@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -78,11 +78,6 @@ class Result:
     shrunk_type: str
     outputs: Sequence[Output]
 
-    @property
-    def loss(self) -> Output:
-        """The output that loses most."""
-        return max(self.outputs, key=lambda output: output.original - output.shrunk)
-
 
 def make_cases() -> list[Case]:
     paths = {picture.name: picture.path for picture in inputs.make_inputs(_INPUTS) if "HEIC" not in picture.name}
@@ -138,13 +133,13 @@ def _compare(original: bytes, shrunk: bytes, square: bytes, case: Case) -> Itera
         yield Output(name, *(round(ssim, 4) for ssim in qualities))
 
 
-def format_table(results: Sequence[dict[str, Any]]) -> str:
+def format_table(results: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "| photo | original, kB | sent, kB | sent as | SSIM of its outputs | of the original's | worst output |",
         "|---|---:|---:|---|---:|---:|---|",
     ]
     for result in results:
-        worst = _worst_output(result)
+        worst = find_worst_output(result)
         lines.append(
             f"| {result['name']} | {result['original_bytes'] / 1000:,.0f} | {result['shrunk_bytes'] / 1000:,.0f} "
             f"| {result['shrunk_type'].removeprefix('image/')} | {worst['shrunk']:.4f} | {worst['original']:.4f} "
@@ -153,7 +148,8 @@ def format_table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _worst_output(result: dict[str, Any]) -> dict[str, Any]:
+def find_worst_output(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The output that loses most."""
     return max(result["outputs"], key=lambda output: output["original"] - output["shrunk"])
 
 
@@ -176,10 +172,10 @@ def main() -> None:
         page.route(f"{_ORIGIN}/**", lambda route: _serve(route, cases))
         page.goto(f"{_ORIGIN}/avatar-upload.js")
         for case in cases:
-            result = measure(page, case)
-            worst = result.loss
-            print(f"{case.name:<28}{worst.original:.4f} {worst.shrunk:.4f} {worst.name:<10}{result.shrunk_bytes:>10,}")
-            results.append(asdict(result))
+            result = asdict(measure(page, case))
+            worst = find_worst_output(result)
+            print(f"{case.name:<28}{worst['original']:.4f} {worst['shrunk']:.4f} {worst['name']}", flush=True)
+            results.append(result)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     DOCUMENT.write_text(insert_table(DOCUMENT.read_text()))
 

@@ -92,7 +92,7 @@ class Peers:
                 shutil.copy(_HERE / name, folder)
             subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True)
             installed.write_text(wanted)
-        for script in (_HERE / "peers").glob("*.cjs"):
+        for script in (_HERE / "peers").iterdir():
             shutil.copy(script, folder)
         for handler, external in BUNDLED.items():
             peers._bundle(handler, external)
@@ -100,6 +100,14 @@ class Peers:
 
     def bundle(self, handler: str) -> Path:
         return self.folder / f"{handler}.bundle.cjs"
+
+    def bundle_for_browsers(self, module: str) -> Path:
+        """Bundle a module of peers/, and return the path of the script."""
+        script = self.folder / f"{module}.js"
+        esbuild = [str(self.folder / "node_modules/.bin/esbuild"), f"{module}.mjs", "--bundle", "--format=esm"]
+        options = ["--minify", "--log-level=warning", f"--outfile={script}"]
+        subprocess.run([*esbuild, *options], cwd=self.folder, check=True)
+        return script
 
     def command(self, handler: str, event: Path, times: int) -> list[str]:
         return [self.node, str(self.folder / "invoke.cjs"), str(self.bundle(handler)), str(event), str(times)]

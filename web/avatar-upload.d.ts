@@ -93,6 +93,7 @@ export interface AvatarUploadAttributes {
   src?: string;
   alt?: string;
   accept?: string;
+  original?: boolean;
   disabled?: boolean;
   "no-remove"?: boolean;
 }
@@ -109,6 +110,7 @@ export class AvatarUpload extends HTMLElement {
   alt: string;
   accept: string;
   tokenCallback: string;
+  original: boolean;
   disabled: boolean;
   noRemove: boolean;
   /** Opens the file dialog. Browsers allow this only in a handler of a click or key. */
@@ -149,6 +151,8 @@ export interface UploadOptions {
   apiUrl: string;
   getToken: GetToken;
   crop?: Crop | null;
+  /** Sends the file as it is. Default: shrunk, if the browser can decode it. */
+  original?: boolean;
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
 }

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from bench import cost, plot, report, runs
+from bench import cost, felt, plot, report, runs, shrinking
 from bench.quality import Reference
 from bench.rows import Row
 
@@ -134,6 +135,7 @@ def test_write_results_updates_cost_tables_of_documents(tmp_path: Path, monkeypa
     for document, copy in zip(cost.DOCUMENTS, documents, strict=True):
         shutil.copy(document, copy)
     measurements = cost.load_measurements()
+    shutil.copy(report.FOLDER / "results.json", tmp_path)
     monkeypatch.setattr(report, "FOLDER", tmp_path)
     monkeypatch.setattr(cost, "DOCUMENTS", documents)
     monkeypatch.setattr(cost, "MEASURED", tmp_path / "measured.json")
@@ -146,3 +148,19 @@ def test_write_results_updates_cost_tables_of_documents(tmp_path: Path, monkeypa
     assert cost.format_monthly_report() in costs
     assert cost.format_monthly_totals() in readme
     assert [cost.insert_reports(text) for text in (readme, costs)] == [readme, costs]
+
+
+def test_avatars_of_shrunk_photos_are_as_good_as_those_of_originals() -> None:
+    results = json.loads(shrinking.RESULTS.read_text())
+    assert len(results) >= 10
+    for result in results:
+        worst = shrinking.find_worst_output(result)
+        assert worst["original"] - worst["shrunk"] <= shrinking.LARGEST_LOSS, result["name"]
+        assert result["shrunk_bytes"] < 700_000
+
+
+@pytest.mark.parametrize("module", [shrinking, felt])
+def test_table_of_document_is_that_of_results(module: ModuleType) -> None:
+    document = module.DOCUMENT.read_text()
+    assert module.insert_table(document) == document
+    assert module.insert_table(document.replace("|---|---:", "|---:|---")) == document

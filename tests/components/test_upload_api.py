@@ -153,7 +153,13 @@ def test_authorizer_cache_zero_is_not_the_default(run_alone: RunAlone) -> None:
     ("function", "memory", "timeout", "layers", "environment"),
     [
         ("authorize", 1769, 8, ["jwt"], {"ISSUER": ISSUER, "AUDIENCE": "theirclient", "AUDIENCE_CLAIM": "client_id"}),
-        ("presign_upload", 256, 3, [], {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760", "LARGEST_SIZE": "64"}),
+        (
+            "presign_upload",
+            256,
+            3,
+            [],
+            {"UPLOADS_BUCKET": "their-uploads", "MAX_UPLOAD_BYTES": "10485760", "LARGEST_SIZE": "64"},
+        ),
         (
             "upload_status",
             256,
