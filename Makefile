@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -27,6 +27,7 @@ help:
 	@echo "make mutate COUNT= SEED=      make mistakes in the core modules and see whether tests find them (takes minutes)"
 	@echo "make contact-sheet            write all test pictures and their outputs to .build/contact-sheet.png"
 	@echo "make check                    run formatter, linter and type checker"
+	@echo "make check-policies           compare the rules of policies/ with checkov (downloads about 100 MB)"
 	@echo "make check-package            generate and check the package for other languages (needs the Pulumi CLI, npm, Go)"
 	@echo "make format                   format, and apply the linter's fixes"
 	@echo "make packages                 build the packages for Lambda and print their sizes"
@@ -75,6 +76,15 @@ check: .venv/installed
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/basedpyright
+
+check-policies: .venv/installed .build/checkov/installed
+	$(VENV)/python -m tests.components.checkov .build/checkov/bin/checkov
+
+# In an environment of its own: it needs 100 packages, some in other versions.
+.build/checkov/installed:
+	$(PYTHON) -m venv .build/checkov
+	.build/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
 
 # In a clone, as adding a package changes the program.
 check-package:

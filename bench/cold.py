@@ -137,6 +137,7 @@ class ColdBench:
             "LIMITS_TABLE": "limits",
             "TOPIC_ARN": _TOPIC,
             "QUEUE_URL": f"{url}/123456789012/queue",
+            "DISTRIBUTION_ID": "",
         }
         name = f"Node with sharp {self._peers.version('sharp')} and @aws-sdk/client-s3, bundled"
         return Contest("process_avatar", "process", name, {"Records": [message]}, environment, 0.6)

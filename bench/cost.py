@@ -32,14 +32,23 @@ ONE_VCPU_MB = 1769
 
 # Assumptions about one upload, as nothing is measured in AWS.
 PHOTO_GB = 0.003
+# Uploads whose clients have them finished. `<avatar-upload>` and the client always try; the others get no result in
+# time, or are of other clients, and poll the status.
+FINISHED = 0.95
 # Status requests that find the upload pending: the first is sent 1.5 s after the photo, and S3 delivers its events
 # within about a second.
 EARLY_STATUS_REQUESTS = 0.25
-STATUS_REQUESTS = 1 + EARLY_STATUS_REQUESTS
+STATUS_REQUESTS = (1 - FINISHED) * (1 + EARLY_STATUS_REQUESTS)
+# Processor time as a fraction of that of process_avatar for the photo. Measured one after the other on 2026-11-28, on a
+# busy machine, whose absolute times mean little: the work of finish_upload is the same; process_avatar for an upload
+# that is published; a shrunk photo.
+COMPLETION_CPU = 0.06
+SHRUNK_CPU = 0.66
 WRITE_MS, READ_MS = 30, 20  # latency of a small request to S3, SNS or SQS
 COUNT_MS = 10  # latency of an update in DynamoDB
 PHOTO_READ_MS = 60  # latency and transfer of 3 MB
-ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.42e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
+SHRUNK_PHOTO_READ_MS = 23  # of a WebP of 768 pixels, 0.18 MB
+ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.36e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
 ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
 
 # Assumed, for a month.
@@ -123,22 +132,29 @@ def load_measurements() -> Mapping[str, Any]:
     return json.loads(MEASURED.read_text())
 
 
-def our_work(cpu_ms: Mapping[str, float]) -> list[Work]:
+def our_work(cpu_ms: Mapping[str, float], *, is_shrunk: bool = False) -> list[Work]:
     memory = {name: function.memory for name, function in deployed.load_functions().items()}
-    # Requests in parallel count once: photo, manifest and block; count; variants; JPEG; manifest; event and deletion.
-    process_waits = PHOTO_READ_MS + COUNT_MS + 4 * WRITE_MS
+    cpu = cpu_ms["process_avatar"]
+    photo_cpu, photo_read = (SHRUNK_CPU * cpu, SHRUNK_PHOTO_READ_MS) if is_shrunk else (cpu, PHOTO_READ_MS)
+    # Requests in parallel count once. Photo, manifest and block; count; variants; JPEG; manifest.
+    finish_waits = photo_read + COUNT_MS + 3 * WRITE_MS
+    # Manifest; event and deletion.
+    completion_waits = READ_MS + WRITE_MS
     status_waits = _status_reads() / STATUS_REQUESTS * READ_MS
+    others = 1 - FINISHED
     return [
         Work("authorize", memory["authorize"], 1, cpu_ms["authorize"], 0),
         Work("presign_upload", memory["presign_upload"], 1, cpu_ms["presign_upload"], 0),
+        Work("finish_upload", memory["finish_upload"], FINISHED, photo_cpu, finish_waits),
+        Work("process_avatar", memory["process_avatar"], FINISHED, COMPLETION_CPU * cpu, completion_waits),
+        Work("process_avatar", memory["process_avatar"], others, photo_cpu, finish_waits + completion_waits),
         Work("upload_status", memory["upload_status"], STATUS_REQUESTS, cpu_ms["upload_status"], status_waits),
-        Work("process_avatar", memory["process_avatar"], 1, cpu_ms["process_avatar"], process_waits),
     ]
 
 
 def _status_reads() -> float:
     """Per upload: the manifest for each status request, and the rejection for an early one."""
-    return STATUS_REQUESTS + EARLY_STATUS_REQUESTS
+    return STATUS_REQUESTS + (1 - FINISHED) * EARLY_STATUS_REQUESTS
 
 
 def original_work(cpu_ms: Mapping[str, float]) -> list[Work]:
@@ -150,17 +166,21 @@ def original_work(cpu_ms: Mapping[str, float]) -> list[Work]:
     ]
 
 
-def our_bill(cpu_ms: Mapping[str, float]) -> list[Item]:
-    price, work = load_prices(), our_work(cpu_ms)
+def our_bill(cpu_ms: Mapping[str, float], *, is_shrunk: bool = False) -> list[Item]:
+    price, work = load_prices(), our_work(cpu_ms, is_shrunk=is_shrunk)
     variants = len(deployed.load_default_sizes())
-    requests = 1 + STATUS_REQUESTS
+    requests = 1 + FINISHED + STATUS_REQUESTS
+    # Photo and manifest, and the manifest once more by the event after `finish`.
+    reads = 2 + FINISHED + _status_reads()
     log = requests * ACCESS_LOG_LINE_GB + FUNCTION_LOG_LINE_GB
     return [
-        _item(f"API Gateway: the form and {STATUS_REQUESTS} status requests", requests, price["api_request"]),
+        _item(
+            f"API Gateway: the form, {FINISHED} finish and {STATUS_REQUESTS:g} status", requests, price["api_request"]
+        ),
         _item("Lambda: requests", sum(its.per_upload for its in work), price["lambda_request"]),
         _item("Lambda: GB-seconds", sum(its.gb_seconds for its in work), price["lambda_arm64"]),
         _item(f"S3: writes: photo, variants ({variants}), JPEG, manifest", 1 + variants + 2, price["s3_put"]),
-        _item(f"S3: reads: 2 to process it, {_status_reads()} for the status", 2 + _status_reads(), price["s3_get"]),
+        _item(f"S3: reads: photo, manifest, {reads - 2:.2f} more of the manifest", reads, price["s3_get"]),
         _item("SQS: send, receive, delete", 3, price["sqs_request"]),
         _item("SNS: publish", 1, price["sns_publish"]),
         # The item of an hour with the default quota has less than 1 KB (docs/decisions/0039).
@@ -220,8 +240,11 @@ def format_report() -> str:
     cpu_ms: Mapping[str, float] = figures["cpu_ms"]
     mine, theirs = our_bill(cpu_ms), original_bill(cpu_ms)
     dated = tomllib.loads(PRICES.read_text())
+    shrunk = total_usd(our_bill(cpu_ms, is_shrunk=True))
     opening = (
-        f"A million uploads with the default sizes: **${total_usd(mine):,.2f}**. List prices in {dated['region']} on "
+        f"A million uploads with the default sizes: **${total_usd(mine):,.2f}** for originals of "
+        f"{1e3 * PHOTO_GB:g} MB, **${shrunk:,.2f}** for photos that `<avatar-upload>` has shrunk. "
+        f"List prices in {dated['region']} on "
         f"{dated['date']}, without free tiers. Processor times of warm functions "
         f"were measured on {figures['date']}, on {figures['processor']}."
     )
@@ -245,7 +268,7 @@ def _functions(work: Sequence[Work]) -> str:
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| `{its.function}` | {its.memory} | {its.per_upload:g} | {its.cpu_ms:.1f} | {its.waiting_ms:.0f} "
+        f"| `{its.function}` | {its.memory} | {its.per_upload:.4g} | {its.cpu_ms:.1f} | {its.waiting_ms:.0f} "
         f"| {its.billed_ms} |"
         for its in work
     ]

@@ -34,6 +34,7 @@ BEGIN, END = "<!-- shrinking: begin -->", "<!-- shrinking: end -->"
 _ORIGIN = "http://bench.invalid"
 _INPUTS = REPOSITORY / ".build" / "bench" / "inputs"
 _MAX_PIXELS = 50_000_000
+_SHRUNK = (".jpg", ".png", ".webp")
 _SIZES = (512, 256, 128, 64)
 _LARGEST_SIZES = (1024,)
 
@@ -80,7 +81,7 @@ class Result:
 
 
 def make_cases() -> list[Case]:
-    paths = {picture.name: picture.path for picture in inputs.make_inputs(_INPUTS) if "HEIC" not in picture.name}
+    paths = {picture.name: picture.path for picture in inputs.make_inputs(_INPUTS) if picture.path.suffix in _SHRUNK}
     phone = paths["12 MP JPEG"]
     return [
         Case("Portrait of 0.3 MP, JPEG", REPOSITORY / "local" / "photo.jpg"),

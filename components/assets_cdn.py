@@ -410,7 +410,7 @@ def _build_custom_headers(headers: Mapping[str, str]) -> cloudfront.ResponseHead
 def _build_security_headers(csp: str) -> cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs:
     return cloudfront.ResponseHeadersPolicySecurityHeadersConfigArgs(
         strict_transport_security=cloudfront.ResponseHeadersPolicySecurityHeadersConfigStrictTransportSecurityArgs(
-            access_control_max_age_sec=_YEAR_SECONDS, override=True
+            access_control_max_age_sec=_YEAR_SECONDS, include_subdomains=True, preload=True, override=True
         ),
         content_type_options=cloudfront.ResponseHeadersPolicySecurityHeadersConfigContentTypeOptionsArgs(override=True),
         frame_options=cloudfront.ResponseHeadersPolicySecurityHeadersConfigFrameOptionsArgs(

@@ -184,7 +184,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.uploads_bucket_arn = uploads.bucket_arn
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
-        topic = self._create_topic()
+        topic = self._create_topic(args.alarm_topic_arn)
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
         limits = self._create_limits_table()
         function = self._create_function(args, uploads, queue, topic, limits, layers)
@@ -308,7 +308,7 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
 
-    def _create_topic(self) -> sns.Topic:
+    def _create_topic(self, alarm_topic_arn: pulumi.Input[str] | None) -> sns.Topic:
         topic = sns.Topic(
             f"{self._name}-events",
             # The AWS managed key, whose policy allows publishers of the account: the function needs no KMS permissions.
@@ -319,7 +319,9 @@ class AvatarPipeline(pulumi.ComponentResource):
         sns.TopicPolicy(
             f"{self._name}-events-policy",
             arn=topic.arn,
-            policy=iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)),
+            policy=pulumi.Output.all(
+                iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)), topic.arn, alarm_topic_arn
+            ).apply(lambda values: _refuse_own_topic(*values)),
             opts=self._child_options,
         )
         return topic
@@ -427,7 +429,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 package=self._packages["finish_upload"],
                 description="Processes an upload while its user waits",
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
-                memory=640,
+                memory=512,
                 timeout=_FINISH_TIMEOUT_SECONDS,
                 environment=_get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.
@@ -621,6 +623,23 @@ class AvatarPipeline(pulumi.ComponentResource):
             ok_actions=actions,
             opts=self._child_options,
         )
+
+
+def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) -> str:
+    """Returns `policy`.
+
+    CloudWatch may not use the AWS managed key, so that alarms would never arrive:
+    https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
+
+    Raises:
+        pulumi.RunError: The topic of events is also that of alarms.
+    """
+    if alarm_topic_arn == topic_arn:
+        raise pulumi.RunError(
+            f"alarmTopicArn is {alarm_topic_arn}, the stack's own topic of events, which CloudWatch cannot use: it is "
+            "encrypted with alias/aws/sns. Create another topic."
+        )
+    return policy
 
 
 def _get_environment(

@@ -66,7 +66,10 @@ class AvatarServiceArgs:
     """The claim that has the audience in tokens of `issuer`: aud, client_id or azp."""
     self_sign_up: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
     """Whether users can sign themselves up in the user pool that the stack creates. If not, administrators create
-    users."""
+    users. Cognito itself sends at most 50 messages a day: see `email_identity_arn`."""
+    email_identity_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.EMAIL_IDENTITY_ARN})
+    """The ARN of a verified Amazon SES identity, an address or a domain, from which the user pool that the stack
+    creates sends messages; those of a domain are from no-reply. Default: Cognito's own address."""
     uploads_bucket_name: str | None = field(default=None, metadata={"rule": validation.BUCKET_NAME})
     """The name of the bucket for uploaded originals. Default: Pulumi generates a unique name."""
     assets_bucket_name: str | None = field(default=None, metadata={"rule": validation.BUCKET_NAME})
@@ -119,7 +122,8 @@ class AvatarServiceArgs:
     web_acl_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.WEB_ACL_ARN})
     """The ARN of a WAF web ACL for the CDN (scope CLOUDFRONT, us-east-1). Default: none."""
     alarm_topic_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.TOPIC_ARN})
-    """The ARN of an SNS topic for alarms about failed and delayed uploads. Default: alarms without notifications."""
+    """The ARN of an SNS topic for alarms about failed and delayed uploads, unencrypted or with a key whose policy
+    allows CloudWatch: not alias/aws/sns. Default: alarms without notifications."""
     database_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.DATABASE_URL})
     """The URL of an existing PostgreSQL 14 or newer for users' profiles, postgresql://user:password@host/database. Set
     it with --secret. Default: see `database`."""
@@ -179,12 +183,14 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
     yield from require("user_pool_client_id", "user_pool_id")
     if "self_sign_up" in given and "user_pool_id" in given:
         yield Conflict("self_sign_up", "it applies to a pool that the stack creates, not to", "user_pool_id")
+    if "email_identity_arn" in given and "user_pool_id" in given:
+        yield Conflict("email_identity_arn", "it applies to a pool that the stack creates, not to", "user_pool_id")
     yield from require("issuer", "audience")
     yield from require("audience", "issuer")
     if values["audience_claim"] != "aud":
         yield from require("audience_claim", "issuer")
     if "issuer" in given:
-        for key in ("user_pool_id", "user_pool_client_id", "self_sign_up"):
+        for key in ("user_pool_id", "user_pool_client_id", "self_sign_up", "email_identity_arn"):
             if key in given:
                 yield Conflict(key, "it applies to Cognito, and cannot be combined with", "issuer")
         if values["profile_names"] == "cognito":
@@ -353,6 +359,7 @@ class AvatarService(pulumi.ComponentResource):
                 user_pool_id=self._args.user_pool_id,
                 client_id=self._args.user_pool_client_id,
                 self_sign_up=self._args.self_sign_up,
+                email_identity_arn=self._args.email_identity_arn,
                 protect=self._args.protect_data,
             ),
             self._child_options,

@@ -16,6 +16,9 @@ class IdentityArgs:
     """An app client of user_pool_id."""
     self_sign_up: bool = False
     """Whether users of the created pool can sign themselves up; if not, only administrators create users."""
+    email_identity_arn: pulumi.Input[str] | None = None
+    """A verified Amazon SES identity from which the created pool sends messages. None: Cognito's own address, which
+    sends at most 50 a day: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-email.html"""
     protect: bool = True
     """Sets `protect`, `retain_on_delete` and Cognito deletion protection on the created pool."""
 
@@ -24,6 +27,7 @@ class IdentityArgs:
             self,
             user_pool_id=validation.optional(validation.USER_POOL_ID),
             client_id=validation.optional(validation.USER_POOL_CLIENT_ID),
+            email_identity_arn=validation.optional(validation.EMAIL_IDENTITY_ARN),
         )
         if (self.user_pool_id is None) != (self.client_id is None):
             raise ValueError("IdentityArgs requires both of user_pool_id and client_id, or neither")
@@ -95,6 +99,7 @@ class Identity(pulumi.ComponentResource):
                     cognito.UserPoolAccountRecoverySettingRecoveryMechanismArgs(name="verified_email", priority=1)
                 ]
             ),
+            email_configuration=_build_email_configuration(args.email_identity_arn),
             deletion_protection="ACTIVE" if args.protect else "INACTIVE",
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
@@ -122,6 +127,24 @@ class Identity(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _build_email_configuration(
+    identity_arn: pulumi.Input[str] | None,
+) -> cognito.UserPoolEmailConfigurationArgs | None:
+    if identity_arn is None:
+        return None
+    return cognito.UserPoolEmailConfigurationArgs(
+        email_sending_account="DEVELOPER",
+        source_arn=identity_arn,
+        from_email_address=pulumi.Output.from_input(identity_arn).apply(_get_sender),
+    )
+
+
+def _get_sender(identity_arn: str) -> str:
+    """Returns the address of arn:aws:ses:<region>:<account>:identity/<address or domain>."""
+    identity = identity_arn.partition("/")[2]
+    return identity if "@" in identity else f"no-reply@{identity}"
 
 
 def _get_endpoint(user_pool_id: str) -> str:

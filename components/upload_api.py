@@ -21,16 +21,15 @@ FUNCTIONS = ("authorize", "presign_upload", "upload_status", "current_avatar", "
 
 _ROUTE_KEY = re.compile(rf"({'|'.join(METHODS)}) ((?:/(?:[a-z0-9_-]+|\{{[a-z_]+\}}))+)")
 
-# One line per request. Without headers and authorizer context except the subject, so that no token is logged.
+# One line per request, whose event in CloudWatch has the time. Without headers and authorizer context except the
+# subject, so that no token is logged.
 _ACCESS_LOG = json.dumps(
     {
         "requestId": "$context.requestId",
-        "time": "$context.requestTime",
         "sourceIp": "$context.identity.sourceIp",
         "routeKey": "$context.routeKey",
         "path": "$context.path",
         "status": "$context.status",
-        "protocol": "$context.protocol",
         "responseLength": "$context.responseLength",
         "responseLatency": "$context.responseLatency",
         "integrationLatency": "$context.integrationLatency",
@@ -146,6 +145,9 @@ class UploadApi(pulumi.ComponentResource):
             name,
             protocol_type="HTTP",
             description="Avatar uploads",
+            ip_address_type="dualstack",
+            # Otherwise the default endpoint would stay open beside the domain.
+            disable_execute_api_endpoint=args.domain is not None,
             # API Gateway answers preflight requests itself, so they need no route without an authorizer.
             cors_configuration=_build_cors_configuration(args.allowed_origins) if args.allowed_origins else None,
             opts=self._child_options,
@@ -382,6 +384,7 @@ class UploadApi(pulumi.ComponentResource):
                 certificate_arn=certificate.certificate_arn,
                 endpoint_type="REGIONAL",
                 security_policy="TLS_1_2",
+                ip_address_type="dualstack",  # for the AAAA record
             ),
             opts=self._child_options,
         )

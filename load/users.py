@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from client.session import Session
+import requests
+
+from client.session import ClientError, Session
 from load import photos
 from local.stack import LocalStack
 
@@ -17,6 +20,8 @@ _POSTING_AT_ONCE = 8
 _TYPE = "image/jpeg"
 NOT_A_PHOTO_EVERY = 10
 """One in so many uploads is not a photo, and has to be rejected."""
+FINISHED_EVERY = 3
+"""The user of one in so many uploads has it finished, which may fail."""
 
 
 @dataclass
@@ -64,6 +69,9 @@ class User:
         self.session.post(form, file)
         upload.accepted_at = time.monotonic()
         self.uploads.append(upload)
+        if number % FINISHED_EVERY == 0:
+            with suppress(ClientError, requests.RequestException):
+                self.session.finish(upload.id)
 
 
 def create_users(stack: LocalStack, count: int) -> list[User]:

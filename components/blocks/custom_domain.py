@@ -33,13 +33,34 @@ class HostedZone:
 
 
 def find_zone(domain: str | None, zone_id: pulumi.Input[str] | None, opts: pulumi.InvokeOptions) -> HostedZone | None:
-    """Returns the hosted zone `zone_id`, or looks up the account's public hosted zone named `domain`."""
+    """Returns the hosted zone `zone_id`, or looks up the account's public hosted zone named `domain`.
+
+    The zone's ID raises a pulumi.RunError if there is none.
+    """
     if domain is None:
         return None
     if zone_id is not None:
         return HostedZone(domain=domain, zone_id=zone_id)
-    zone = route53.get_zone_output(name=domain, private_zone=False, opts=opts)
-    return HostedZone(domain=domain, zone_id=zone.zone_id)
+    zone_id = route53.get_zone_output(name=domain, private_zone=False, opts=opts).zone_id
+    found = pulumi.Output.from_input(_name_missing_zone(domain, zone_id))
+    return HostedZone(domain=domain, zone_id=found.apply(lambda known: known))
+
+
+async def _name_missing_zone(domain: str, zone_id: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Returns `zone_id`; Pulumi prints a RunError without a stack trace.
+
+    The text is the provider's: https://github.com/hashicorp/terraform-provider-aws, internal/service/route53.
+    """
+    try:
+        await zone_id.future()
+    except Exception as error:
+        if "no matching" not in str(error):
+            raise
+        raise pulumi.RunError(
+            f"domain {domain}: the account has no public Route 53 hosted zone of this name. Create it, or set "
+            "hostedZoneId to the ID of the zone for the domain's records."
+        ) from None
+    return zone_id
 
 
 class ValidatedCertificate(pulumi.ComponentResource):

@@ -12,7 +12,8 @@ from components.blocks import iam, validation
 @dataclass(frozen=True, kw_only=True)
 class PrivateBucketArgs:
     protect: bool = True
-    """Sets `protect` and `retain_on_delete` on the bucket; without it, deleting the bucket also deletes its objects."""
+    """Sets `protect` and `retain_on_delete` on the bucket, and `retain_on_delete` on its configuration; without it,
+    deleting the bucket also deletes its objects."""
     bucket_name: str | None = None
     """The physical name. None: auto-named by Pulumi."""
     expire_days: Sequence[tuple[str, int]] = ()
@@ -53,13 +54,15 @@ class PrivateBucket(pulumi.ComponentResource):
     ) -> None:
         super().__init__("avatars:index:PrivateBucket", name, None, opts)
         self._name = name
-        child_options = pulumi.ResourceOptions(parent=self)
+        # A bucket that is kept also keeps its access block, encryption, policy and lifecycle. They are not protected,
+        # because some of them get replaced.
+        self._retain = args.protect
+        child_options = pulumi.ResourceOptions(parent=self, retain_on_delete=self._retain)
 
         self.bucket = s3.Bucket(
             name,
             bucket=args.bucket_name,
             force_destroy=not args.protect,
-            # Not on the component: its children would inherit both options, and some of them get replaced.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, retain_on_delete=args.protect),
         )
         self._access_block = s3.BucketPublicAccessBlock(
@@ -93,7 +96,7 @@ class PrivateBucket(pulumi.ComponentResource):
             bucket=self.bucket.bucket,
             rules=_build_lifecycle_rules(args),
             # S3 rejects rules for noncurrent versions until versioning is enabled.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=versioning),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._retain, depends_on=versioning),
         )
         if args.post_origins:
             s3.BucketCorsConfiguration(
@@ -124,7 +127,7 @@ class PrivateBucket(pulumi.ComponentResource):
                 *statements,
             ),
             # S3 returns 409 for concurrent changes of a bucket's access: https://github.com/pulumi/pulumi-aws/issues/1570
-            opts=pulumi.ResourceOptions(parent=self, depends_on=self._access_block),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=self._retain, depends_on=self._access_block),
         )
 
     def _enable_versioning(self, child_options: pulumi.ResourceOptions) -> s3.BucketVersioning:

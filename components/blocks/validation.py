@@ -271,12 +271,20 @@ DISTRIBUTION_ARN = Rule(
     "the ARN of a CloudFront distribution", _matches(r"arn:aws[a-z-]*:cloudfront::\d{12}:distribution/[A-Z0-9]+")
 )
 TOPIC_ARN = Rule("the ARN of an SNS topic", _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+"))
+EMAIL_IDENTITY_ARN = Rule(
+    "the ARN of an SES identity, arn:aws:ses:<region>:<account>:identity/<address or domain>",
+    _matches(r"arn:aws:ses:[a-z0-9-]+:\d{12}:identity/[\w.+-]+(@[\w.-]+)?"),
+)
 MODERATION_FUNCTION = Rule(
     "the ARN of a Lambda function, also with a version or an alias, "
     "arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]",
     _matches(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]{1,64}(:(\$LATEST|[\w-]{1,128}))?"),
 )
-REGION = Rule("an AWS region such as eu-west-1", _matches(r"[a-z]{2}(-[a-z]+)+-\d"))
+# Host names and CloudFront's region are those of the partition `aws`.
+REGION = Rule(
+    "an AWS region such as eu-west-1, outside of China and GovCloud",
+    _matches(r"(?!cn-|[a-z]{2}-(gov|iso))[a-z]{2}(-[a-z]+)+-\d"),
+)
 ACCOUNT_ID = Rule("an AWS account ID of twelve digits", _matches(r"\d{12}"))
 DATABASE_URL = Rule(
     "a postgresql:// URL with user, host and database, percent-encoded; sslmode, if given, is one of "

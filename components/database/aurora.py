@@ -23,7 +23,9 @@ APP_USER = "profiles"
 """Created by migrate_database, with access to the rows of profiles only."""
 
 _PORT = 5432
-# The newest release with long-term support; version 17 supports automatic pause:
+# The newest release with long-term support, which gets critical fixes as patches for three years, and which automatic
+# upgrades would leave; version 17 supports automatic pause:
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.VersionPolicy.html
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.how-it-works.html
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraPostgreSQLReleaseNotes/AuroraPostgreSQL.Updates.html
 _ENGINE_VERSION = "17.7"
@@ -92,12 +94,14 @@ class AuroraDatabase(pulumi.ComponentResource):
             subnet_ids=isolated_vpc.subnet_ids, security_group_ids=[after(functions_group.id, *rules)]
         )
         cluster = self._create_cluster(args, isolated_vpc, database_group)
+        # Unknown in a preview that changes the cluster, unlike the ID, which is the type's primary identifier: a
+        # preview would announce that what depends on it is replaced.
         self._properties: pulumi.Output[Any] = cluster.properties.apply(json.loads)
+        self.cluster_id = cluster.id  # DBClusterIdentifier
         instance = self._create_instance()
 
         self.host = after(self._properties["Endpoint"]["Address"], instance)
-        self.port = self._properties["Endpoint"]["Port"]
-        self.cluster_id = self._properties["DBClusterIdentifier"]
+        self.port = pulumi.Output.from_input(str(_PORT))
         self.register_outputs({"host": self.host, "port": self.port, "cluster_id": self.cluster_id})
 
     @property
@@ -126,7 +130,7 @@ class AuroraDatabase(pulumi.ComponentResource):
             },
             statements=[iam.connect_to_database(self._properties.apply(lambda cluster: _user_arn(cluster, user)))],
             vpc_config=self._vpc_config,
-            database_id=self._properties["DBClusterResourceId"],
+            database_id=self.cluster_id,
         )
 
     def _create_security_group(self, role: str, description: str, isolated_vpc: IsolatedVpc) -> ec2.SecurityGroup:
@@ -201,6 +205,9 @@ class AuroraDatabase(pulumi.ComponentResource):
             "Engine": "aurora-postgresql",
             "EngineVersion": _ENGINE_VERSION,
             "ServerlessV2ScalingConfiguration": _SCALING,
+            # Without it the type's handler creates the cluster with 3306, the port of MySQL:
+            # https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds/blob/master/aws-rds-dbcluster/src/main/java/software/amazon/rds/dbcluster/ModelAdapter.java
+            "Port": _PORT,
             "DatabaseName": DATABASE,
             "MasterUsername": OWNER,
             "MasterUserAuthenticationType": "iam-db-auth",
@@ -224,11 +231,11 @@ class AuroraDatabase(pulumi.ComponentResource):
     def _create_instance(self) -> rds.ClusterInstance:
         return rds.ClusterInstance(
             f"{self._name}-instance",
-            cluster_identifier=self._properties["DBClusterIdentifier"],
+            cluster_identifier=self.cluster_id,
             engine=rds.EngineType.AURORA_POSTGRESQL,
             instance_class="db.serverless",
             publicly_accessible=False,
-            auto_minor_version_upgrade=True,
+            auto_minor_version_upgrade=False,  # see _ENGINE_VERSION
             # Both cost capacity, and enhanced monitoring is billed per metric; the basic CloudWatch metrics are free.
             performance_insights_enabled=False,
             monitoring_interval=0,

@@ -15,6 +15,9 @@ from components.blocks.dependencies import after
 # The VPC has no peering connections, so the range cannot overlap with another. It is small: RDS needs one address per
 # instance, Lambda one per combination of subnet and security groups.
 _CIDR_BLOCK = "10.0.0.0/24"
+# The oldest zone of us-east-1, under another name in each account. Lambda refuses a function with a subnet in it:
+# https://github.com/keboola/developer-portal/issues/81
+_ZONES_WITHOUT_LAMBDA = ("use1-az3",)
 _SUBNET_CIDR_BLOCKS = ("10.0.0.0/26", "10.0.0.64/26")
 
 
@@ -81,6 +84,7 @@ class IsolatedVpc(pulumi.ComponentResource):
             state="available",
             # Without Local Zones, which RDS does not support.
             filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
+            exclude_zone_ids=_ZONES_WITHOUT_LAMBDA,
             opts=pulumi.InvokeOptions(parent=self),
         )
         ids: list[pulumi.Output[str]] = []

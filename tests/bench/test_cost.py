@@ -45,12 +45,27 @@ def test_bill_uses_deployed_sizes_and_memory() -> None:
     prices = cost.load_prices()
     writes = 1 + len(deployed.load_default_sizes()) + 2  # the photo; the variants; the JPEG and the manifest
     assert counted["S3" + prices["s3_put"].unit] == writes
-    assert counted["Lambda" + prices["lambda_request"].unit] == 4.25
+    # Of authorize, presign_upload and process_avatar; of finish_upload; and of upload_status, by those not finished.
+    assert counted["Lambda" + prices["lambda_request"].unit] == pytest.approx(3 + 0.95 + 0.05 * 1.25)
     assert counted["CloudFront" + prices["invalidation"].unit] == 0
     memory = {name: its.memory for name, its in deployed.load_functions().items()}
     assert {its.function: its.memory for its in cost.our_work(CPU_MS)} == {
-        name: memory[name] for name in ("authorize", "presign_upload", "upload_status", "process_avatar")
+        name: memory[name]
+        for name in ("authorize", "presign_upload", "finish_upload", "upload_status", "process_avatar")
     }
+
+
+def test_million_uploads_cost_30_dollars_at_most_and_shrunk_photos_less() -> None:
+    cpu_ms = cost.load_measurements()["cpu_ms"]
+    originals, shrunk = (cost.total_usd(cost.our_bill(cpu_ms, is_shrunk=its)) for its in (False, True))
+    assert shrunk < originals <= 30
+
+
+def test_each_upload_is_processed_once_and_completed_by_the_queue() -> None:
+    work = [its for its in cost.our_work(CPU_MS) if its.function in ("finish_upload", "process_avatar")]
+    finish, complete, process = (its.per_upload for its in work)
+    assert finish + process == pytest.approx(1)
+    assert complete + process == pytest.approx(1)
 
 
 def test_bills_of_both_designs_have_the_same_items() -> None:

@@ -104,13 +104,18 @@ def _named(service: str, resource: str) -> Callable[[Resource], Computed]:
 def _cloud_control(r: Resource) -> Computed:
     """Returns the properties of a cluster."""
     assert r.inputs["typeName"] == "AWS::RDS::DBCluster"
+    desired = json.loads(r.inputs["desiredState"])
+    # The default port of the type's handler, whatever the engine:
+    # https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds/blob/master/aws-rds-dbcluster/src/main/java/software/amazon/rds/dbcluster/ModelAdapter.java
+    port = str(desired.get("Port", 3306))
     facts = {
         "DBClusterIdentifier": f"rds-{r.name}",
         "DBClusterArn": arn("rds", f"cluster:rds-{r.name}"),
         "DBClusterResourceId": "cluster-ABCDEFGHIJKL01234",
-        "Endpoint": {"Address": f"rds-{r.name}.cluster-abc.{REGION}.rds.amazonaws.com", "Port": "5432"},
+        "Endpoint": {"Address": f"rds-{r.name}.cluster-abc.{REGION}.rds.amazonaws.com", "Port": port},
     }
-    return {"properties": json.dumps({**json.loads(r.inputs["desiredState"]), **facts})}
+    # Cloud Control's identifier is the value of the type's primary identifier.
+    return {"id": f"rds-{r.name}", "properties": json.dumps({**desired, **facts})}
 
 
 # Computed outputs of each resource type of the program. Reading another output or creating another type is an error.
@@ -210,11 +215,14 @@ def invoke(token: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     if token == "aws:index/getCallerIdentity:getCallerIdentity":
         return {"accountId": ACCOUNT, "arn": "", "userId": "", "id": ACCOUNT}
     if token == "aws:route53/getZone:getZone":
-        assert args == {"name": "example.com", "privateZone": False}
+        assert args["privateZone"] is False
+        if args["name"] != "example.com":
+            # https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/route53/zone_data_source.go
+            raise RuntimeError(f"invocation of {token} returned an error: no matching Route 53 Hosted Zone found")
         return {"zoneId": "ZLOOKEDUP", "name": "example.com", "id": "ZLOOKEDUP"}
     if token == "aws:index/getAvailabilityZones:getAvailabilityZones":
         filters = [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
-        assert args == {"state": "available", "filters": filters}
+        assert args == {"state": "available", "filters": filters, "excludeZoneIds": ["use1-az3"]}
         return {"names": [f"{REGION}{letter}" for letter in "abc"], "id": REGION, "zoneIds": [], "groupNames": []}
     raise AssertionError(f"unexpected invoke of {token}")
 

@@ -24,6 +24,8 @@ READ_CONDITION = {
 DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
 HEADERS_POLICY = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
 
+HSTS = {"accessControlMaxAgeSec": 31_536_000, "includeSubdomains": True, "preload": True, "override": True}
+
 
 @pytest.fixture(scope="module")
 def cdn(run_alone: RunAlone) -> Graph:
@@ -110,7 +112,7 @@ def test_image_responses_have_security_headers(cdn: Graph) -> None:
     assert cdn.named("cdn-headers").inputs == {
         "comment": "Images and JSON: no scripts, no frames",
         "securityHeadersConfig": {
-            "strictTransportSecurity": {"accessControlMaxAgeSec": 31_536_000, "override": True},
+            "strictTransportSecurity": HSTS,
             "contentTypeOptions": {"override": True},
             "frameOptions": {"frameOption": "DENY", "override": True},
             "referrerPolicy": {"referrerPolicy": "no-referrer", "override": True},
@@ -139,7 +141,7 @@ def test_page_responses_allow_own_files_only(cdn: Graph) -> None:
     assert cdn.named("cdn-page-headers").inputs == {
         "comment": "Profile page and web assets: own scripts and styles only",
         "securityHeadersConfig": {
-            "strictTransportSecurity": {"accessControlMaxAgeSec": 31_536_000, "override": True},
+            "strictTransportSecurity": HSTS,
             "contentTypeOptions": {"override": True},
             "frameOptions": {"frameOption": "DENY", "override": True},
             "referrerPolicy": {"referrerPolicy": "no-referrer", "override": True},

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
@@ -260,7 +261,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
 def test_finish_function_has_less_memory_time_and_permissions(pipeline: Graph) -> None:
     """Memory: 200 MB for the rest of the process. Time: API Gateway waits for 30 seconds."""
     inputs, processor = (pipeline.one(FUNCTION, f"pipeline-{name}").inputs for name in (FINISH, "process-avatar"))
-    assert (inputs["memorySize"], inputs["timeout"]) == (640, 10)
+    assert (inputs["memorySize"], inputs["timeout"]) == (512, 10)
     assert inputs["memorySize"] * 2**20 >= finish_upload_handler_memory() + 200_000_000
     variables = {**processor["environment"]["variables"]}
     del variables["QUEUE_URL"], variables["DISTRIBUTION_ID"]
@@ -547,6 +548,12 @@ def test_alarms_notify_topic_of_failed_and_late_uploads(run_alone: RunAlone) -> 
         "dimensions": {"QueueName": "pipeline-queue-abc1234"},
         "threshold": 900,
     }
+
+
+def test_alarms_to_the_own_topic_are_refused(run_alone: RunAlone) -> None:
+    """It is encrypted with a key that CloudWatch may not use, so that they would never arrive."""
+    with pytest.raises(pulumi.RunError, match=f"alarmTopicArn is {TOPIC_ARN}, the stack's own topic"):
+        run_alone(lambda: AvatarPipeline("pipeline", args(alarm_topic_arn=TOPIC_ARN)))
 
 
 def test_alarm_notifies_topic_of_failed_sweeps(run_alone: RunAlone) -> None:

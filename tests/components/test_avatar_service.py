@@ -147,6 +147,14 @@ def test_reserved_concurrency_of_each_function(run_alone: RunAlone) -> None:
             {"user_pool_id": "eu-west-1_A", "user_pool_client_id": "a", "self_sign_up": True},
             "AvatarServiceArgs.self_sign_up: it applies to a pool that the stack creates, not to user_pool_id",
         ),
+        (
+            {
+                "user_pool_id": "eu-west-1_A",
+                "user_pool_client_id": "a",
+                "email_identity_arn": "arn:aws:ses:eu-west-1:123456789012:identity/example.com",
+            },
+            "AvatarServiceArgs.email_identity_arn: it applies to a pool that the stack creates, not to user_pool_id",
+        ),
         ({"database": "aurora", "database_url": URL}, "AvatarServiceArgs.database: it cannot be combined with"),
         (
             {"database": "aurora", "profile_names": "cognito"},

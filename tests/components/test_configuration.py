@@ -73,6 +73,7 @@ def test_load_region_only_returns_defaults() -> None:
             originals_days=14,
             webhook_url=None,
             self_sign_up=False,
+            email_identity_arn=None,
             protect_data=True,
             log_retention_days=30,
             authorizer_cache_seconds=60,
@@ -133,6 +134,11 @@ def test_load_dev_stack_is_valid() -> None:
     [
         ({"aws:region": None}, "aws:region has no value; allowed is an AWS region such as eu-west-1"),
         ({"aws:region": "Ireland"}, "aws:region is 'Ireland'; allowed is an AWS region"),
+        (
+            {"aws:region": "cn-north-1"},
+            "aws:region is 'cn-north-1'; allowed is an AWS region such as eu-west-1, outside",
+        ),
+        ({"aws:region": "us-gov-west-1"}, "aws:region is 'us-gov-west-1'; allowed is an AWS region"),
         ({"aws:assumeRoles": "[]"}, "aws:assumeRoles is '[]'; unknown key, allowed are region, profile, "),
         ({"aws:allowedAccountIds": ["123"]}, "aws:allowedAccountIds is '[\"123\"]'; allowed is a list, each item"),
         ({"aws:defaultTags": {"Team": "x"}}, 'aws:defaultTags is \'{"Team": "x"}\'; allowed is tags such as'),
@@ -205,6 +211,10 @@ def test_load_dev_stack_is_valid() -> None:
             "avatars:webhookUrl is 'http://example.com'; allowed is an https:// URL",
         ),
         ({"protectData": "yes"}, "avatars:protectData is 'yes'; allowed is true or false"),
+        (
+            {"emailIdentityArn": "no-reply@example.com"},
+            "avatars:emailIdentityArn is 'no-reply@example.com'; allowed is the ARN of an SES identity",
+        ),
         (
             {"selfSignUp": True, "userPoolId": "eu-west-1_AbCdEfGhI", "userPoolClientId": "1h57kf5cpq17m0eml12EXAMPLE"},
             "avatars:selfSignUp is 'true'; it applies to a pool that the stack creates, not to avatars:userPoolId",
@@ -294,6 +304,12 @@ def test_load_many_errors_raises_once_and_creates_nothing(monkeypatch: pytest.Mo
         "avatars:webhookUrl",
     ]
     assert created == []
+
+
+def test_dev_configuration_is_as_pulumi_writes_it() -> None:
+    """The CLI rewrites the file and quotes values that are not strings, for example in `pulumi stack init`."""
+    values = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    assert {type(value) for value in values.values()} == {str, list}
 
 
 def test_configuration_error_is_a_run_error() -> None:

@@ -44,6 +44,20 @@ def test_created_pool_has_email_sign_in_password_policy_and_totp(
     assert (pool.protect, pool.retain_on_delete) == (True, True)
 
 
+@pytest.mark.parametrize(
+    ("identity", "sender"),
+    [("example.com", "no-reply@example.com"), ("avatars@example.com", "avatars@example.com")],
+)
+def test_created_pool_sends_from_given_ses_identity(run_alone: RunAlone, identity: str, sender: str) -> None:
+    identity_arn = f"arn:aws:ses:eu-west-1:123456789012:identity/{identity}"
+    graph = run_alone(lambda: Identity("identity", IdentityArgs(email_identity_arn=identity_arn)))
+    assert graph.one(POOL).inputs["emailConfiguration"] == {
+        "emailSendingAccount": "DEVELOPER",
+        "sourceArn": identity_arn,
+        "fromEmailAddress": sender,
+    }
+
+
 def test_created_client_has_no_secret_and_revocable_tokens(own: Graph) -> None:
     assert own.one(CLIENT).inputs == {
         "userPoolId": "eu-west-1_AbCdEfGhI",

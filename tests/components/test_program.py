@@ -8,13 +8,15 @@ import zipfile
 from collections import Counter
 from typing import Any
 
+import pulumi
 import pytest
 from google.protobuf.json_format import MessageToDict
 
 from lambda_packages import build
+from lambda_packages.build import Package
 from local.recording.graph import Graph, Resource
 from local.recording.recorder import Recorder
-from tests.components.conftest import ROOT, RunStack, get_statements, run_main, stack_config
+from tests.components.conftest import ROOT, RunStack, get_statements, run_main, stack_config, use_packages
 from tests.components.invariants import INVARIANTS, Invariant, component_classes, data_is_protected
 
 DOMAIN = {"domain": "example.com", "hostedZoneId": "Z0123456789"}
@@ -55,6 +57,12 @@ for_each_stack = pytest.mark.parametrize("settings", STACKS.values(), ids=STACKS
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.__name__)
 def test_invariant_holds_for_every_stack(run_stack: RunStack, settings: dict[str, Any], invariant: Invariant) -> None:
     assert invariant(run_stack(settings)) == []
+
+
+def test_domain_without_hosted_zone_is_one_sentence(packages: dict[str, Package]) -> None:
+    config = stack_config({"domain": "unknown.example.com"})
+    with use_packages(packages), pytest.raises(pulumi.RunError, match=r"unknown\.example\.com: .* hostedZoneId"):
+        run_main(config)
 
 
 @for_each_stack

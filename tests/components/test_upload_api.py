@@ -267,9 +267,8 @@ def test_access_log_is_json_without_tokens(api: Graph) -> None:
     assert group.inputs == {"name": "/aws/vendedlogs/api-a1b2c3d4e5", "retentionInDays": 30}
     assert settings["destinationArn"] == group.outputs["arn"]
     line = json.loads(settings["format"])
-    assert {name: line[name] for name in ("path", "time", "routeKey", "status", "subject")} == {
+    assert {name: line[name] for name in ("path", "routeKey", "status", "subject")} == {
         "path": "$context.path",
-        "time": "$context.requestTime",
         "routeKey": "$context.routeKey",
         "status": "$context.status",
         "subject": "$context.authorizer.sub",
@@ -284,6 +283,8 @@ def test_cors_configuration_allows_given_origins(run_alone: RunAlone) -> None:
     assert graph.one(API).inputs == {
         "protocolType": "HTTP",
         "description": "Avatar uploads",
+        "ipAddressType": "dualstack",
+        "disableExecuteApiEndpoint": False,
         "corsConfiguration": {
             "allowOrigins": origins,
             "allowMethods": ["DELETE", "GET", "POST", "PUT"],
@@ -310,8 +311,10 @@ def test_domain_uses_validated_regional_certificate_and_tls_1_2(
             "certificateArn": arn("acm", "certificate/api-tls"),
             "endpointType": "REGIONAL",
             "securityPolicy": "TLS_1_2",
+            "ipAddressType": "dualstack",
         },
     }
+    assert api_with_domain.one(API).inputs["disableExecuteApiEndpoint"] is True
     validation = api_with_domain.named("api-tls-validation")
     assert validation.urn in domain.property_dependencies["domainNameConfiguration"]
     assert api_with_domain.one("aws:apigatewayv2/apiMapping:ApiMapping").inputs == {

@@ -23,7 +23,16 @@ from functions.shared.stored_avatar import with_absolute_urls
 from local.stack import LocalStack
 from operations.operated_stack import OperationError
 from operations.reprocessing import reprocess
-from tests.local.conftest import PHOTO, build_s3_event, find_queue_urls, operate, send_message, sign_in, wait_until
+from tests.local.conftest import (
+    PHOTO,
+    build_s3_event,
+    find_queue_urls,
+    hold_events,
+    operate,
+    send_message,
+    sign_in,
+    wait_until,
+)
 
 pillow_heif.register_heif_opener()
 
@@ -359,6 +368,25 @@ def list_uploads(stack: LocalStack, session: Session) -> list[str]:
     """Returns what the uploads bucket has of a user."""
     listing = stack.aws.client("s3").list_objects_v2(Bucket=stack.exports["uploadsBucket"])
     return [stored["Key"] for stored in listing.get("Contents", []) if session.subject in stored["Key"]]
+
+
+class TestFinish:
+    def test_finished_upload_is_completed_by_its_event(self, stack: LocalStack, session: Session) -> None:
+        photo = PHOTO.read_bytes()
+        with hold_events(stack):
+            form = request_form(session, stack)
+            path = f"/avatars/uploads/{form['upload_id']}/finish"
+            assert call_api(session, stack, "POST", path).status_code == 404, "nothing was posted"
+            assert post(form, photo).ok
+            assert call_api(sign_in(stack), stack, "POST", path).status_code == 404
+            finished = call_api(session, stack, "POST", path)
+        assert (finished.status_code, finished.json()["status"]) == (200, "ready")
+        assert call_api(session, stack, "GET", "/avatars/me").json() == finished.json()["avatar"]
+        send_message(stack, build_s3_event(form["fields"]["key"]))
+        assert stack.receiver.wait_for(form["upload_id"], 20)["avatar"] == finished.json()["avatar"]
+        original = {"Bucket": stack.exports["uploadsBucket"], "Prefix": form["fields"]["key"]}
+        s3 = stack.aws.client("s3")
+        wait_until(lambda: not s3.list_objects_v2(**original)["KeyCount"], "the original is deleted")
 
 
 class TestStatus:

@@ -24,7 +24,9 @@ def test_python_example_registers_components_and_own_api(provider: Provider, sch
     graph = run_foreign_program(EXAMPLES / "python" / "__main__.py", provider, schema)
     assert {r.type for r in graph if not r.custom} >= {"avatars:index:AssetsCdn", "avatars:index:AvatarPipeline"}
     functions = {function.name: function for function in graph.of_type("aws:lambda/function:Function")}
-    pipeline = {f"photos-pipeline-{name}" for name in ("process-avatar", "sweep-avatars", "erase-user")}
+    pipeline = {
+        f"photos-pipeline-{name}" for name in ("process-avatar", "finish-upload", "sweep-avatars", "erase-user")
+    }
     assert functions.keys() == {*pipeline, "photos-api"}
     variables = functions["photos-api"].inputs["environment"]["variables"]
     assert variables == {"UPLOADS_BUCKET": "photos-pipeline-uploads-abc1234"}

@@ -49,6 +49,22 @@ export class Api {
     return response;
   }
 
+  /**
+   * Makes a call once, with the token of the last one, and without a refresh: for calls that are not needed.
+   * @param {"POST"} method
+   * @param {string} path
+   * @param {number} timeout in milliseconds
+   * @returns {Promise<ApiResponse | null>} null if there is no response
+   */
+  async tryOnce(method, path, timeout) {
+    try {
+      return await this.#send(method, path, undefined, timeout);
+    } catch {
+      this.#signal.throwIfAborted();
+      return null;
+    }
+  }
+
   /** @param {() => Promise<ApiResponse>} send */
   async #withRetry(send) {
     for (const delay of RETRY_DELAYS_MS) {
@@ -78,10 +94,11 @@ export class Api {
    * @param {string} method
    * @param {string} path
    * @param {object} [content]
+   * @param {number} [timeout] in milliseconds
    * @returns {Promise<ApiResponse>}
    */
-  #send(method, path, content) {
-    return withTimeout(TIMEOUT_MS, this.#signal, async (signal) => {
+  #send(method, path, content, timeout = TIMEOUT_MS) {
+    return withTimeout(timeout, this.#signal, async (signal) => {
       const response = await fetch(this.#url + path, {
         method,
         headers: { Authorization: `Bearer ${this.#token}`, ...(content && { "Content-Type": "application/json" }) },

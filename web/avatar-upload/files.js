@@ -47,21 +47,44 @@ export async function checkFile(file) {
   if (!getContentType(file).startsWith("image/")) throw new UploadError("unsupported_type");
 }
 
-/** @typedef {"animation" | "JPEG" | "other"} Content what matters here of a file's content */
+/** @typedef {"JPEG" | "PNG" | "WebP"} Format */
+
+/** Flags of a WebP file: color profile, EXIF, animation. */
+const UNEQUALLY_DECODED = 0x20 | 0x08 | 0x02;
 
 /**
- * Detects animations, and JPEG, which has no transparency, by the first bytes. Every GIF counts as animated.
- * https://developers.google.com/speed/webp/docs/riff_container#extended_file_format
- * https://aomediacodec.github.io/av1-avif/#image-sequence-brand
+ * The format of a file that all browsers decode as the server does, if they decode it: it is complete (Firefox and WebKit
+ * fill up what is missing), not an animation, and of the color profiles and orientations without those that WebKit, or
+ * Firefox in WebP, ignore.
+ * https://www.w3.org/TR/png-3/#11Chunks
+ * https://developers.google.com/speed/webp/docs/riff_container
  * @param {Blob} file
- * @returns {Promise<Content>}
+ * @returns {Promise<Format | null>}
  */
-export async function readContent(file) {
-  const bytes = new Uint8Array(await file.slice(0, 21).arrayBuffer());
-  const text = String.fromCharCode(...bytes);
-  if (text.startsWith("\xff\xd8\xff")) return "JPEG";
-  const isAnimatedWebp = text.slice(8, 16) === "WEBPVP8X" && (bytes[20] & 2) > 0;
-  return text.startsWith("GIF8") || isAnimatedWebp || text.slice(4, 12) === "ftypavis" ? "animation" : "other";
+export async function detectFormat(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const text = new TextDecoder("latin1").decode(bytes.subarray(0, 65_536));
+  if (text.startsWith("ÿØÿ")) return isCompleteJpeg(bytes) ? "JPEG" : null;
+  if (text.startsWith("‰PNG")) {
+    const end = new TextDecoder("latin1").decode(bytes.subarray(-8, -4));
+    return end === "IEND" && !/eXIf|cICP/.test(text) ? "PNG" : null;
+  }
+  if (!text.startsWith("RIFF") || !text.startsWith("WEBP", 8)) return null;
+  const isComplete = new DataView(bytes.buffer).getUint32(4, true) + 8 <= bytes.length;
+  return isComplete && !(text.startsWith("VP8X", 12) && bytes[20] & UNEQUALLY_DECODED) ? "WebP" : null;
+}
+
+/**
+ * Whether a JPEG has an end, after its header: that can contain a complete thumbnail.
+ * @param {Uint8Array} bytes
+ */
+function isCompleteJpeg(bytes) {
+  let start = 2;
+  while (bytes[start] === 0xff && bytes[start + 1] !== 0xda) start += 2 + bytes[start + 2] * 256 + bytes[start + 3];
+  for (let end = bytes.length - 2; end > start; end -= 1) {
+    if (bytes[end] === 0xff && bytes[end + 1] === 0xd9) return true;
+  }
+  return false;
 }
 
 /** @param {string} name */

@@ -1,6 +1,6 @@
 /** Photos that the browser has decoded: upright, in sRGB, without the file's metadata. */
 
-import { readContent } from "./files.js";
+import { detectFormat } from "./files.js";
 
 /** No level is smaller than the preview. */
 const SMALLEST_LEVEL = 512;
@@ -18,11 +18,11 @@ export class Photo {
 
   /**
    * @param {Level[]} levels the photo, and each time half of its width and height
-   * @param {import("./files.js").Content} content
+   * @param {import("./files.js").Format | null} format null if the pixels may differ from what the server would decode
    */
-  constructor(levels, content) {
+  constructor(levels, format) {
     this.#levels = levels;
-    this.content = content;
+    this.format = format;
   }
 
   get naturalWidth() {
@@ -42,8 +42,10 @@ export class Photo {
     // From at most twice the width: browsers interpolate between four pixels and would skip others.
     const { level, edge } = this.#findLevel(size, canvas.width);
     const context = getContext(canvas);
+    const [width, height] = [level.width, level.height].map((length) => (length * canvas.width) / edge);
     context.clearRect(0, 0, canvas.width, canvas.width);
-    context.drawImage(level, x * level.width, y * level.height, edge, edge, 0, 0, canvas.width, canvas.width);
+    // Without a source rectangle: WebKit takes that of a photo with an EXIF orientation from the wrong place.
+    context.drawImage(level, -x * width, -y * height, width, height);
   }
 
   /**
@@ -85,27 +87,14 @@ export async function decodePhoto(file) {
   try {
     /** @type {Level[]} */
     const levels = [await createImageBitmap(file)];
-    if (isBlank(levels[0])) return null;
     for (let level = levels[0]; Math.min(level.width, level.height) >= 2 * SMALLEST_LEVEL; ) {
       level = await halve(level);
       levels.push(level);
     }
-    return new Photo(levels, await readContent(file));
+    return new Photo(levels, await detectFormat(file));
   } catch {
     return null;
   }
-}
-
-/**
- * WebKit decodes a truncated file to transparent pixels.
- * @param {Level} level
- */
-function isBlank(level) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 32;
-  const context = getContext(canvas);
-  context.drawImage(level, 0, 0, 32, 32);
-  return context.getImageData(0, 0, 32, 32).data.every((value) => value === 0);
 }
 
 /**
@@ -120,10 +109,14 @@ async function halve(level) {
   canvas.height = level.height / 2;
   const { width, height } = canvas;
   const context = getContext(canvas);
-  const scale = level.height / height; // a little over 2 for an odd height
   const rows = Math.ceil(PIXELS_PER_TASK / level.width / 2);
   for (let y = 0; y < height; y += rows) {
-    context.drawImage(level, 0, y * scale, level.width, rows * scale, 0, y, width, rows);
+    context.save();
+    context.beginPath();
+    context.rect(0, y, width, rows);
+    context.clip();
+    context.drawImage(level, 0, 0, width, height);
+    context.restore();
     context.getImageData(0, y, 1, 1); // draws now: otherwise all strips would be drawn together
     await new Promise((resolve) => setTimeout(resolve));
   }

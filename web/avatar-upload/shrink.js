@@ -17,13 +17,14 @@ const SMALLEST_EDGE = 768;
  * WebP, as WebKit cannot.
  * @param {import("./photo.js").Photo} photo
  * @param {import("./crop.js").Crop | null} [crop] default: the largest centered square
- * @returns {ShrunkPhoto | null} null for animations, and if the browser falsifies what scripts read of canvases
+ * @returns {ShrunkPhoto | null} null if the avatar could differ from that of the original: by the file's format, or
+ *   because the browser falsifies what scripts read of canvases
  */
 export function shrinkPhoto(photo, crop) {
-  if (photo.content === "animation" || !canReadCanvas()) return null;
+  if (photo.format === null || !canReadCanvas()) return null;
   const copy = (/** @type {number} */ edge) => photo.copySquare(crop ?? centerCrop(photo), edge);
   const smallest = copy(SMALLEST_EDGE);
-  const type = photo.content === "JPEG" || isOpaque(smallest) ? "image/jpeg" : getTypeWithAlpha();
+  const type = photo.format === "JPEG" || isOpaque(smallest) ? "image/jpeg" : getTypeWithAlpha();
   const content = encode(smallest, type, SMALLEST_EDGE);
   return {
     type,

@@ -8,6 +8,8 @@ import { decodePhoto } from "./photo.js";
 import { post } from "./post.js";
 import { shrinkPhoto } from "./shrink.js";
 
+/** Without a result by then, the status is polled: the queue has processed the photo. */
+const FINISH_TIMEOUT_MS = 5000;
 /** Delivery from S3 through the queue takes about a second; earlier requests would find the upload pending. */
 const FIRST_PAUSE_MS = 1500;
 const SECOND_PAUSE_MS = 1000;
@@ -18,6 +20,8 @@ const LONGEST_PAUSE_MS = 2000;
 const SLOW_AFTER_MS = 60_000;
 const SLOW_PAUSE_MS = 10_000;
 const GIVE_UP_AFTER_MS = 600_000;
+
+const RESULTS = new Set(["ready", "rejected", "held"]);
 
 /**
  * @typedef {import("./photo.js").Photo} Photo
@@ -58,7 +62,9 @@ export async function uploadAvatar(file, options) {
     api: new Api(apiUrl, getToken, signal),
     report: (stage, fraction, slow = false) => onProgress?.({ stage, fraction, slow }),
   };
-  return pollStatus(context, await sendPhoto(context));
+  const uploadId = await sendPhoto(context);
+  context.report("processing", 1);
+  return (await finish(context, uploadId)) ?? (await pollStatus(context, uploadId));
 }
 
 /**
@@ -143,6 +149,18 @@ async function requestMaxBytes(api, content_type, signal) {
 }
 
 /**
+ * Has the photo processed now. The queue processes it all the same, so nothing depends on this request.
+ * @param {UploadContext} context
+ * @param {string} uploadId
+ * @returns {Promise<Manifest | null>} null if there is no result yet
+ */
+async function finish({ api }, uploadId) {
+  const path = `/avatars/uploads/${encodeURIComponent(uploadId)}/finish`;
+  const response = await api.tryOnce("POST", path, FINISH_TIMEOUT_MS);
+  return RESULTS.has(response?.body?.status) ? parseStatus(response) : null;
+}
+
+/**
  * Polls the upload's status until it is ready, held or rejected.
  * @param {UploadContext} context
  * @param {string} uploadId
@@ -151,7 +169,6 @@ async function requestMaxBytes(api, content_type, signal) {
 async function pollStatus({ api, signal, report }, uploadId) {
   const started = performance.now();
   let delay = SECOND_PAUSE_MS;
-  report("processing", 1);
   await sleep(FIRST_PAUSE_MS, signal);
   for (;;) {
     const avatar = parseStatus(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));

@@ -20,6 +20,8 @@ _READ_TIMEOUT_SECONDS = 1
 def from_environment(*, timeout_seconds: int) -> postgres.Connect:
     """A function that opens a connection within `timeout_seconds`.
 
+    It raises an AccessDeniedError if AWS does not allow it, otherwise as postgres.connect.
+
     Raises:
         KeyError: a variable is missing.
     """
@@ -29,6 +31,13 @@ def from_environment(*, timeout_seconds: int) -> postgres.Connect:
     if "PGHOST" not in os.environ:
         raise KeyError("DATABASE_URL_PARAMETER (or PGHOST, with an IAM token as the password)")
     return _iam_login(timeout_seconds)
+
+
+class AccessDeniedError(postgres.UnavailableError):
+    """The function's role does not allow it; or not yet, as policies take some time until they apply everywhere.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    """
 
 
 class _UrlLogin:
@@ -43,7 +52,9 @@ class _UrlLogin:
         try:
             self._url = self._url or self._read_url()
         except (BotoCoreError, ClientError) as error:
-            raise postgres.UnavailableError(f"the database's URL cannot be read: {error}") from error
+            is_denied = isinstance(error, ClientError) and error.response["Error"]["Code"] == "AccessDeniedException"
+            type_ = AccessDeniedError if is_denied else postgres.UnavailableError
+            raise type_(f"the database's URL cannot be read: {error}") from error
         try:
             return postgres.connect_to_url(self._url, timeout_seconds=self._timeout_seconds)
         except postgres.UnavailableError:
@@ -65,6 +76,12 @@ def _iam_login(timeout_seconds: int) -> postgres.Connect:
         # A token is valid for 15 minutes:
         # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
         token = rds.generate_db_auth_token(host, port, user)
-        return postgres.connect(conninfo, token, timeout_seconds=timeout_seconds)
+        try:
+            return postgres.connect(conninfo, token, timeout_seconds=timeout_seconds)
+        except postgres.UnavailableError as error:
+            # https://repost.aws/knowledge-center/aurora-postgresql-connect-iam
+            if "PAM authentication failed" in str(error):
+                raise AccessDeniedError(str(error)) from error
+            raise
 
     return connect

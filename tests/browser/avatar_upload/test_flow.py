@@ -9,7 +9,6 @@ from client.session import Session
 from local.stack import LocalStack
 from tests.browser.avatar_upload.conftest import OpenPage
 from tests.browser.avatar_upload.widget import (
-    FIRST_PAUSE_MS,
     FORM,
     STATUS,
     HeldRequests,
@@ -94,8 +93,6 @@ def test_cancel_during_request_aborts_it(widget: Widget, stack: LocalStack, patt
     with widget.page.expect_request(url):
         widget.upload(jpeg())
         widget.wait_for(state)
-        if state == "processing":
-            widget.page.clock.run_for(FIRST_PAUSE_MS)
     with widget.page.expect_event("requestfailed", timeout=5000) as ended:
         widget.button("Cancel").click()
     assert ended.value.failure == "net::ERR_ABORTED"
@@ -117,10 +114,9 @@ def test_cancel_while_processing_stops_polling(widget: Widget) -> None:
 
 def test_cancel_then_late_response_is_ignored(widget: Widget) -> None:
     held = HeldRequests(widget.page, STATUS)
-    widget.upload(jpeg())
-    widget.wait_for("processing")
     with widget.page.expect_request(STATUS):
-        widget.page.clock.run_for(FIRST_PAUSE_MS)
+        widget.upload(jpeg())
+        widget.wait_for("processing")
     widget.button("Cancel").click()
     held.release(respond_with(200, {"status": "rejected", "reason": "truncated"}))
     widget.choose(PHOTO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import pytest
 import requests
 from playwright.sync_api import Request, expect
 
@@ -11,6 +12,7 @@ from client.session import Session
 from local.stack import LocalStack
 from tests.browser.avatar_upload.conftest import OpenPage
 from tests.browser.avatar_upload.widget import (
+    FINISH,
     STATUS,
     Widget,
     bucket_url,
@@ -113,6 +115,26 @@ def test_post_from_other_origin_stores_nothing(
     assert stored["KeyCount"] == 0
 
 
+def test_finished_upload_needs_no_status_request(widget: Widget, user: Session) -> None:
+    manifest = user.upload(PHOTO.read_bytes(), "image/jpeg").avatar
+    asked = record_requests(widget.page, "/avatars/uploads/")
+    widget.page.route(FINISH, respond_with(200, {"status": "ready", "avatar": manifest}))
+    widget.upload(jpeg())
+    widget.wait_for("ready")
+    assert [url.rpartition("/")[2] for url in asked] == ["finish"]
+    assert widget.event_details("ready") == [manifest]
+
+
+@pytest.mark.parametrize("status", [202, 404, 429, 503])
+def test_upload_that_is_not_finished_is_polled(widget: Widget, status: int) -> None:
+    asked: list[Request] = []
+    widget.page.route(FINISH, respond_with(status, {"status": "pending"} if status == 202 else {}, record=asked))
+    widget.upload(jpeg())
+    widget.wait_for("ready")
+    assert len(asked) == 1
+    assert widget.event_names == ["select", "ready"]
+
+
 def test_status_404_fails_as_lost(widget: Widget) -> None:
     widget.page.route(STATUS, respond_with(404, {"error": {"code": "not_found", "message": ""}}))
     widget.upload(jpeg())
@@ -122,7 +144,7 @@ def test_status_404_fails_as_lost(widget: Widget) -> None:
 
 
 def test_status_is_polled_with_growing_pauses(widget: Widget) -> None:
-    widget.page.route(STATUS, respond_with(200, {"status": "pending"}, times=5))
+    widget.page.route(STATUS, respond_with(200, {"status": "pending"}, times=6))
     pauses = widget.page.evaluate_handle(
         """() => {
             const pauses = [];

@@ -23,7 +23,9 @@ from tests.fixtures import pictures
 from tests.local.conftest import wait_until
 
 FORM = "**/avatars/key_upload"
-STATUS = "**/avatars/uploads/*"
+STATUS = "**/avatars/uploads/**"
+"""The request that finishes an upload, and those for its status."""
+FINISH = "**/avatars/uploads/*/finish"
 OWN_AVATAR = "**/avatars/me"
 FIRST_PAUSE_MS = 1500
 """Between sending the photo and the first request for its status: web/avatar-upload/upload.js."""

@@ -280,7 +280,7 @@ def test_new_avatar_is_shown_in_all_tabs(visitor: Visitor, alice: Person) -> Non
 def test_held_photo_leaves_avatar_of_page_and_notice_until_reopened(visitor: Visitor, alice: Person) -> None:
     page = visitor.sign_in(alice)
     edit_button(page).click()
-    page.route("**/avatars/uploads/*", lambda route: fulfill_json(route, 200, {"status": "held"}))
+    page.route("**/avatars/uploads/**", lambda route: fulfill_json(route, 200, {"status": "held"}))
     page.locator("avatar-upload input[type=file]").first.set_input_files(PHOTO)
     widget = page.locator("avatar-upload")
     widget.get_by_role("button", name="Use this photo").click()

@@ -55,6 +55,15 @@ def test_policy_depends_on_public_access_block(bucket: Graph) -> None:
 
 
 @pytest.mark.parametrize("protect", [True, False])
+def test_what_guards_a_bucket_is_kept_with_it(run_alone: RunAlone, protect: bool) -> None:
+    args = PrivateBucketArgs(protect=protect, old_versions_days=7, post_origins=["https://app.example.com"])
+    graph = record(run_alone, args)
+    kept = {resource.name: resource.retain_on_delete for resource in graph if resource.custom}
+    suffixes = ("", "-public-access", "-ownership", "-encryption", "-versioning", "-lifecycle", "-cors", "-policy")
+    assert kept == {f"data{suffix}": protect for suffix in suffixes}
+
+
+@pytest.mark.parametrize("protect", [True, False])
 def test_protect_applies_to_bucket_and_disables_force_destroy(run_alone: RunAlone, protect: bool) -> None:
     graph = record(run_alone, PrivateBucketArgs(protect=protect))
     found = graph.one(BUCKET)

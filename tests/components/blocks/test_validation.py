@@ -37,7 +37,7 @@ from tests.components.conftest import RunAlone
         (validation.MODERATION_FUNCTION, "arn:aws-us-gov:lambda:us-gov-east-1:123456789012:function:moderate_1:7"),
         (validation.MODERATION_FUNCTION, "arn:aws:lambda:eu-west-1:123456789012:function:moderate:live-2"),
         (validation.MODERATION_FUNCTION, "arn:aws:lambda:eu-west-1:123456789012:function:moderate:$LATEST"),
-        (validation.REGION, "us-gov-east-1"),
+        (validation.REGION, "ap-southeast-2"),
         (validation.DATABASE_URL, "postgresql://app:secret@db.example.com/app"),
         (validation.DATABASE_URL, "postgres://app@db.example.com:6543/app?sslmode=verify-full"),
         (validation.DATABASE_URL, "postgresql://app:p%40ss@db.example.com/app?application_name=x&sslmode=require"),

@@ -12,7 +12,7 @@ from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from lambda_packages.build import Package
 from local.recording.graph import Graph
 from tests.components import test_upload_api as upload_api
-from tests.components.conftest import REGION, RunAlone, arn, get_statements
+from tests.components.conftest import REGION, RunAlone, RunStack, arn, get_statements
 
 UPLOADS_ARN = "arn:aws:s3:::their-uploads"
 ASSETS_ARN = "arn:aws:s3:::their-assets"
@@ -47,6 +47,7 @@ def test_cluster_is_serverless_postgresql_with_iam_authentication(aurora: Graph)
         "Engine": "aurora-postgresql",
         "EngineVersion": "17.7",
         "ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 2, "SecondsUntilAutoPause": 300},
+        "Port": 5432,
         "DatabaseName": "avatars",
         "MasterUsername": "avatars_owner",
         "MasterUserAuthenticationType": "iam-db-auth",
@@ -60,6 +61,18 @@ def test_cluster_is_serverless_postgresql_with_iam_authentication(aurora: Graph)
         "DeletionProtection": True,
         "Tags": [{"Key": "Project", "Value": "avatars"}, {"Key": "Stack", "Value": "test"}],
     }
+
+
+def test_instance_and_migration_do_not_use_properties(run_stack: RunStack) -> None:
+    """They are unknown in a preview that changes the cluster, which would announce that both are replaced."""
+    graph = run_stack({"database": "aurora"})
+    instance = graph.one("aws:rds/clusterInstance:ClusterInstance")
+    migration = graph.one("aws:lambda/invocation:Invocation")
+    assert instance.inputs["clusterIdentifier"] == "rds-avatars-database-cluster"
+    assert migration.inputs["triggers"]["database"] == "rds-avatars-database-cluster"
+    facts = json.loads(graph.one(CLUSTER).outputs["properties"])
+    for resource in (instance, migration):
+        assert facts["DBClusterResourceId"] not in json.dumps(resource.inputs)
 
 
 def test_cluster_is_protected_by_default(aurora: Graph) -> None:
@@ -92,7 +105,7 @@ def test_instance_is_not_publicly_accessible(aurora: Graph) -> None:
         "engine": "aurora-postgresql",
         "instanceClass": "db.serverless",
         "publiclyAccessible": False,
-        "autoMinorVersionUpgrade": True,
+        "autoMinorVersionUpgrade": False,
         "performanceInsightsEnabled": False,
         "monitoringInterval": 0,
     }
@@ -193,7 +206,7 @@ def test_access_allows_one_user_of_the_cluster(
         "PGDATABASE": "avatars",
         "PGUSER": user,
         "PGSSLMODE": "require",
-        "ID": "cluster-ABCDEFGHIJKL01234",
+        "ID": "rds-db-cluster",
     }
     assert function.inputs["vpcConfig"] == {
         "subnetIds": ["db-network-subnet-1-id", "db-network-subnet-2-id"],

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from psycopg import sql
 from sqlalchemy.exc import DatabaseError
 
 from functions.migrate_database.schema import MIGRATIONS, MigrationResult, Schema
-from functions.shared.db import postgres
+from functions.shared.db import login, postgres
 from local.emulators.postgres import Postgres
 from tests.functions.conftest import LoadHandler, wait_until
 
@@ -382,6 +382,29 @@ def test_handle_unreachable_database_error_hides_password(load: LoadFunction) ->
     with pytest.raises(postgres.UnavailableError, match="Connection refused") as caught:
         handler.handle({"target": "head"}, None)
     assert "horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("denials", "is_migrated"), [(20, True), (21, False)])
+def test_handle_waits_a_minute_for_the_policy_of_its_role(
+    load: LoadFunction, monkeypatch: pytest.MonkeyPatch, denials: int, is_migrated: bool
+) -> None:
+    handler = load()
+    slept: list[float] = []
+    connect = handler._CONNECT
+
+    def deny_first() -> postgres.Connection:
+        if len(slept) < denials:
+            raise login.AccessDeniedError("not yet")
+        return connect()
+
+    monkeypatch.setattr(handler, "_CONNECT", deny_first)
+    monkeypatch.setattr(handler, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append))
+    if is_migrated:
+        assert handler.handle({"target": "head"}, None) == {"from": None, "to": NEWEST}
+    else:
+        with pytest.raises(login.AccessDeniedError):
+            handler.handle({"target": "head"}, None)
+    assert slept == [3] * 20
 
 
 def test_handler_import_without_database_settings_raises(

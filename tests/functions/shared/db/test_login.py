@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 from psycopg import sql
 
 from functions.shared.db import login, postgres
@@ -110,6 +111,15 @@ def test_connect_with_unreachable_ssm_raises_unavailable(
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
 
+def test_denied_parameter_raises_access_denied(sign_in: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object) -> str:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no policy"}}, "GetParameter")
+
+    monkeypatch.setattr(login, "_read_parameter", deny)
+    with pytest.raises(login.AccessDeniedError, match="no policy"):
+        sign_in({"DATABASE_URL_PARAMETER": "/avatars/url"})()
+
+
 def token_of(host: str, port: int, user: str) -> str:
     client: Any = boto3.client(
         "rds",
@@ -182,6 +192,26 @@ def test_each_connection_has_a_new_token(
         administrator.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(token)))
         with connect() as connection:
             assert user_of(connection) == user
+
+
+@pytest.mark.parametrize(
+    ("message", "type_"),
+    [
+        ('FATAL: PAM authentication failed for user "profiles"', login.AccessDeniedError),
+        ("connection refused", UnavailableError),
+    ],
+)
+def test_refused_token_is_access_denied(
+    sign_in: Login, monkeypatch: pytest.MonkeyPatch, message: str, type_: type[Exception]
+) -> None:
+    def refuse(*_: object, **__: object) -> postgres.Connection:
+        raise UnavailableError(message)
+
+    connect = sign_in(IAM_SETTINGS)
+    monkeypatch.setattr(postgres, "connect", refuse)
+    with pytest.raises(UnavailableError) as caught:
+        connect()
+    assert type(caught.value) is type_
 
 
 def test_refused_token_is_not_in_the_error(sign_in: Login, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
