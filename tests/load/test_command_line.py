@@ -97,6 +97,9 @@ class FakeSession:
             raise ClientError("no")
         self.posts.append(photo)
 
+    def finish(self, _upload_id: str) -> None:
+        """Nothing: the queue processes the upload."""
+
 
 def test_rejected_upload_ends_posting() -> None:
     user = User("ada", "", FakeSession(rejected=2))  # pyright: ignore[reportArgumentType]

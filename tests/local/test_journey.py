@@ -421,7 +421,7 @@ class TestOrder:
         assert read_object(stack, f"avatars/{session.subject}.jpg") == stable
 
     def test_duplicate_event_changes_nothing(self, stack: LocalStack, session: Session, photo: bytes) -> None:
-        upload = session.upload(photo, "image/jpeg")
+        upload = session.upload(photo, "image/jpeg", finish=False)
         stack.receiver.wait_for(upload.upload_id, 10)
         before = list_versions(stack, session.subject)
         send_message(stack, build_s3_event(f"incoming/{session.subject}/{upload.upload_id}"))

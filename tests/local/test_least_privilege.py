@@ -500,7 +500,9 @@ def test_function_without_any_one_variable_does_not_start(healthy: LocalStack, t
     for resource in healthy.graph.of_type("aws:lambda/function:Function"):
         config = healthy.functions.by_arn[resource.outputs["arn"]].config
         variables = list(resource.inputs["environment"]["variables"])
-        sandbox = Sandbox(dataclasses.replace(config, handler="imports.handle", path=[*config.path, tmp_path]))
+        sandbox = Sandbox(
+            dataclasses.replace(config, handler="imports.handle", path=[*config.path, tmp_path], timeout=60)
+        )
         result = sandbox.invoke({"handler": config.handler, "variables": variables})
         sandbox.close()
         assert result.error is None
