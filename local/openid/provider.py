@@ -54,8 +54,8 @@ class OpenIdProvider:
         """Listens on `port`, or on a free port if it is 0.
 
         `redirect_uri` is where the users of the profile page come back to when they have signed in, and when they have
-        signed out. For an app at one of `app_origins`, that is the origin with a slash. Pages of these origins can fetch
-        tokens.
+        signed out. For an app at one of `app_origins`, that is the origin with a slash. Pages of these origins can
+        fetch tokens.
 
         Raises:
             PortInUseError: Another process listens on `port`.
