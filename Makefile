@@ -202,7 +202,7 @@ endif
 
 # Also the tests and the checks
 .venv/installed: .venv/local requirements-dev.txt
-	@echo "Installing the tests and the checks in .venv: downloads about 140 more MB"
+	@echo "Installing the tests and the checks in .venv: downloads about 150 more MB"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 

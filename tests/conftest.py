@@ -25,6 +25,7 @@ UNITS = (
     "tests/local/test_least_privilege.py",
     "tests/local/test_moderation.py",
     "tests/local/",
+    "tests/browser/engines/",
     "tests/components/",
     "tests/functions/process_avatar/imaging/",
     "tests/load/",

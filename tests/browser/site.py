@@ -49,6 +49,8 @@ class EmbeddingSite:
         self.origin = f"http://localhost:{self._server.server_port}"
         self.pages: dict[str, str] = {}
         """HTML inside the page's main element, by path."""
+        self.scripts: dict[str, str] = {}
+        """Scripts besides those of web/, by path."""
         self.policy = ""
         self.script = "/avatar-upload.js"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -57,6 +59,8 @@ class EmbeddingSite:
         """Content type and body of a path."""
         if path in self.pages:
             return "text/html", _PAGE.format(body=self.pages[path], script=self.script).encode()
+        if path in self.scripts:
+            return "text/javascript", self.scripts[path].encode()
         if path == "/page.css":
             return "text/css", _STYLE.encode()
         file = WEB / path.removeprefix("/")

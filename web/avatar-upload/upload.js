@@ -10,9 +10,14 @@ import { shrinkPhoto } from "./shrink.js";
 
 /** Without a result by then, the status is polled: the queue has processed the photo. */
 const FINISH_TIMEOUT_MS = 5000;
+/**
+ * Pauses before the first request for the status and after it, in milliseconds.
+ * @typedef {{ first: number, second: number }} Pauses
+ */
 /** Delivery from S3 through the queue takes about a second; earlier requests would find the upload pending. */
-const FIRST_PAUSE_MS = 1500;
-const SECOND_PAUSE_MS = 1000;
+const QUEUED = { first: 1500, second: 1000 };
+/** After the response 202 to `finish`: most often, the event arrived first and the photo is being processed. */
+const BEGUN = { first: 300, second: 300 };
 const PAUSE_GROWTH = 1.5;
 const LONGEST_PAUSE_MS = 2000;
 
@@ -64,7 +69,9 @@ export async function uploadAvatar(file, options) {
   };
   const uploadId = await sendPhoto(context);
   context.report("processing", 1);
-  return (await finish(context, uploadId)) ?? (await pollStatus(context, uploadId));
+  const response = await finish(context, uploadId);
+  if (RESULTS.has(response?.body?.status)) return parseStatus(response);
+  return pollStatus(context, uploadId, response?.status === 202 ? BEGUN : QUEUED);
 }
 
 /**
@@ -152,24 +159,23 @@ async function requestMaxBytes(api, content_type, signal) {
  * Has the photo processed now. The queue processes it all the same, so nothing depends on this request.
  * @param {UploadContext} context
  * @param {string} uploadId
- * @returns {Promise<Manifest | null>} null if there is no result yet
+ * @returns {Promise<import("./api.js").ApiResponse | null>} null if there is none
  */
-async function finish({ api }, uploadId) {
-  const path = `/avatars/uploads/${encodeURIComponent(uploadId)}/finish`;
-  const response = await api.tryOnce("POST", path, FINISH_TIMEOUT_MS);
-  return RESULTS.has(response?.body?.status) ? parseStatus(response) : null;
+function finish({ api }, uploadId) {
+  return api.tryOnce("POST", `/avatars/uploads/${encodeURIComponent(uploadId)}/finish`, FINISH_TIMEOUT_MS);
 }
 
 /**
  * Polls the upload's status until it is ready, held or rejected.
  * @param {UploadContext} context
  * @param {string} uploadId
+ * @param {Pauses} pauses
  * @returns {Promise<Manifest>}
  */
-async function pollStatus({ api, signal, report }, uploadId) {
+async function pollStatus({ api, signal, report }, uploadId, { first, second }) {
   const started = performance.now();
-  let delay = SECOND_PAUSE_MS;
-  await sleep(FIRST_PAUSE_MS, signal);
+  let delay = second;
+  await sleep(first, signal);
   for (;;) {
     const avatar = parseStatus(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
     if (avatar) return avatar;

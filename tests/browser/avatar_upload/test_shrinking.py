@@ -16,6 +16,8 @@ from playwright.sync_api import FilePayload, Request, Route
 from functions.process_avatar.imaging.renderer import render
 from tests.browser.avatar_upload.widget import (
     FORM,
+    SHRINK,
+    TO_BASE64,
     Widget,
     drop_files,
     file_payload,
@@ -28,12 +30,6 @@ from tests.fixtures import pictures
 from tests.fixtures.gallery import FIXTURES
 
 _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp"}
-_TO_BASE64 = """async (blob) => {
-    const bytes = new Uint8Array(await blob.arrayBuffer());
-    let text = "";
-    for (const byte of bytes) text += String.fromCharCode(byte);
-    return btoa(text);
-}"""
 
 
 SHRUNK = {
@@ -77,7 +73,7 @@ def use(widget: Widget, form: Mapping[str, Any] | None = None) -> tuple[dict[str
         }"""
     )
     widget.button("Use this photo").click()
-    posted = base64.b64decode(widget.page.evaluate(f"async () => ({_TO_BASE64})(await window.posted)"))
+    posted = base64.b64decode(widget.page.evaluate(f"async () => ({TO_BASE64})(await window.posted)"))
     (request,) = asked
     return json_body(request), posted
 
@@ -109,17 +105,7 @@ def test_avatars_of_shrunk_photos_are_those_of_originals(widget: Widget) -> None
     names = [name for name in FIXTURES if name in SHRUNK and name.partition(", ")[2]]
     assert len(names) > 20
     shrunk = widget.page.evaluate(
-        """async (files) => {
-            const { decodePhoto } = await import("/avatar-upload/photo.js");
-            const { shrinkPhoto } = await import("/avatar-upload/shrink.js");
-            const contents = [];
-            for (const [type, content] of files) {
-                const file = new Blob([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], { type });
-                const { type: shrunkType, encode } = shrinkPhoto(await decodePhoto(file));
-                contents.push([shrunkType, await TO_BASE64(await encode())]);
-            }
-            return contents;
-        }""".replace("TO_BASE64", f"({_TO_BASE64})"),
+        SHRINK,
         [[_TYPES[name.partition(",")[0]], base64.b64encode(FIXTURES[name].file()).decode()] for name in names],
     )
     for name, (content_type, content) in zip(names, shrunk, strict=True):

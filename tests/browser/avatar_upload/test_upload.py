@@ -143,14 +143,19 @@ def test_status_404_fails_as_lost(widget: Widget) -> None:
     assert widget.event_details("error")[0]["code"] == "upload_lost"
 
 
-def test_status_is_polled_with_growing_pauses(widget: Widget) -> None:
-    widget.page.route(STATUS, respond_with(200, {"status": "pending"}, times=6))
+@pytest.mark.parametrize(
+    ("finish", "expected"),
+    [(503, [1500, 1000, 1500, 2000, 2000, 2000]), (202, [300, 300, 450, 675, 1012.5, 1518.75, 2000])],
+)
+def test_status_is_polled_with_growing_pauses(widget: Widget, finish: int, expected: list[float]) -> None:
+    widget.page.route(STATUS, respond_with(200, {"status": "pending"}, times=len(expected) - 1))
+    widget.page.route(FINISH, respond_with(finish, {"status": "pending"}))
     pauses = widget.page.evaluate_handle(
         """() => {
             const pauses = [];
             const { setTimeout } = window;
             window.setTimeout = (act, wait) => {
-                const isPause = wait >= 1000 && wait <= 2000;
+                const isPause = wait >= 300 && wait <= 2000;
                 if (isPause) pauses.push(wait);
                 return setTimeout(act, isPause ? 0 : wait);
             };
@@ -159,7 +164,7 @@ def test_status_is_polled_with_growing_pauses(widget: Widget) -> None:
     )
     widget.upload(jpeg())
     widget.wait_for("ready")
-    assert pauses.json_value()[:6] == [1500, 1000, 1500, 2000, 2000, 2000]
+    assert pauses.json_value()[: len(expected)] == expected
 
 
 def test_status_pending_for_a_minute_is_slow_and_polled_rarely(widget: Widget) -> None:

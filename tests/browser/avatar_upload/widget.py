@@ -30,6 +30,24 @@ OWN_AVATAR = "**/avatars/me"
 FIRST_PAUSE_MS = 1500
 """Between sending the photo and the first request for its status: web/avatar-upload/upload.js."""
 UNKNOWN_TOKEN = "header.payload.signature"
+TO_BASE64 = """async (blob) => {
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    let text = "";
+    for (const byte of bytes) text += String.fromCharCode(byte);
+    return btoa(text);
+}"""
+SHRINK = """async (files) => {
+    const { decodePhoto } = await import("/avatar-upload/photo.js");
+    const { shrinkPhoto } = await import("/avatar-upload/shrink.js");
+    const contents = [];
+    for (const [type, content] of files) {
+        const file = new Blob([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], { type });
+        const { type: shrunkType, encode } = shrinkPhoto(await decodePhoto(file));
+        contents.push([shrunkType, await (TO_BASE64)(await encode())]);
+    }
+    return contents;
+}""".replace("TO_BASE64", TO_BASE64)
+"""Content types and contents, in Base64, of files and of what is sent of them."""
 _REQUESTING = ("preparing", "sending", "processing", "removing")
 
 
