@@ -38,7 +38,12 @@ async function showAccount(token) {
   find("account").hidden = false;
 }
 
-find("sign-in").addEventListener("click", () => users.signinRedirect());
+function showError(error) {
+  find("error").textContent = String(error);
+  find("sign-in").hidden = false;
+}
+
+find("sign-in").addEventListener("click", () => users.signinRedirect().catch(showError));
 element.addEventListener("avatar-ready", ({ detail }) => {
   find("avatar").src = detail.images.at(-1).url;
 });
@@ -52,6 +57,5 @@ try {
   if (token) await showAccount(token);
   else find("sign-in").hidden = false;
 } catch (error) {
-  find("error").textContent = String(error);
-  find("sign-in").hidden = false;
+  showError(error);
 }

@@ -1,6 +1,7 @@
 "use client";
 
 import { UserManager } from "oidc-client-ts";
+import { useState } from "react";
 import outputs from "./outputs.json";
 
 const { issuer, audience, clientId }: Record<string, string> = outputs;
@@ -36,5 +37,11 @@ export async function getToken({ refresh }: { refresh: boolean }) {
 
 /** Leaves the page, which the user comes back to: nothing is left to do for it here. */
 export function SignIn(_props: { onSignedIn: () => void }) {
-  return <button onClick={() => getUsers().signinRedirect()}>Sign in</button>;
+  const [error, setError] = useState<string>();
+  return (
+    <>
+      <button onClick={() => getUsers().signinRedirect().catch((cause) => setError(String(cause)))}>Sign in</button>
+      {error && <p role="alert">{error}</p>}
+    </>
+  );
 }
