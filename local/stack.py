@@ -161,8 +161,10 @@ class LocalStack:
             self._authorities = [server.authority for server in servers.values()]
             self.database = Postgres(ports.database)
             cleanup.callback(self.database.close)
-            self.openid = OpenIdProvider(ports.openid, f"{self.cdn_url}/{PAGE_KEY}") if openid else None
-            if self.openid:
+            self.openid = None
+            if openid:
+                origins = json.loads(config.get(f"{PROJECT}:allowedOrigins", "[]"))
+                self.openid = OpenIdProvider(ports.openid, f"{self.cdn_url}/{PAGE_KEY}", origins)
                 cleanup.callback(self.openid.close)
                 self._authorities.append(self.openid.authority)
             with ThreadPoolExecutor() as executor:

@@ -1,39 +1,38 @@
 "use client";
 
-import { type FormEvent, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { AvatarUpload } from "./AvatarUpload";
+import { getToken, SignIn } from "./cognito"; // or "./openid", for the users of another issuer
 import outputs from "./outputs.json";
-import { findUserId, getToken, signIn } from "./session";
+
+/** Returns the URL of the user's avatar, also before the first upload, or undefined if nobody is signed in. */
+async function findAvatar() {
+  const token = await getToken({ refresh: false });
+  if (!token) return undefined;
+  const headers = { Authorization: `Bearer ${token}` };
+  const response = await fetch(`${outputs.apiUrl}/avatars/me`, { headers });
+  return ((await response.json()) as { url: string }).url;
+}
 
 export function Account() {
-  const [userId, setUserId] = useState<string>();
+  const [current, setCurrent] = useState<string>();
   const [avatar, setAvatar] = useState<string>();
   const [error, setError] = useState<string>();
 
-  useEffect(() => void findUserId().then(setUserId), []);
-
-  async function submit(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    try {
-      await signIn(String(form.get("username")), String(form.get("password")));
-      setUserId(await findUserId());
-    } catch (cause) {
-      setError(String(cause));
-    }
+  function show() {
+    findAvatar().then(setCurrent, (cause) => setError(String(cause)));
   }
 
-  if (!userId) {
+  useEffect(show, []);
+
+  if (!current) {
     return (
-      <form onSubmit={submit}>
-        <label>Email <input name="username" type="email" autoComplete="username" required /></label>
-        <label>Password <input name="password" type="password" autoComplete="current-password" required /></label>
-        <button>Sign in</button>
+      <>
+        <SignIn onSignedIn={show} />
         {error && <p role="alert">{error}</p>}
-      </form>
+      </>
     );
   }
-  const current = `${outputs.cdnUrl}/avatars/${userId}.jpg`;
   return (
     <>
       <header>

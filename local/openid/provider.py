@@ -15,7 +15,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from local.emulators.http_server import HOST, listen
 
 AUDIENCE = "https://avatars.example.com"
 CLIENT_ID = "profile-page"
+APP_CLIENT_ID = "app"
 _SOURCES = Path(__file__).parent
 _INSTALLED = _SOURCES.parent.parent / ".build" / "openid"
 _STOP_SECONDS = 5
@@ -47,13 +48,14 @@ class _Account:
 
 
 class OpenIdProvider:
-    """A provider with one public client. Until `start`, requests to it wait."""
+    """A provider with public clients: the profile page, and the apps. Until `start`, requests to it wait."""
 
-    def __init__(self, port: int, redirect_uri: str) -> None:
+    def __init__(self, port: int, redirect_uri: str, app_origins: Sequence[str] = ()) -> None:
         """Listens on `port`, or on a free port if it is 0.
 
-        `redirect_uri` is where the client's users come back to when they have signed in, and when they have signed out.
-        Pages of its origin can fetch tokens.
+        `redirect_uri` is where the users of the profile page come back to when they have signed in, and when they have
+        signed out. For an app at one of `app_origins`, that is the origin with a slash. Pages of these origins can
+        fetch tokens.
 
         Raises:
             PortInUseError: Another process listens on `port`.
@@ -63,6 +65,7 @@ class OpenIdProvider:
         self.url = f"http://{self.authority}"
         """The issuer."""
         self.redirect_uri = redirect_uri
+        self._app_redirect_uris = [f"{origin}/" for origin in app_origins]
         self.access_token_key = ec.generate_private_key(ec.SECP256R1())
         """Signs access tokens, by ES256."""
         self.id_token_key = rsa.generate_private_key(65537, 2048)
@@ -117,7 +120,13 @@ class OpenIdProvider:
     @property
     def outputs(self) -> dict[str, str]:
         """What a client needs to sign in."""
-        return {"issuer": self.url, "audience": AUDIENCE, "clientId": CLIENT_ID, "redirectUri": self.redirect_uri}
+        return {
+            "issuer": self.url,
+            "audience": AUDIENCE,
+            "clientId": CLIENT_ID,
+            "redirectUri": self.redirect_uri,
+            "appClientId": APP_CLIENT_ID,
+        }
 
     def sign_in(self, username: str, password: str) -> dict[str, Any]:
         """Signs in as a browser does. Returns the token response.
@@ -135,8 +144,11 @@ class OpenIdProvider:
         }
         for key in keys.values():
             key.pop("key_ops", None)  # only `sign`: the provider also has to verify ID tokens, when users sign out
+        redirect_uris = {CLIENT_ID: [self.redirect_uri], APP_CLIENT_ID: self._app_redirect_uris}
         return {
-            **self.outputs,
+            "issuer": self.url,
+            "audience": AUDIENCE,
+            "redirectUris": {client: uris for client, uris in redirect_uris.items() if uris},
             "keys": [{**key, "kid": kid} for kid, key in keys.items()],
             "accountsFile": str(self._folder / "accounts.json"),
         }

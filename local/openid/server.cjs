@@ -1,4 +1,4 @@
-// An OpenID provider with one public client and one API: node server.cjs SETTINGS_FILE FILE_DESCRIPTOR, on which it
+// An OpenID provider with public clients and one API: node server.cjs SETTINGS_FILE FILE_DESCRIPTOR, on which it
 // listens. It ends when stdin is closed, so that it does not outlive what started it.
 
 const { readFileSync } = require("node:fs");
@@ -11,28 +11,26 @@ const [settingsFile, fd] = process.argv.slice(2);
 createServer(createProvider(JSON.parse(readFileSync(settingsFile))).callback()).listen({ fd: Number(fd) });
 process.stdin.resume().once("end", () => process.exit());
 
-function createProvider({ issuer, audience, clientId, redirectUri, keys, accountsFile }) {
+function createProvider({ issuer, audience, redirectUris, keys, accountsFile }) {
   const readAccounts = () => JSON.parse(readFileSync(accountsFile));
 
   async function grantEverything(ctx) {
     const { oidc } = ctx;
-    const grant = new oidc.provider.Grant({ clientId, accountId: oidc.session.accountId });
+    const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId });
     grant.addOIDCScope(SCOPES);
     await grant.save();
     return grant;
   }
 
   const provider = new Provider(issuer, {
-    clients: [
-      {
-        client_id: clientId,
-        token_endpoint_auth_method: "none",
-        grant_types: ["authorization_code", "refresh_token"],
-        redirect_uris: [redirectUri],
-        post_logout_redirect_uris: [redirectUri],
-      },
-    ],
-    clientBasedCORS: (_ctx, origin) => origin === new URL(redirectUri).origin,
+    clients: Object.entries(redirectUris).map(([clientId, uris]) => ({
+      client_id: clientId,
+      token_endpoint_auth_method: "none",
+      grant_types: ["authorization_code", "refresh_token"],
+      redirect_uris: uris,
+      post_logout_redirect_uris: uris,
+    })),
+    clientBasedCORS: (_ctx, origin, client) => client.redirectUris.some((uri) => origin === new URL(uri).origin),
     jwks: { keys },
     cookies: { keys: [keys[0].d] },
     clientAuthMethods: ["none"],
@@ -43,7 +41,7 @@ function createProvider({ issuer, audience, clientId, redirectUri, keys, account
       const [email, account] = Object.entries(readAccounts()).find(([, its]) => its.sub === sub) ?? [];
       return account && { accountId: sub, claims: () => ({ sub, email, name: account.name }) };
     },
-    // The client belongs to the operator: nobody is asked for consent.
+    // The clients belong to the operator: nobody is asked for consent.
     loadExistingGrant: grantEverything,
     // Otherwise only with prompt=consent, which Auth0 and others do not require.
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),

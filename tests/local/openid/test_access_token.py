@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import requests
 
 from client import __main__ as client
 from local.openid import __main__ as openid
+from local.openid.provider import sign_in
 from local.stack import LocalStack
 from tests.functions.servers import HttpStub
 from tests.local.conftest import PHOTO, create_user
@@ -40,6 +42,16 @@ def test_invalid_access_token_is_an_error_message(
     monkeypatch.setenv("AVATARS_ACCESS_TOKEN", "expired")
     assert client.main(["upload", "--outputs", str(outputs), str(PHOTO)]) == 1
     assert capsys.readouterr().err == 'error: POST /avatars/key_upload returned 403: {"message": "Forbidden"}\n'
+
+
+def test_apps_at_the_allowed_origins_sign_users_in(outputs: Path) -> None:
+    document = json.loads(outputs.read_text())
+    user = document["users"][0]
+    for origin in ("http://localhost:3000", "http://localhost:5173"):
+        app = {**document, "clientId": document["appClientId"], "redirectUri": f"{origin}/"}
+        token = sign_in(app, user["username"], user["password"])["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert requests.get(f"{document['apiUrl']}/avatars/me", headers=headers, timeout=10).status_code == 404
 
 
 def test_token_of_user_with_wrong_password_is_an_error(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,14 +11,15 @@ import pytest
 import requests
 
 from local.openid import provider as providers
-from local.openid.provider import AUDIENCE, CLIENT_ID, OpenIdProvider, OpenIdProviderError
+from local.openid.provider import APP_CLIENT_ID, AUDIENCE, CLIENT_ID, OpenIdProvider, OpenIdProviderError, sign_in
 
 PAGE = "http://127.0.0.1:8432"
+APP = "http://localhost:5173"
 
 
 @pytest.fixture(scope="module")
 def provider() -> Generator[OpenIdProvider]:
-    provider = OpenIdProvider(0, f"{PAGE}/profile")
+    provider = OpenIdProvider(0, f"{PAGE}/profile", [APP])
     provider.start()
     yield provider
     provider.close()
@@ -31,8 +32,10 @@ def tokens(provider: OpenIdProvider) -> dict[str, Any]:
     return provider.sign_in("ada@example.com", provider.create_user("ada@example.com", "Ada"))
 
 
-def refresh(provider: OpenIdProvider, refresh_token: str, origin: str = PAGE) -> requests.Response:
-    form = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "refresh_token": refresh_token}
+def refresh(
+    provider: OpenIdProvider, refresh_token: str, origin: str = PAGE, client_id: str = CLIENT_ID
+) -> requests.Response:
+    form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
     return requests.post(f"{provider.url}/token", data=form, headers={"Origin": origin}, timeout=10)
 
 
@@ -70,12 +73,22 @@ def test_refresh_token_is_replaced_at_each_use(provider: OpenIdProvider) -> None
     assert refresh(provider, second).json()["error"] == "invalid_grant", "one of the two was stolen"
 
 
-def test_only_the_page_can_fetch_tokens(provider: OpenIdProvider, tokens: dict[str, Any]) -> None:
-    allowed = {
-        origin: refresh(provider, "unknown", origin).headers.get("Access-Control-Allow-Origin")
-        for origin in (PAGE, "http://127.0.0.1:9999")
-    }
-    assert allowed == {PAGE: PAGE, "http://127.0.0.1:9999": None}
+@pytest.mark.parametrize(("client_id", "own_origin"), [(CLIENT_ID, PAGE), (APP_CLIENT_ID, APP)])
+def test_only_pages_of_the_client_can_fetch_tokens(provider: OpenIdProvider, client_id: str, own_origin: str) -> None:
+    for origin in (PAGE, APP, "http://localhost:9999"):
+        response = refresh(provider, "unknown", origin, client_id)
+        assert response.headers.get("Access-Control-Allow-Origin") == (origin if origin == own_origin else None)
+
+
+def test_app_signs_in_at_its_origin_only(provider: OpenIdProvider) -> None:
+    password = provider.create_user("joan@example.com")
+    app = {**provider.outputs, "clientId": provider.outputs["appClientId"], "redirectUri": f"{APP}/"}
+    token = sign_in(app, "joan@example.com", password)["access_token"]
+    claims = jwt.decode(token, provider.access_token_key.public_key(), ["ES256"], audience=AUDIENCE)
+    assert claims["client_id"] == APP_CLIENT_ID
+    request = {"client_id": APP_CLIENT_ID, "response_type": "code", "redirect_uri": f"{PAGE}/profile"}
+    response = requests.get(f"{provider.url}/auth", params=request, allow_redirects=False, timeout=10)
+    assert (response.status_code, "redirect_uri did not match" in response.text) == (400, True)
 
 
 def test_sign_out_returns_to_the_page(provider: OpenIdProvider, tokens: dict[str, Any]) -> None:
