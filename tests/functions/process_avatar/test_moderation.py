@@ -481,6 +481,7 @@ def test_decision_is_read_from_its_metadata(decision: Decision) -> None:
     assert read_decision({"crop": "0,0,1", **metadata}, b"file") == decision
     assert read_decision({"crop": "0,0,1", **metadata}, b"another") is None
     assert all(text.isascii() for text in metadata.values())
+    assert metadata["moderation"] == {"approve": "approved", "reject": "rejected"}[decision.verdict]
 
 
 def test_longest_reason_fits_into_the_metadata_of_an_object() -> None:
