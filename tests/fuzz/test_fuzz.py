@@ -224,6 +224,7 @@ def test_engine_input_over_a_limit_is_finding(code: str, kind: str, start_engine
 
 def test_measure_memory_does_not_reuse_freed_memory() -> None:
     image = pictures.webp_of_one_color(1000, 1000)
+    renderer.render(image, sizes=worker.SIZES, max_pixels=worker.MAX_PIXELS)  # imports what it needs
     first = worker.measure_memory(image, None)
     blocks = [b"x" * 100_000 for _ in range(500)]
     del blocks[:-1]  # the last one keeps the others from being returned to the system
