@@ -441,7 +441,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.write_objects(args.assets_bucket_arn, "avatars/*"),
                     iam.publish(topic.arn),
                     iam.get_item(limits.arn),
-                    *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
+                    iam.update_item(limits.arn),
                     *_moderate(args.moderation_function_arn, uploads.bucket_arn),
                 ],
                 layers=layers,

@@ -53,7 +53,7 @@ class SimulatedDynamoDbClient(SimulatedClient):
 
         def effect(request: Request) -> dict[str, Any]:
             item = request.simulation.dynamodb.items.get(key)
-            return {} if item is None else {"Item": {name: {"N": str(value)} for name, value in item.items()}}
+            return {} if item is None else {"Item": {name: _typed(value) for name, value in item.items()}}
 
         return self.call("GetItem", "/".join(key), effect, bucket=TableName)
 
@@ -107,13 +107,13 @@ def _holds(condition: str, item: Item, values: Values) -> bool:
 
 
 def _update(expression: str, item: Item, values: Values) -> Item:
-    """The item after `ADD a :v, b :w DELETE c :x SET d = :y`; all but one pair after ADD are optional."""
-    match = re.fullmatch(r"ADD (\w+ :\w+(?:, \w+ :\w+)*)(?: DELETE (\w+ :\w+))? SET (\w+) = (:\w+)", expression)
+    """The item after `ADD a :v, b :w DELETE c :x SET d = :y`; ADD and DELETE are optional."""
+    match = re.fullmatch(r"(?:ADD (\w+ :\w+(?:, \w+ :\w+)*) )?(?:DELETE (\w+ :\w+) )?SET (\w+) = (:\w+)", expression)
     if match is None:
         raise NotImplementedError(expression)
     added, deleted, name, value = match.groups()
     updated = {**item, name: _value(values[value])}
-    for pair in added.split(", "):
+    for pair in added.split(", ") if added else ():
         name, value = pair.split(" ")
         updated[name] = item.get(name, frozenset()) | _value(values[value])
     if deleted:
@@ -127,6 +127,10 @@ def _value(typed: Mapping[str, Any]) -> Any:
     """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html"""
     ((type_, value),) = typed.items()
     return {"S": str, "N": int, "B": bytes, "BS": frozenset}[type_](value)
+
+
+def _typed(value: int | frozenset[bytes]) -> dict[str, Any]:
+    return {"N": str(value)} if isinstance(value, int) else {"BS": sorted(value)}
 
 
 def _condition_failed() -> ConditionalCheckFailedError:

@@ -229,16 +229,10 @@ class every_answer_is_announced(Rule):  # noqa: N801
                 if upload.upload_id in dead or upload.upload_id < newest:
                     continue
                 events = {event for event, upload_id in announced if upload_id == upload.upload_id}
-                # Known limit, docs/decisions/0051: `finish` publishes after the event has announced a rejection.
-                if "avatar.rejected" in events and self._is_finished(upload):
-                    continue
                 if upload.upload_id == newest and "avatar.ready" not in events:
                     self._report(f"{upload.name} is ready, and never announced")
                 elif not events:
                     self._report(f"{upload.name} is never announced")
-
-    def _is_finished(self, upload: Upload) -> bool:
-        return any(event.actor.startswith(f"finish {upload.name} ") for event in self._simulation.history)
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         for message, attributes in self._simulation.sns.published:

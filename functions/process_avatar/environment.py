@@ -36,7 +36,6 @@ def create_uploads(
     )
     dynamodb = clients.create("dynamodb", read_timeout_seconds=read_timeout_seconds, max_attempts=max_attempts)
     uploads_bucket, limits_table = os.environ["UPLOADS_BUCKET"], os.environ["LIMITS_TABLE"]
-    uploads_per_hour = int(os.environ["UPLOADS_PER_HOUR"])
     moderation_arn = os.environ["MODERATION_FUNCTION_ARN"]
     moderation_client = None
     if moderation_arn:
@@ -56,7 +55,7 @@ def create_uploads(
         sizes=tuple(int(size) for size in os.environ["SIZES"].split(",")),
         max_pixels=int(os.environ["MAX_PIXELS"]),
         max_upload_bytes=int(os.environ["MAX_UPLOAD_BYTES"]),
-        quota=Quota(dynamodb, limits_table, uploads_per_hour) if uploads_per_hour else None,
+        quota=Quota(dynamodb, limits_table, int(os.environ["UPLOADS_PER_HOUR"])),
         read_block_end=partial(user_block.read_end, dynamodb, limits_table),
         moderation=Moderation(moderation_client, moderation_arn, s3, uploads_bucket),
     )

@@ -20,6 +20,7 @@ from functions.process_avatar.cdn import Cdn
 from functions.process_avatar.environment import create_uploads
 from functions.process_avatar.imaging.render_process import RenderProcess
 from functions.process_avatar.process_deletion import DeletionProcessor
+from functions.process_avatar.process_upload import UploadClaimedError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
 from functions.shared.aws import clients
@@ -138,6 +139,9 @@ def _process(created: Created, may_be_repeated: bool) -> bool:
             DELETIONS.process(created.key)
         else:
             UPLOADS.process(created, may_be_repeated=may_be_repeated)
+    except UploadClaimedError:
+        logger.info("waits for finish_upload", extra={"key": created.key})
+        return False
     except Exception:  # any failure: the other objects of the batch are processed nevertheless
         logger.exception("failed, given back", extra={"key": created.key})
         return False

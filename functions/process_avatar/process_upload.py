@@ -29,7 +29,7 @@ from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition
 from functions.process_avatar.moderation import HeldError, HeldRecord, Moderation, NotAllowedError, require_approval
 from functions.process_avatar.publishing import Current
-from functions.process_avatar.quota import NotClaimedError, Quota, QuotaExceededError
+from functions.process_avatar.quota import LEASE, NotClaimedError, Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, upload_id, upload_status
@@ -50,6 +50,10 @@ logger = logging.getLogger(__name__)
 RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads", "blocked", "not_allowed"]
 
 
+class UploadClaimedError(Exception):
+    """`finish` may still publish the upload, from what it has read before, and an event has to complete that."""
+
+
 class UserBlockedError(Exception):
     """The operator has blocked the user."""
 
@@ -67,6 +71,8 @@ class Upload(NamedTuple):
     """None: a client asks for the result."""
     may_be_repeated: bool = False
     """Whether an earlier delivery of the event may have failed before its announcement."""
+    claimed_until: datetime = datetime.min
+    """When the claim of `finish` ends."""
 
     @property
     def key(self) -> str:
@@ -86,7 +92,7 @@ class UploadProcessor:
     sizes: tuple[int, ...]
     max_pixels: int
     max_upload_bytes: int
-    quota: Quota | None
+    quota: Quota
     read_block_end: Callable[[str], datetime | None]
     """When the block of a subject ends."""
     moderation: Moderation
@@ -98,6 +104,7 @@ class UploadProcessor:
         announced once more.
 
         Raises:
+            UploadClaimedError: The event has to be delivered again.
             Exception: any failure that the next delivery may not have.
         """
         key = created.key
@@ -118,9 +125,15 @@ class UploadProcessor:
             return
         original, is_blocked = self._fetch(subject, key)
         if original:
-            self._process_original(upload._replace(etag=original.etag), original, existing, is_blocked=is_blocked)
-        elif not self._end_published(upload, existing):
-            logger.info("original is gone, nothing to do", extra={"key": key})
+            upload = upload._replace(etag=original.etag)
+            status = self._process_original(upload, original, existing, is_blocked=is_blocked)
+        else:
+            status = self._end_published(upload, existing)
+            if not status:
+                logger.info("original is gone, nothing to do", extra={"key": key})
+        is_shown = status is not None and status["status"] == "ready"
+        if not is_shown and self.quota.is_claimed(subject, created):
+            raise UploadClaimedError(key)
 
     def finish(self, subject: str, its_id: str) -> Status | None:
         """Process the original of an upload before its event arrives, except for what the event completes.
@@ -148,8 +161,12 @@ class UploadProcessor:
                 upload_id=its_id,
             )
         try:
-            upload = Upload(subject, its_id, original.etag, event=None)
-            return self._process_original(upload, original, existing, is_blocked=is_blocked)
+            until = datetime.now(UTC) + LEASE
+            upload = Upload(subject, its_id, original.etag, event=None, claimed_until=until)
+            status = self._process_original(upload, original, existing, is_blocked=is_blocked)
+            if status["status"] != "ready":
+                self.quota.release(subject, key, original.last_modified, until=until)
+            return status
         except NotClaimedError:
             if existing and existing.upload_id == its_id:
                 return upload_status.of_manifest(existing.content, self.cdn_url)
@@ -177,6 +194,8 @@ class UploadProcessor:
                 raise UserBlockedError(upload.subject)
             if not decision:  # a file about which an operator has decided was counted before
                 self._count(upload, original)
+            elif not upload.event:  # the copy with the decision has an event of its own
+                raise NotClaimedError(upload.key)
             rendition = self._render(original)
             require_approval(decision or self.moderation.ask(upload.subject, upload.id, rendition.stable_jpeg))
         except (ImageRejectedError, QuotaExceededError, UserBlockedError, NotAllowedError, HeldError) as refused:
@@ -195,12 +214,12 @@ class UploadProcessor:
         return self._end(upload, current)
 
     def _count(self, upload: Upload, original: StoredObject) -> None:
-        if not self.quota:
-            return
         if upload.event:
             self.quota.count(upload.subject, upload.event)
         else:
-            self.quota.claim(upload.subject, upload.key, upload.etag, original.last_modified)
+            self.quota.claim(
+                upload.subject, upload.key, upload.etag, original.last_modified, until=upload.claimed_until
+            )
 
     def _end_published(self, upload: Upload, existing: StoredManifest | None) -> Status | None:
         """End an upload of which an earlier delivery has published an avatar. None if there is none."""

@@ -5,6 +5,7 @@ An hour of a user is one item of the limits table, with sets of hashes:
     posts     the posts that were counted
     events    the S3 events of these posts
     finished  the posts that `claim` has counted, and whose event has not been counted yet
+    leases    until when `claim` stands, in seconds since the epoch, each with the hash of the upload
 
 One conditional update counts a post: it is atomic, and repeating it changes nothing. A post is identified by its key
 and ETag, which both finish_upload and the event know. Only an event tells apart several posts of the same file. Its
@@ -15,9 +16,10 @@ than the quota in one clock hour.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from botocore.client import BaseClient
 
@@ -27,9 +29,15 @@ _HOUR = timedelta(hours=1)
 # A message must find the item that an earlier delivery wrote. 14 days are SQS's maximum retention:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 _KEPT = timedelta(days=14)
-# An item with 60 posts has some 850 bytes. A write is billed for each KB:
+# An item with 60 posts has some 850 bytes, and 600 more if finish_upload has processed them all. A write is billed for
+# each KB:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-_HASH_BYTES = 6
+_HASH_BYTES, _TIME_BYTES = 6, 4
+# finish_upload ends within its timeout of ten seconds after a claim (components/avatar_pipeline.py). The other five are
+# for its last request, and for clocks that differ.
+LEASE = timedelta(seconds=15)
+# Between the posts of one form, which expires after five minutes.
+_FORM_LIFE = timedelta(minutes=6)
 _IS_NEW = "attribute_not_exists(posts) OR NOT contains(posts, :post) AND size(posts) < :limit"
 
 
@@ -48,6 +56,7 @@ class Quota:
     dynamodb: BaseClient
     table: str
     uploads_per_hour: int
+    """0: unlimited, and not counted."""
 
     def count(self, subject: str, created: Created) -> None:
         """Count a posted file, unless it has been counted.
@@ -57,6 +66,8 @@ class Quota:
             ClientError: DynamoDB refused the request.
             BotoCoreError: there was no response.
         """
+        if not self.uploads_per_hour:
+            return
         # Sequencers are comparable for the same key only.
         event, post = _hash(created.key, created.sequencer), _hash(created.key, created.etag)
         is_counted = self._update(
@@ -64,53 +75,90 @@ class Quota:
             created.at,
             "ADD posts :posts, events :events DELETE finished :posts",
             f"contains(events, :event) OR contains(finished, :post) OR {_IS_NEW}",
-            post=post,
-            event=event,
+            {**self._post(post), ":event": {"B": event}, ":events": {"BS": [event]}},
         ) or self._update(  # a post of the same file with the same form was counted
             subject,
             created.at,
             "ADD posts :posts, events :posts",
             f"contains(posts, :post) OR {_IS_NEW}",
-            post=event,
+            self._post(event),
         )
         if not is_counted:
             raise QuotaExceededError(f"{self.uploads_per_hour} uploads in the hour of {created.at}")
 
-    def claim(self, subject: str, key: str, etag: str, posted_at: datetime) -> None:
-        """Count a posted file before its event, or another request, has.
+    def claim(self, subject: str, key: str, etag: str, posted_at: datetime, *, until: datetime) -> None:
+        """Count a posted file before its event, or another request, has. The claim ends with `release`, or `until`.
 
         Raises:
             NotClaimedError: It was not counted.
             ClientError: DynamoDB refused the request.
             BotoCoreError: there was no response.
         """
-        if not self._update(subject, posted_at, "ADD posts :posts, finished :posts", _IS_NEW, post=_hash(key, etag)):
+        lease = _lease(key, until)
+        if not self.uploads_per_hour:
+            self._update(subject, posted_at, "ADD leases :leases", None, lease)
+            return
+        expression, post = "ADD posts :posts, finished :posts, leases :leases", self._post(_hash(key, etag))
+        if not self._update(subject, posted_at, expression, _IS_NEW, {**post, **lease}):
             raise NotClaimedError(key)
 
+    def release(self, subject: str, key: str, posted_at: datetime, *, until: datetime) -> None:
+        """End a claim: nothing of the upload is going to be published by it.
+
+        Raises:
+            ClientError: DynamoDB refused the request.
+            BotoCoreError: there was no response.
+        """
+        self._update(subject, posted_at, "DELETE leases :leases", None, _lease(key, until))
+
+    def is_claimed(self, subject: str, created: Created) -> bool:
+        """Whether finish_upload may still process a file that was posted with the same form.
+
+        Raises:
+            ClientError: DynamoDB refused the request.
+            BotoCoreError: there was no response.
+        """
+        keys = [_key(subject, at) for at in (created.at - _FORM_LIFE, created.at + _FORM_LIFE)]
+        now, upload = int(datetime.now(UTC).timestamp()), _hash(created.key)
+        for key in keys[: 1 if keys[0] == keys[1] else 2]:
+            item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
+            for lease in item["leases"]["BS"] if "leases" in item else ():
+                if lease[_TIME_BYTES:] == upload and int.from_bytes(lease[:_TIME_BYTES]) >= now:
+                    return True
+        return False
+
+    def _post(self, post: bytes) -> dict[str, Any]:
+        return {":post": {"B": post}, ":posts": {"BS": [post]}, ":limit": {"N": str(self.uploads_per_hour)}}
+
     def _update(
-        self, subject: str, at: datetime, expression: str, condition: str, *, post: bytes, event: bytes | None = None
+        self, subject: str, at: datetime, expression: str, condition: str | None, values: Mapping[str, Any]
     ) -> bool:
         """Update the item of an hour. Returns whether it met the condition."""
-        begin = at.replace(minute=0, second=0, microsecond=0)
-        events = {":event": {"B": event}, ":events": {"BS": [event]}} if event else {}
+        expires_at = int((_begin(at) + _HOUR + _KEPT).timestamp())
         try:
             self.dynamodb.update_item(
                 TableName=self.table,
-                Key={"subject": {"S": subject}, "period": {"S": f"hour#{begin:%Y-%m-%dT%H}"}},
+                Key=_key(subject, at),
                 UpdateExpression=f"{expression} SET expires_at = :expires_at",
-                ConditionExpression=condition,
-                ExpressionAttributeValues={
-                    ":post": {"B": post},
-                    ":posts": {"BS": [post]},
-                    **events,
-                    ":limit": {"N": str(self.uploads_per_hour)},
-                    ":expires_at": {"N": str(int((begin + _HOUR + _KEPT).timestamp()))},
-                },
+                ExpressionAttributeValues={**values, ":expires_at": {"N": str(expires_at)}},
+                **({"ConditionExpression": condition} if condition else {}),
             )
         except self.dynamodb.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
 
-def _hash(key: str, name: str) -> bytes:
+def _begin(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _key(subject: str, at: datetime) -> dict[str, Any]:
+    return {"subject": {"S": subject}, "period": {"S": f"hour#{_begin(at):%Y-%m-%dT%H}"}}
+
+
+def _lease(key: str, until: datetime) -> dict[str, Any]:
+    return {":leases": {"BS": [int(until.timestamp()).to_bytes(_TIME_BYTES) + _hash(key)]}}
+
+
+def _hash(key: str, name: str = "") -> bytes:
     return hashlib.sha256(f"{key}#{name}".encode()).digest()[:_HASH_BYTES]

@@ -22,6 +22,7 @@ from functions.process_avatar.imaging.cropping import resize
 from functions.process_avatar.imaging.renderer import encode_webp, render
 from functions.process_avatar.moderation import Moderation
 from functions.process_avatar.process_upload import UploadProcessor
+from functions.process_avatar.quota import Quota
 from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, stored_avatar, upload_id
@@ -80,7 +81,7 @@ class Stack:
             max_pixels=1_000_000,
             max_upload_bytes=1_000_000,
             moderation=Moderation(None, "", self.s3, self.uploads),
-            quota=None,
+            quota=Quota(self.s3, "", 0),  # counts nothing
             read_block_end=lambda _subject: None,
         )
         created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), self.etags[uploaded], "1")

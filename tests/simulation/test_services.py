@@ -238,6 +238,13 @@ def test_copy_to_another_object_or_with_its_metadata_is_refused(source: str, dir
     assert repr(error) == "NotImplementedError('an object is copied onto itself, with other metadata')"
 
 
+def test_unknown_expression_of_an_update_is_not_ignored() -> None:
+    client = SimulatedDynamoDbClient(None)
+    unknown: Any = {"UpdateExpression": "REMOVE entries", "ExpressionAttributeValues": {}}
+    with pytest.raises(NotImplementedError, match="REMOVE entries"):
+        run(lambda: client.update_item(TableName="table", Key={"id": {"S": "any"}}, **unknown))
+
+
 def test_unknown_condition_of_an_update_is_not_ignored() -> None:
     with pytest.raises(NotImplementedError, match="attribute_exists"):
         run(lambda: add_to_set(SimulatedDynamoDbClient(None), b"a", "attribute_exists(entries)"))

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 from components.avatar_pipeline import AvatarPipeline
+from functions.process_avatar.quota import LEASE
 from local.recording.recorder import Graph
 from simulation.lambda_functions import load
 from simulation.settings import Settings
@@ -24,6 +25,7 @@ def test_settings_default_equals_what_the_pipeline_registers(run_alone: RunAlone
     assert source["batchSize"] == settings.batch_size
     assert function["timeout"] == settings.function_timeout_seconds
     assert graph.one(FUNCTION, "pipeline-finish-upload").inputs["timeout"] == settings.finish_timeout_seconds
+    assert LEASE.total_seconds() >= settings.finish_timeout_seconds + 5
     sweep = graph.one(FUNCTION, "pipeline-sweep-avatars").inputs
     assert sweep["timeout"] == settings.sweep_timeout_seconds
     assert sweep["environment"]["variables"]["ORIGINALS_DAYS"] == str(settings.originals_days)

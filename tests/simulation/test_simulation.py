@@ -121,7 +121,7 @@ def finish_without_mark(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def finish_without_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module("process_avatar.quota").Quota, "claim", lambda *_: None)
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "claim", lambda *_, **__: None)
 
 
 def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +215,24 @@ def test_approval_of_whatever_is_there_fails_without_any_fault(monkeypatch: pyte
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "nothing_is_published_unseen"
+
+
+def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event rejects the upload of a user who was blocked after `finish` has looked, and `finish` publishes it."""
+    choices: dict[str, Value] = {
+        "ada: uploads": 2,
+        "ada-2: milliseconds after the form before": 400,
+        "ada: milliseconds to the block": 1000,
+        "ada-2.1: milliseconds to its finish": 50,
+        "finish ada-2 of ada-2.1: GetObject incoming/ada/ada-2: milliseconds": 350,
+    }
+    waiting = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(waiting, Simulation)
+    assert [upload.statuses[-1] for upload in waiting.uploads.values()] == ["ready", "ready"]
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "is_claimed", lambda *_: False)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "every_answer_is_announced"
 
 
 def test_same_seed_gives_the_same_history() -> None:

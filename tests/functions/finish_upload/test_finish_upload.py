@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,8 @@ __all__ = ["clients", "stack", "warm_render_process"]
 
 Finish = Callable[..., tuple[int, dict[str, Any]]]
 PENDING = (202, "pending")
+ENDED = timedelta(seconds=-2)
+"""LEASE for a claim that has ended."""
 
 
 @pytest.fixture
@@ -192,6 +195,7 @@ def test_failed_finish_returns_202_and_event_does_it_all(
         # Between the stable JPEG and the manifest, or after the record of the rejection.
         patch.setattr("functions.process_avatar.publishing._advance_manifest", fail)
         patch.setattr(handler.UPLOADS.topic, "publish", fail)
+        patch.setattr("functions.process_avatar.process_upload.LEASE", ENDED)
         assert status_of(finish(new)) == PENDING
     assert (stack.deliver(new), stack.heard_events()) == (
         [],
@@ -230,6 +234,45 @@ def test_file_too_large_for_finish_is_left_to_the_event(
     new = stack.upload(1, jpeg_of(RED))
     assert status_of(finish(new)) == PENDING
     assert (stack.deliver(new), stack.heard_events()) == ([], [("avatar.ready", new)])
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_event_that_rejects_during_finish_is_delivered_until_that_has_ended(
+    stack: Stack, finish: Finish, handler: ModuleType, monkeypatch: pytest.MonkeyPatch, is_blocked: bool
+) -> None:
+    """The user is blocked in between, or another file is posted with the same form."""
+    results: list[object] = []
+    new = stack.upload(1, jpeg_of(RED))
+
+    def render(*arguments: Any, **options: Any) -> Any:
+        if is_blocked:
+            object.__setattr__(
+                stack.handler.UPLOADS, "read_block_end", lambda _subject: datetime(9999, 1, 1, tzinfo=UTC)
+            )
+        else:
+            stack.replace(new, b"no picture")
+        results.append(stack.deliver(new))
+        return handler.RENDER_PROCESS.render(*arguments, **options)
+
+    monkeypatch.setattr(handler, "UPLOADS", dataclasses.replace(handler.UPLOADS, render=render))
+    results.append(status_of(finish(new)))
+    assert results == [[new], (200, "ready")]
+    assert stack.deliver(new, receive_count=2) == []
+    assert stack.heard_events() == [("avatar.rejected", new), ("avatar.ready", new)]
+
+
+def test_event_waits_no_longer_than_the_claim_of_a_failed_finish(
+    stack: Stack, finish: Finish, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(handler.RENDER_PROCESS, "render", fail)
+    first, second = stack.upload(1, b"no picture"), stack.upload(2, b"no picture")
+    assert status_of(finish(first)) == PENDING
+    monkeypatch.setattr("functions.process_avatar.process_upload.LEASE", ENDED)
+    assert status_of(finish(second)) == PENDING
+    assert [stack.deliver(each) for each in (first, second)] == [[first], []]
 
 
 @pytest.mark.parametrize("is_event_first", [False, True])

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.process_avatar import publishing
-from functions.process_avatar.quota import NotClaimedError, Quota, QuotaExceededError
+from functions.process_avatar.quota import LEASE, NotClaimedError, Quota, QuotaExceededError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
 from tests.functions.conftest import LoadHandler
@@ -38,7 +38,7 @@ def is_counted(quota: Quota, created: Created) -> bool:
 
 def is_claimed(quota: Quota, created: Created) -> bool:
     try:
-        quota.claim(created.key.split("/")[1], created.key, created.etag, created.at)
+        quota.claim(created.key.split("/")[1], created.key, created.etag, created.at, until=datetime.now(UTC) + LEASE)
     except NotClaimedError:
         return False
     return True
@@ -99,6 +99,28 @@ def test_claim_above_the_quota_is_refused(dynamodb: Any, limits_table: str) -> N
     quota = Quota(dynamodb, limits_table, 1)
     assert [is_claimed(quota, post(number)) for number in (1, 2)] == [True, False]
     assert not is_counted(quota, post(2))
+
+
+def test_quota_of_0_counts_and_refuses_nothing(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 0)
+    assert is_counted(quota, post(1))
+    assert items(dynamodb, limits_table) == []
+    assert all(is_claimed(quota, post(number)) for number in (1, 1, 2))
+    (item,) = items(dynamodb, limits_table)
+    assert set(item) == {"subject", "period", "leases", "expires_at"}
+
+
+@pytest.mark.parametrize("uploads_per_hour", [0, 9])
+def test_claim_stands_until_its_end_or_release(dynamodb: Any, limits_table: str, uploads_per_hour: int) -> None:
+    quota = Quota(dynamodb, limits_table, uploads_per_hour)
+    ends, ended = datetime.now(UTC) + timedelta(seconds=60), datetime.now(UTC) - timedelta(seconds=2)
+    for number, until in ((1, ends), (2, ended), (3, ends)):
+        quota.claim(SUBJECT, post(number).key, '"d41d"', AT, until=until)
+    quota.release(SUBJECT, post(3).key, AT, until=ends)
+    assert [quota.is_claimed(SUBJECT, post(number)) for number in (1, 2, 3, 4)] == [True, False, False, False]
+    # Another file with the same form, posted in the next hour
+    assert quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=5)))
+    assert not quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=7)))
 
 
 def test_count_users_have_separate_quotas(dynamodb: Any, limits_table: str) -> None:
@@ -233,11 +255,7 @@ def test_dynamodb_failure_returns_message_undecoded(
     assert limited.heard_events() == [("avatar.ready", new)]
 
 
-@pytest.mark.parametrize(("uploads_per_hour", "quota"), [("0", None), ("60", 60)])
-def test_environment_decides_whether_there_is_a_quota(
-    load_handler: LoadHandler, uploads_per_hour: str, quota: int | None
-) -> None:
-    handler: ModuleType = load_handler("process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": uploads_per_hour})
-    created: Quota | None = handler.UPLOADS.quota
-    assert (created and created.uploads_per_hour) == quota
-    assert created is None or created.table == SETTINGS["LIMITS_TABLE"]
+def test_quota_is_that_of_the_environment(load_handler: LoadHandler) -> None:
+    handler: ModuleType = load_handler("process_avatar", {**SETTINGS, "UPLOADS_PER_HOUR": "60"})
+    quota: Quota = handler.UPLOADS.quota
+    assert (quota.uploads_per_hour, quota.table) == (60, SETTINGS["LIMITS_TABLE"])
