@@ -38,7 +38,7 @@ def listen(name: str, port: int) -> socket.socket:
 
 
 class _QuietHandler(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections alive
+    protocol_version = "HTTP/1.1"  # as AWS responds; Werkzeug still closes the connection after each response
 
     def setup(self) -> None:
         super().setup()
