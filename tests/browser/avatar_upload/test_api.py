@@ -102,7 +102,7 @@ def test_token_refused_is_refreshed_once_silently(open_page: OpenPage, user: Ses
     widget = open_page(tokens=[UNKNOWN_TOKEN, user.access_token])
     widget.upload(jpeg())
     widget.wait_for("ready")
-    assert widget.page.evaluate("window.app.asked") == [False, True]
+    assert widget.page.evaluate("window.app.asked").count(True) == 1
     assert widget.event_names == ["select", "ready"]
 
 
@@ -112,11 +112,12 @@ def test_token_refused_at_any_call_is_refreshed(widget: Widget, pattern: str, st
     widget.page.route(pattern, respond_with(status, {"message": "Forbidden"}, times=2 if pattern == STATUS else 1))
     widget.upload(jpeg())
     widget.wait_for("ready")
-    assert widget.page.evaluate("window.app.asked") == [False, True]
+    assert widget.page.evaluate("window.app.asked").count(True) == 1
 
 
 def test_token_refused_twice_fires_session_expired(open_page: OpenPage, user: Session) -> None:
     widget = open_page(tokens=[UNKNOWN_TOKEN])
+    widget.send_original()
     widget.upload(jpeg())
     widget.wait_for("failed")
     expect(widget.error).to_have_text("Your session has ended. Sign in again, then try again.")
