@@ -66,11 +66,12 @@ export class Api {
    * @param {"POST"} method
    * @param {string} path
    * @param {number} timeout in milliseconds
+   * @param {object} [content] sent as JSON
    * @returns {Promise<ApiResponse | null>} null if there is no response
    */
-  async tryOnce(method, path, timeout) {
+  async tryOnce(method, path, timeout, content) {
     try {
-      return await this.#send(method, path, undefined, timeout);
+      return await this.#send(method, path, content, timeout);
     } catch {
       this.signal.throwIfAborted();
       return null;

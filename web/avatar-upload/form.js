@@ -9,6 +9,22 @@ import { UploadError } from "./errors.js";
  *   the response of POST /avatars/key_upload
  */
 
+const PATH = "/avatars/key_upload";
+const EARLY_TIMEOUT_MS = 5000;
+
+/**
+ * Requests a form once, which may be requested again if there is no response.
+ * @param {import("./api.js").Api} api
+ * @param {FormRequest} request
+ * @returns {Promise<Form | null>}
+ * @throws {UploadError} of `getToken`
+ */
+export async function tryToRequestForm(api, request) {
+  await api.authorize();
+  const response = await api.tryOnce("POST", PATH, EARLY_TIMEOUT_MS, request);
+  return response && getForm(response);
+}
+
 /**
  * @param {import("./api.js").Api} api
  * @param {FormRequest} request
@@ -16,13 +32,22 @@ import { UploadError } from "./errors.js";
  * @throws {UploadError}
  */
 export async function requestForm(api, request) {
-  const response = await api.call("POST", "/avatars/key_upload", request);
-  if (response.status === 200 && response.body?.fields) return response.body;
+  const response = await api.call("POST", PATH, request);
+  const form = getForm(response);
+  if (form) return form;
   if (response.status === 413) {
     throw new UploadError("file_too_large", { maxBytes: await requestMaxBytes(api, request.content_type) });
   }
   if (response.status === 415) throw new UploadError("unsupported_type");
   throw new UploadError("unexpected", { cause: response });
+}
+
+/**
+ * @param {import("./api.js").ApiResponse} response
+ * @returns {Form | null} null if it is another response
+ */
+function getForm({ status, body }) {
+  return status === 200 && body?.fields ? body : null;
 }
 
 /**
@@ -33,7 +58,7 @@ export async function requestForm(api, request) {
  */
 async function requestMaxBytes(api, content_type) {
   try {
-    return (await api.call("POST", "/avatars/key_upload", { content_type })).body?.max_bytes;
+    return (await api.call("POST", PATH, { content_type })).body?.max_bytes;
   } catch {
     api.signal.throwIfAborted();
     return undefined;

@@ -3,7 +3,7 @@
 import { rejectOnAbort } from "./abortable.js";
 import { Api } from "./api.js";
 import { getContentType } from "./files.js";
-import { requestForm } from "./form.js";
+import { tryToRequestForm } from "./form.js";
 import { preconnect } from "./preconnect.js";
 import { shrinkPhoto } from "./shrink.js";
 
@@ -25,8 +25,7 @@ const FORM_LIFETIME_MS = 240_000;
  * @property {string} key of API and request
  * @property {Api} api
  * @property {number} requestedAt
- * @property {boolean} hasFailed
- * @property {Promise<Form>} response
+ * @property {Promise<Form | null>} response null if there is none
  */
 
 export class Preparation {
@@ -51,7 +50,8 @@ export class Preparation {
 
   /**
    * Encodes the square, requests a form unless there is one, and connects to S3. Not if the file is sent as it is: the
-   * form contains the square then. Errors are not reported: the upload makes the request again.
+   * form contains the square then. Errors are not reported, and tokens not refreshed: the page may ask the user to sign in
+   * again. The upload does both.
    * @param {{ apiUrl: string, getToken: import("./api.js").GetToken, crop: Crop | null, original: boolean }} options
    */
   async prepare({ apiUrl, getToken, crop, original }) {
@@ -59,6 +59,7 @@ export class Preparation {
       const content = await this.getContent(crop, original);
       if (!content.isShrunk) return;
       const form = await this.#requestForm(new Api(apiUrl, getToken, this.#signal), content.request);
+      if (!form) return;
       preconnect(form.url, "anonymous");
       await content.encode(form.useful_edge);
     } catch {
@@ -90,7 +91,7 @@ export class Preparation {
     const early = this.#form;
     this.#form = null;
     const token = await api.authorize();
-    if (!early || early.hasFailed || early.key !== getKey(api, request) || isOld(early)) return null;
+    if (!early || early.key !== getKey(api, request) || isOld(early)) return null;
     const form = await early.response;
     return early.api.token === token ? form : null;
   }
@@ -109,17 +110,15 @@ export class Preparation {
   }
 
   /**
+   * Not again after an error.
    * @param {Api} api
    * @param {FormRequest} request
    */
   #requestForm(api, request) {
     const key = getKey(api, request);
     if (this.#form?.key !== key || isOld(this.#form)) {
-      const response = requestForm(api, request);
-      /** @type {EarlyForm} */
-      const early = { key, api, requestedAt: Date.now(), hasFailed: false, response };
-      response.catch(() => (early.hasFailed = true));
-      this.#form = early;
+      const response = tryToRequestForm(api, request).catch(() => null);
+      this.#form = { key, api, requestedAt: Date.now(), response };
     }
     return this.#form.response;
   }
