@@ -3,7 +3,7 @@
 `python -m bench.felt` measures it in Chromium against local stacks, with a phone's network and processor emulated by
 the DevTools protocol: <avatar-upload> of this working copy and of an earlier commit, and Uppy with and without its
 compressor. It writes felt.json, the rows of results.json that begin with "felt", the table in docs/benchmarks.md, and
-with `--film FILE` a film strip. Other load on the machine falsifies the times.
+with `--film FILE` a film strip. Other load on the machine falsifies the times; the fastest of several uploads counts.
 
 A laptop does not have the latencies of AWS and TLS, and the DevTools protocol does not slow preflights: `model_aws_ms`
 adds assumptions.
@@ -405,15 +405,15 @@ def insert_table(document: str) -> str:
 
 
 def _summarize(line: Line, way: Way, times: Sequence[Time], longest_task_ms: float) -> dict[str, Any]:
-    """Medians."""
-    shown = median(its.shown for its in times)
+    """The fastest upload: other load on the machine only adds to the time."""
+    best = min(times, key=lambda its: its.shown)
     return {
         "line": line.name,
         "way": way.name,
-        "sent_bytes": times[0].sent_bytes,
-        "ready_ms": round(median(its.ready for its in times)),
-        "shown_ms": round(shown),
-        "modelled_ms": round(shown + model_aws_ms(way, line)),
+        "sent_bytes": best.sent_bytes,
+        "ready_ms": round(best.ready),
+        "shown_ms": round(best.shown),
+        "modelled_ms": round(best.shown + model_aws_ms(way, line)),
         "longest_task_ms": round(longest_task_ms),
         "times": [asdict(its) for its in times],
     }
