@@ -97,6 +97,7 @@ def test_progress_is_reported_and_announced_by_quarters(widget: Widget) -> None:
 def test_progress_bar_has_name_and_percentage(widget: Widget) -> None:
     throttle_upload(widget.page, bytes_per_second=300_000)
     bar = widget.element.get_by_role("progressbar", name="Sending your photo")
+    widget.send_original()
     widget.upload(large_png())
     expect(bar).to_be_visible()
     wait_until(lambda: bar.evaluate("bar => bar.value") > 0.1, "some of it is sent")
