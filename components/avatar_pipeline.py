@@ -19,6 +19,9 @@ from lambda_packages import build
 FUNCTIONS = ("process_avatar", "finish_upload", "sweep_avatars", "erase_user")
 """The functions that an AvatarPipeline creates."""
 
+METRICS_NAMESPACE = "Avatars"
+"""The namespace of the functions' own metrics: NAMESPACE of functions/shared/metrics.py."""
+
 _DAY_SECONDS = 24 * 60 * 60
 # For the file that takes longest to render (functions/process_avatar/imaging/render_process.py), and one request to AWS
 # that is answered only at its last attempt (functions/shared/aws/clients.py). See
@@ -144,7 +147,8 @@ class AvatarPipeline(pulumi.ComponentResource):
     events, `process_avatar` with its layers and event source mapping, `finish_upload`, `sweep_avatars` with its
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
-    and `topic` are the resources, and `routes` has the route of `finish_upload`, for an UploadApi.
+    and `topic` are the resources, `routes` has the route of `finish_upload`, for an UploadApi, and `metrics_service` is
+    the dimension `service` of the functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -176,6 +180,8 @@ class AvatarPipeline(pulumi.ComponentResource):
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
+        # With the stack's name, as metrics of two stacks of an account are in one namespace.
+        self.metrics_service = f"{name}-{pulumi.get_stack()}"
         self._child_options = pulumi.ResourceOptions(parent=self)
 
         uploads = self._create_uploads_bucket(args)
@@ -385,7 +391,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 memory=1024,
                 timeout=_get_timeout(args),
                 environment={
-                    **_get_environment(args, uploads, topic, limits),
+                    **self._get_environment(args, uploads, topic, limits),
                     "QUEUE_URL": queue.url,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
                 },
@@ -431,7 +437,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
                 memory=512,
                 timeout=_FINISH_TIMEOUT_SECONDS,
-                environment=_get_environment(args, uploads, topic, limits),
+                environment=self._get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.
                 statements=[
                     iam.delete_objects(uploads.bucket_arn, "incoming/*"),  # of rejected uploads
@@ -450,6 +456,24 @@ class AvatarPipeline(pulumi.ComponentResource):
             ),
             self._child_options,
         )
+
+    def _get_environment(
+        self, args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
+    ) -> dict[str, pulumi.Input[str]]:
+        """Returns the variables of functions/process_avatar/environment.py."""
+        return {
+            "UPLOADS_BUCKET": uploads.bucket_name,
+            "ASSETS_BUCKET": args.assets_bucket_name,
+            "CDN_URL": args.cdn_url,
+            "TOPIC_ARN": topic.arn,
+            "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
+            "MAX_PIXELS": str(args.max_pixels),
+            "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
+            "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
+            "LIMITS_TABLE": limits.name,
+            "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
+            "METRICS_SERVICE": self.metrics_service,
+        }
 
     def _create_sweep(self, args: AvatarPipelineArgs, layers: Mapping[str, lambda_.LayerVersion]) -> PythonFunction:
         return PythonFunction(
@@ -640,24 +664,6 @@ def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) 
             "encrypted with alias/aws/sns. Create another topic."
         )
     return policy
-
-
-def _get_environment(
-    args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
-) -> dict[str, pulumi.Input[str]]:
-    """Returns the variables of functions/process_avatar/environment.py."""
-    return {
-        "UPLOADS_BUCKET": uploads.bucket_name,
-        "ASSETS_BUCKET": args.assets_bucket_name,
-        "CDN_URL": args.cdn_url,
-        "TOPIC_ARN": topic.arn,
-        "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
-        "MAX_PIXELS": str(args.max_pixels),
-        "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
-        "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
-        "LIMITS_TABLE": limits.name,
-        "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
-    }
 
 
 def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:
