@@ -213,7 +213,7 @@ class Dashboard(pulumi.ComponentResource):
             f"FILL(duration{index}, 0) * {each.memory / 1024}" for index, each in enumerate(args.functions.values())
         )
         puts = args.image_count + 2  # and the original, and the manifest
-        return self._graph(
+        graph = self._graph(
             "US dollars",
             self._api("Count", "Sum", id="requests", visible=False),
             *invocations,
@@ -252,6 +252,7 @@ class Dashboard(pulumi.ComponentResource):
             start="-P1D",
             setPeriodToTimeRange=True,
         )
+        return {**graph, "height": _HEIGHT // 2}
 
     def _own(self, name: str, stat: str, **shown: Any) -> Metric:
         return [METRICS_NAMESPACE, name, "service", self._args.metrics_service, _show(stat, **shown)]

@@ -15,7 +15,7 @@ from components import dashboard
 from functions.process_avatar import process_upload
 from functions.shared import metrics
 from local.recording.graph import Graph
-from tests.components.conftest import REGION, RunStack
+from tests.components.conftest import REGION, ROOT, RunStack
 from tests.components.test_program import EVERYTHING, STACKS
 
 FUNCTION = "aws:lambda/function:Function"
@@ -190,6 +190,13 @@ def test_costs_are_at_list_prices() -> None:
 
 def test_objective_is_that_of_the_functions() -> None:
     assert vars(dashboard)["_OBJECTIVE_MS"] == vars(process_upload)["_OBJECTIVE_MS"]
+
+
+def test_picture_is_of_this_dashboard(run_stack: RunStack) -> None:
+    text = (ROOT / "docs" / "dashboard.svg").read_text()
+    titles = re.findall(r'<text class="(?:title|heading)"[^>]*>([^<]*)</text>', text)
+    widgets = [widget["properties"] for widget in read_body(run_stack())["widgets"]]
+    assert titles == [its.get("title") or its["markdown"][2:] for its in widgets], "run python -m bench.dashboard"
 
 
 def test_dashboard_is_off_by_configuration(run_stack: RunStack) -> None:
