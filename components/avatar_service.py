@@ -12,11 +12,14 @@ from components.assets_cdn import AssetsCdn, AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from components.blocks import validation
 from components.blocks.custom_domain import find_zone
+from components.blocks.python_function import PythonFunction
+from components.dashboard import Dashboard, DashboardArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from components.identity import Identity, IdentityArgs
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
+from components.saved_queries import SavedQueries, SavedQueriesArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from components.web_assets import WebAssets, WebAssetsArgs
 from lambda_packages import build
@@ -134,6 +137,10 @@ class AvatarServiceArgs:
     alarm_topic_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.TOPIC_ARN})
     """The ARN of an SNS topic for alarms about failed and delayed uploads, unencrypted or with a key whose policy
     allows CloudWatch: not alias/aws/sns. Default: alarms without notifications."""
+    dashboard: bool = field(default=True, metadata={"rule": validation.BOOLEAN})
+    """Whether there is a CloudWatch dashboard, $3 a month (docs/runbook.md)."""
+    tracing: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
+    """Whether Lambda and SNS send traces to AWS X-Ray, $5 per million traces (docs/runbook.md)."""
     database_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.DATABASE_URL})
     """The URL of an existing PostgreSQL 14 or newer for users' profiles, postgresql://user:password@host/database. Set
     it with --secret. Default: see `database`."""
@@ -237,10 +244,10 @@ def _is_given(value: object) -> bool:
 class AvatarService(pulumi.ComponentResource):
     """`avatars:index:AvatarService`
 
-    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity; with a
-    database also that, a ProfileApi and, unless there is an issuer without a client ID, a ProfilePage. They are the
-    attributes `cdn`, `pipeline`, `api`, `web`, `identity`, `database`, `profiles` and `page`; the last four are None
-    otherwise.
+    Creates an AssetsCdn, an AvatarPipeline, an UploadApi, the WebAssets, the SavedQueries and, unless it is off, a
+    Dashboard; without an issuer also an Identity; with a database also that, a ProfileApi and, unless there is an
+    issuer without a client ID, a ProfilePage. They are the attributes `cdn`, `pipeline`, `api`, `web`, `identity`,
+    `database`, `profiles` and `page`; the last four are None otherwise.
     """
 
     api_url: pulumi.Output[str]
@@ -331,6 +338,7 @@ class AvatarService(pulumi.ComponentResource):
                 reserved_concurrency=self._reserve_concurrency(avatar_pipeline.FUNCTIONS),
                 protect=args.protect_data,
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             create_profiles=self._create_profiles,
@@ -356,6 +364,7 @@ class AvatarService(pulumi.ComponentResource):
                 domain=zone and zone.subdomain("api"),
                 reserved_concurrency=self._reserve_concurrency(upload_api.FUNCTIONS),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             routes=(*self.pipeline.routes, *(self.profiles.routes if self.profiles else ())),
@@ -366,6 +375,18 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         self.page = self._create_page() if self.database else None
+        functions = {
+            **self.api.functions,
+            **self.pipeline.functions,
+            **(self.profiles.functions if self.profiles else {}),
+        }
+        SavedQueries(
+            f"{name}-queries",
+            SavedQueriesArgs(functions=list(functions.values()), access_log_group_name=self.api.access_log_group_name),
+            self._child_options,
+        )
+        if args.dashboard:
+            self._create_dashboard(functions)
         self._set_outputs()
 
     def _create_identity(self) -> Identity:
@@ -435,6 +456,7 @@ class AvatarService(pulumi.ComponentResource):
                 handle_hold_days=self._args.handle_hold_days,
                 reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
+                tracing=self._args.tracing,
             ),
             self._child_options,
         )
@@ -460,6 +482,28 @@ class AvatarService(pulumi.ComponentResource):
                 issuer=args.issuer,
                 issuer_origins=args.issuer_origins,
                 issuer_parameters=parameters,
+            ),
+            self._child_options,
+        )
+
+    def _create_dashboard(self, functions: Mapping[str, PythonFunction]) -> None:
+        pipeline = self.pipeline
+        Dashboard(
+            f"{self._name}-dashboard",
+            DashboardArgs(
+                metrics_service=pipeline.metrics_service,
+                functions=functions,
+                api_id=self.api.api.id,
+                access_log_group_name=self.api.access_log_group_name,
+                queue_name=pipeline.queue.name,
+                dead_letter_queue_names=[
+                    queue.name for queue in (pipeline.dead_letter_queue, pipeline.undelivered_queue) if queue
+                ],
+                topic_arn=pipeline.topic_arn,
+                limits_table_name=pipeline.limits_table_name,
+                distribution_id=self.cdn.distribution_id,
+                database_cluster_id=self.database.cluster_id if isinstance(self.database, AuroraDatabase) else None,
+                image_count=len(self._args.sizes) + 1,
             ),
             self._child_options,
         )

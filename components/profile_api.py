@@ -43,6 +43,8 @@ class ProfileApiArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda sends traces to X-Ray."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -52,6 +54,7 @@ class ProfileApiArgs:
             handle_hold_days=validation.HANDLE_HOLD_DAYS,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
 
 
@@ -60,7 +63,7 @@ class ProfileApi(pulumi.ComponentResource):
 
     Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
     first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
-    attribute `routes` has the routes of `profile`, for an UploadApi.
+    attribute `routes` has the routes of `profile`, for an UploadApi, and `functions` has `profile`.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -83,6 +86,7 @@ class ProfileApi(pulumi.ComponentResource):
         migrate = self._create_migrate_function()
         migration = self._invoke_migration(migrate)
         profile = self._create_profile_function(migration)
+        self.functions = {"profile": profile}
         erase = self._create_erase_function(migration)
         self.routes = (
             ApiRoute("GET /profiles/{handle}", profile, public=True),
@@ -114,6 +118,7 @@ class ProfileApi(pulumi.ComponentResource):
                 vpc_config=args.migrations.vpc_config,
                 reserved_concurrency=args.reserved_concurrency.get("migrate_database"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -164,6 +169,7 @@ class ProfileApi(pulumi.ComponentResource):
                 reserved_concurrency=args.reserved_concurrency.get("profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -184,6 +190,7 @@ class ProfileApi(pulumi.ComponentResource):
                 reserved_concurrency=args.reserved_concurrency.get("erase_profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )

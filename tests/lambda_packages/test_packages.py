@@ -49,6 +49,7 @@ ENVIRONMENTS = {
         "UPLOADS_PER_HOUR": "60",
         "LIMITS_TABLE": "limits",
         "MODERATION_FUNCTION_ARN": "",
+        "METRICS_SERVICE": "avatars",
     },
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000", "LARGEST_SIZE": "512"},
@@ -65,6 +66,7 @@ ENVIRONMENTS = {
         "LIMITS_TABLE": "limits",
         "DISTRIBUTION_ID": "",
         "MODERATION_FUNCTION_ARN": "",
+        "METRICS_SERVICE": "avatars",
     },
     "profile": {
         "UPLOADS_BUCKET": "uploads",
