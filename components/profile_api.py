@@ -60,7 +60,8 @@ class ProfileApi(pulumi.ComponentResource):
 
     Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
     first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
-    attribute `routes` has the routes of `profile`, for an UploadApi.
+    attribute `routes` has the routes of `profile`, for an UploadApi, `profile` is that function, and `metrics_service`
+    the dimension `service` of its metrics.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -77,18 +78,19 @@ class ProfileApi(pulumi.ComponentResource):
         super().__init__("avatars:index:ProfileApi", name, None, opts)
         self._name = name
         self._args = args
+        self.metrics_service = f"{name}-{pulumi.get_stack()}"
         self._child_options = pulumi.ResourceOptions(parent=self)
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
         migrate = self._create_migrate_function()
         migration = self._invoke_migration(migrate)
-        profile = self._create_profile_function(migration)
+        self.profile = self._create_profile_function(migration)
         erase = self._create_erase_function(migration)
         self.routes = (
-            ApiRoute("GET /profiles/{handle}", profile, public=True),
-            ApiRoute("GET /profile", profile),
-            ApiRoute("PUT /profile", profile),
-            ApiRoute("DELETE /profile", profile),
+            ApiRoute("GET /profiles/{handle}", self.profile, public=True),
+            ApiRoute("GET /profile", self.profile),
+            ApiRoute("PUT /profile", self.profile),
+            ApiRoute("DELETE /profile", self.profile),
         )
 
         self.migrate_function_name = migrate.function_name
@@ -152,6 +154,7 @@ class ProfileApi(pulumi.ComponentResource):
                     "CDN_URL": args.cdn_url,
                     "ISSUER": "" if args.issuer is None else args.issuer,
                     "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
+                    "METRICS_SERVICE": self.metrics_service,
                     **args.database.environment,
                 },
                 statements=[

@@ -39,6 +39,8 @@ EVERYTHING = {
     "allowedOrigins": ["https://app.example.com", "http://localhost:3000"],
     "webhookUrl": "https://hooks.example.com/avatars",
     "alarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:on-call",
+    "alarmEmail": "on-call@example.com",
+    "monthlyBudget": 50,
     "webAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/cdn/1b2c",
     "uploadsBucketName": "our-uploads",
     "assetsBucketName": "our-assets",
