@@ -149,7 +149,8 @@ class AvatarPipeline(pulumi.ComponentResource):
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
     and `topic` are the resources, and so is `late_uploads`, an alarm. `routes` has the route of `finish_upload`, for an
-    UploadApi, and `functions` the two functions that users wait for.
+    UploadApi, `functions` the two functions that users wait for, and `metrics_service` is the dimension `service` of
+    the functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -399,7 +400,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 memory=1024,
                 timeout=_get_timeout(args),
                 environment={
-                    **_get_environment(args, uploads, topic, limits),
+                    **self._get_environment(args, uploads, topic, limits),
                     "QUEUE_URL": queue.url,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
                 },
@@ -445,7 +446,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
                 memory=512,
                 timeout=_FINISH_TIMEOUT_SECONDS,
-                environment=_get_environment(args, uploads, topic, limits),
+                environment=self._get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.
                 statements=[
                     iam.delete_objects(uploads.bucket_arn, "incoming/*"),  # of rejected uploads
@@ -464,6 +465,24 @@ class AvatarPipeline(pulumi.ComponentResource):
             ),
             self._child_options,
         )
+
+    def _get_environment(
+        self, args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
+    ) -> dict[str, pulumi.Input[str]]:
+        """Returns the variables of functions/process_avatar/environment.py."""
+        return {
+            "UPLOADS_BUCKET": uploads.bucket_name,
+            "ASSETS_BUCKET": args.assets_bucket_name,
+            "CDN_URL": args.cdn_url,
+            "TOPIC_ARN": topic.arn,
+            "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
+            "MAX_PIXELS": str(args.max_pixels),
+            "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
+            "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
+            "LIMITS_TABLE": limits.name,
+            "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
+            "METRICS_SERVICE": self.metrics_service,
+        }
 
     def _create_sweep(self, args: AvatarPipelineArgs, layers: Mapping[str, lambda_.LayerVersion]) -> PythonFunction:
         return PythonFunction(
@@ -622,24 +641,6 @@ def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) 
             "encrypted with alias/aws/sns. Create another topic."
         )
     return policy
-
-
-def _get_environment(
-    args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
-) -> dict[str, pulumi.Input[str]]:
-    """Returns the variables of functions/process_avatar/environment.py."""
-    return {
-        "UPLOADS_BUCKET": uploads.bucket_name,
-        "ASSETS_BUCKET": args.assets_bucket_name,
-        "CDN_URL": args.cdn_url,
-        "TOPIC_ARN": topic.arn,
-        "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
-        "MAX_PIXELS": str(args.max_pixels),
-        "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
-        "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
-        "LIMITS_TABLE": limits.name,
-        "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
-    }
 
 
 def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:

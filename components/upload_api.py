@@ -30,7 +30,6 @@ _ACCESS_LOG = json.dumps(
         "routeKey": "$context.routeKey",
         "path": "$context.path",
         "status": "$context.status",
-        "responseLength": "$context.responseLength",
         "responseLatency": "$context.responseLatency",
         "integrationLatency": "$context.integrationLatency",
         "integrationError": "$context.integrationErrorMessage",
