@@ -457,6 +457,8 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
     stacks = (run_stack(EVERYTHING), run_stack(EXTERNAL_DATABASE))
     tokens = {resource.type for graph in stacks for resource in graph if not resource.custom}
     assert tokens == {
+        "avatars:index:AlarmTopic",
+        "avatars:index:Alarms",
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",
