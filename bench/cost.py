@@ -48,7 +48,8 @@ WRITE_MS, READ_MS = 30, 20  # latency of a small request to S3, SNS or SQS
 COUNT_MS = 10  # latency of an update in DynamoDB
 PHOTO_READ_MS = 60  # latency and transfer of 3 MB
 SHRUNK_PHOTO_READ_MS = 23  # of a WebP of 768 pixels, 0.18 MB
-ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.36e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
+# Including the 26 bytes that CloudWatch bills for each event. The function's line has the metrics of the avatar.
+ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.336e-6, 0.645e-6
 ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
 
 # Assumed, for a month.
@@ -61,6 +62,7 @@ SWEEPS = 30
 LIST_MS = 150  # latency of a page of 1,000 keys and the time to parse it
 SWEEP_WORKERS = 16
 ALARMS = 3  # without a webhook
+METRICS = 7  # time, share in time, rendering; size for two formats; rejections for two reasons
 # CloudFront's free tier, which does not expire: https://aws.amazon.com/cloudfront/pricing/
 FREE_CDN_REQUESTS, FREE_CDN_GB = 10_000_000, 1_000
 
@@ -305,6 +307,8 @@ def list_monthly_items(users: int) -> list[tuple[str, float]]:
             price["cdn_data"].of(max(0, views * VARIANT_GB - FREE_CDN_GB)),
         ),
         (f"alarms: {ALARMS} × ${price['alarm'].usd:.2f}, independent of users", price["alarm"].of(ALARMS)),
+        (f"metrics: {METRICS} × ${price['metric'].usd:.2f}, independent of users", price["metric"].of(METRICS)),
+        (f"dashboard: ${price['dashboard'].usd:.2f}, independent of users", price["dashboard"].of(1)),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs
+from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs, xray
 from pulumi_aws import iam as aws_iam
 
 from components.blocks import iam, validation
@@ -100,6 +100,8 @@ class AvatarPipelineArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda and SNS send traces to X-Ray."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -119,6 +121,7 @@ class AvatarPipelineArgs:
             alarm_topic_arn=validation.optional(validation.TOPIC_ARN),
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
         if not allows_concurrency(self.reserved_concurrency, self.max_concurrency):
             raise ValueError(
@@ -148,9 +151,9 @@ class AvatarPipeline(pulumi.ComponentResource):
     events, `process_avatar` with its layers and event source mapping, `finish_upload`, `sweep_avatars` with its
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
-    and `topic` are the resources, and so is `late_uploads`, an alarm. `routes` has the route of `finish_upload`, for an
-    UploadApi, `functions` the two functions that users wait for, and `metrics_service` is the dimension `service` of
-    the functions' own metrics.
+    and `topic` are the resources, and so are `late_uploads`, an alarm, and `undelivered_queue`, or None without a
+    webhook. `functions` are those that process uploads, by package, `routes` has the route of `finish_upload`, for an
+    UploadApi, and `metrics_service` is the dimension `service` of the functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -196,7 +199,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.uploads_bucket_arn = uploads.bucket_arn
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
-        topic = self._create_topic(args.alarm_topic_arn)
+        topic = self._create_topic(args)
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
         limits = self._create_limits_table()
         function = self._create_function(args, uploads, queue, topic, limits, layers)
@@ -224,6 +227,7 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.late_uploads = self._create_alarms(alarm_actions, queue, dead_letters, undelivered, sweep)
 
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
+        self.undelivered_queue = undelivered
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
         self.topic_arn = topic.arn
         self.queue_url = queue.url
@@ -323,22 +327,33 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
 
-    def _create_topic(self, alarm_topic_arn: pulumi.Input[str] | None) -> sns.Topic:
+    def _create_topic(self, args: AvatarPipelineArgs) -> sns.Topic:
         topic = sns.Topic(
             f"{self._name}-events",
             # The AWS managed key, whose policy allows publishers of the account: the function needs no KMS permissions.
             kms_master_key_id="alias/aws/sns",
             signature_version=2,  # SHA-256; version 1 is SHA-1
+            tracing_config="Active" if args.tracing else None,
             opts=self._child_options,
         )
         sns.TopicPolicy(
             f"{self._name}-events-policy",
             arn=topic.arn,
             policy=pulumi.Output.all(
-                iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)), topic.arn, alarm_topic_arn
+                iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)),
+                topic.arn,
+                args.alarm_topic_arn,
             ).apply(lambda values: _refuse_own_topic(*values)),
             opts=self._child_options,
         )
+        if args.tracing:
+            account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self))
+            xray.ResourcePolicy(
+                f"{self._name}-events-traces",
+                policy_name=f"{self._name}-events-{pulumi.get_stack()}",
+                policy_document=iam.policy_document(iam.allow_sns_traces(topic.arn, account.account_id)),
+                opts=self._child_options,
+            )
         return topic
 
     def _create_limits_table(self) -> dynamodb.Table:
@@ -426,6 +441,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -462,6 +478,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("finish_upload"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -503,6 +520,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -542,6 +560,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("erase_user"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )

@@ -14,11 +14,14 @@ from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from components.blocks import validation
 from components.blocks.alarm import Actions, AlarmActions
 from components.blocks.custom_domain import find_zone
+from components.blocks.python_function import PythonFunction
+from components.dashboard import Dashboard, DashboardArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from components.identity import Identity, IdentityArgs
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
+from components.saved_queries import SavedQueries, SavedQueriesArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from components.web_assets import WebAssets, WebAssetsArgs
 from lambda_packages import build
@@ -142,6 +145,10 @@ class AvatarServiceArgs:
     monthly_budget: int = field(default=0, metadata={"rule": validation.MONTHLY_BUDGET})
     """US dollars a month. If the stack costs more or will, `alarm_email` and `alarm_topic_arn` are notified. The tags
     Project and Stack must be active as cost allocation tags (docs/runbook.md). 0: no budget."""
+    dashboard: bool = field(default=True, metadata={"rule": validation.BOOLEAN})
+    """Whether there is a CloudWatch dashboard, $3 a month (docs/runbook.md)."""
+    tracing: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
+    """Whether Lambda and SNS send traces to AWS X-Ray, $5 per million traces (docs/runbook.md)."""
     database_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.DATABASE_URL})
     """The URL of an existing PostgreSQL 14 or newer for users' profiles, postgresql://user:password@host/database. Set
     it with --secret. Default: see `database`."""
@@ -247,10 +254,10 @@ def _is_given(value: object) -> bool:
 class AvatarService(pulumi.ComponentResource):
     """`avatars:index:AvatarService`
 
-    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity; with a
-    database also that, a ProfileApi and, unless there is an issuer without a client ID, a ProfilePage; with somebody to
-    notify also Alarms. They are the attributes `cdn`, `pipeline`, `api`, `web`, `identity`, `database`, `profiles`,
-    `page` and `alarms`; the last five are None otherwise.
+    Creates an AssetsCdn, an AvatarPipeline, an UploadApi, the WebAssets, the SavedQueries and, unless it is off, a
+    Dashboard; without an issuer also an Identity; with a database also that, a ProfileApi and, unless there is an
+    issuer without a client ID, a ProfilePage; with somebody to notify also Alarms. They are the attributes `cdn`,
+    `pipeline`, `api`, `web`, `identity`, `database`, `profiles`, `page` and `alarms`; the last five are None otherwise.
     """
 
     api_url: pulumi.Output[str]
@@ -342,6 +349,7 @@ class AvatarService(pulumi.ComponentResource):
                 reserved_concurrency=self._reserve_concurrency(avatar_pipeline.FUNCTIONS),
                 protect=args.protect_data,
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             create_profiles=self._create_profiles,
@@ -368,6 +376,7 @@ class AvatarService(pulumi.ComponentResource):
                 domain=zone and zone.subdomain("api"),
                 reserved_concurrency=self._reserve_concurrency(upload_api.FUNCTIONS),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             routes=(*self.pipeline.routes, *(self.profiles.routes if self.profiles else ())),
@@ -378,7 +387,19 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         self.page = self._create_page() if self.database else None
-        self.alarms = self._create_alarms(alarm_topics) if alarm_topics else None
+        functions = {
+            **self.api.functions,
+            **self.pipeline.functions,
+            **(self.profiles.functions if self.profiles else {}),
+        }
+        SavedQueries(
+            f"{name}-queries",
+            SavedQueriesArgs(functions=list(functions.values()), access_log_group_name=self.api.access_log_group_name),
+            self._child_options,
+        )
+        if args.dashboard:
+            self._create_dashboard(functions)
+        self.alarms = self._create_alarms(alarm_topics, functions) if alarm_topics else None
         self._set_outputs()
 
     def _create_identity(self) -> Identity:
@@ -448,6 +469,7 @@ class AvatarService(pulumi.ComponentResource):
                 handle_hold_days=self._args.handle_hold_days,
                 reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
+                tracing=self._args.tracing,
             ),
             self._child_options,
         )
@@ -485,11 +507,8 @@ class AvatarService(pulumi.ComponentResource):
             )
         return topics
 
-    def _create_alarms(self, topics: Actions) -> Alarms:
+    def _create_alarms(self, topics: Actions, functions: Mapping[str, PythonFunction]) -> Alarms:
         args = self._args
-        functions = {**self.api.functions, **self.pipeline.functions}
-        if self.profiles:
-            functions["profile"] = self.profiles.profile
         return Alarms(
             f"{self._name}-alarms",
             AlarmsArgs(
@@ -505,6 +524,28 @@ class AvatarService(pulumi.ComponentResource):
                 )
                 if args.monthly_budget
                 else None,
+            ),
+            self._child_options,
+        )
+
+    def _create_dashboard(self, functions: Mapping[str, PythonFunction]) -> None:
+        pipeline = self.pipeline
+        Dashboard(
+            f"{self._name}-dashboard",
+            DashboardArgs(
+                metrics_service=pipeline.metrics_service,
+                functions=functions,
+                api_id=self.api.api.id,
+                access_log_group_name=self.api.access_log_group_name,
+                queue_name=pipeline.queue.name,
+                dead_letter_queue_names=[
+                    queue.name for queue in (pipeline.dead_letter_queue, pipeline.undelivered_queue) if queue
+                ],
+                topic_arn=pipeline.topic_arn,
+                limits_table_name=pipeline.limits_table_name,
+                distribution_id=self.cdn.distribution_id,
+                database_cluster_id=self.database.cluster_id if isinstance(self.database, AuroraDatabase) else None,
+                image_count=len(self._args.sizes) + 1,
             ),
             self._child_options,
         )

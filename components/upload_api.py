@@ -92,6 +92,8 @@ class UploadApiArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda sends traces to X-Ray. HTTP APIs cannot."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -109,6 +111,7 @@ class UploadApiArgs:
             throttle_burst=validation.THROTTLE_BURST,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
 
 
@@ -118,7 +121,7 @@ class UploadApi(pulumi.ComponentResource):
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
     also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
-    API resource, `functions` are the functions by name, and `certificate_arn` is that of the certificate, or None.
+    API resource, `functions` are the functions by package, and `certificate_arn` is that of the certificate, or None.
     """
 
     url: pulumi.Output[str]
@@ -322,7 +325,7 @@ class UploadApi(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         statements: Sequence[iam.Statement],
     ) -> PythonFunction:
-        self.functions[function] = PythonFunction(
+        self.functions[function] = created = PythonFunction(
             f"{self._name}-{function.replace('_', '-')}",
             PythonFunctionArgs(
                 package=self._packages[function],
@@ -334,10 +337,11 @@ class UploadApi(pulumi.ComponentResource):
                 layers=self._layers,
                 reserved_concurrency=self._args.reserved_concurrency.get(function),
                 log_retention_days=self._args.log_retention_days,
+                tracing=self._args.tracing,
             ),
             self._child_options,
         )
-        return self.functions[function]
+        return created
 
     def _create_stage(self, public_routes: Sequence[apigatewayv2.Route]) -> apigatewayv2.Stage:
         log_group = cloudwatch.LogGroup(
@@ -348,6 +352,7 @@ class UploadApi(pulumi.ComponentResource):
             retention_in_days=self._args.log_retention_days,
             opts=self._child_options,
         )
+        self.access_log_group_name = log_group.name
         return apigatewayv2.Stage(
             f"{self._name}-stage",
             api_id=self.api.id,

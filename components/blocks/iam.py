@@ -47,6 +47,11 @@ def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
     return _allow(["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.concat(log_group_arn, ":*"))
 
 
+def write_traces() -> Statement:
+    """The actions have no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html"""
+    return _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
+
+
 def read_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
     """Allows s3:GetObject on matching keys, and s3:ListBucket so that a missing key returns 404 instead of 403.
 
@@ -303,6 +308,23 @@ def allow_alarms_publish(topic_arn: pulumi.Output[str]) -> Statement:
 def _get_alarm_arns(topic_arn: str) -> str:
     partition, _, region, account = topic_arn.split(":")[1:5]
     return f"arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
+
+
+def allow_sns_traces(topic_arn: pulumi.Input[str], account_id: pulumi.Input[str]) -> Statement:
+    """Allows SNS to send traces of one topic to X-Ray.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-active-tracing.html
+    """
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": ["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
+        "Resource": "*",
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": topic_arn},
+            "StringEquals": {"aws:SourceAccount": account_id},
+        },
+    }
 
 
 def allow_sns_send(queue_arn: pulumi.Input[str], topic_arn: pulumi.Input[str]) -> Statement:

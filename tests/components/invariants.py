@@ -210,7 +210,8 @@ def _policies_of(graph: Graph, queue_arn: str) -> set[str]:
 def policies_have_no_wildcards(graph: Graph) -> list[str]:
     """Finds wildcards in actions and resources, and managed policies.
 
-    Network interface actions on "*" are allowed for functions in a VPC, if the function's code is denied them.
+    Network interface actions on "*" are allowed for functions in a VPC, if the function's code is denied them, and
+    those of X-Ray, which have no resources, for functions with tracing.
     """
     violations: list[str] = []
     for policy in graph:
@@ -218,8 +219,10 @@ def policies_have_no_wildcards(graph: Graph) -> list[str]:
             if (
                 statement == JOIN_NETWORK
                 and DENY_TO_CODE in _statements(policy)
-                and _is_of_function_in_vpc(graph, policy)
+                and _is_of_function_with(graph, policy, "vpcConfig")
             ):
+                continue
+            if statement == WRITE_TRACES and _is_of_function_with(graph, policy, "tracingConfig"):
                 continue
             violations += [f"{policy.name} allows {a}" for a in _as_list(statement["Action"]) if "*" in a]
             violations += [
@@ -254,6 +257,7 @@ _NETWORK_INTERFACES = [
     "ec2:UnassignPrivateIpAddresses",
 ]
 JOIN_NETWORK = {"Effect": "Allow", "Action": _NETWORK_INTERFACES, "Resource": "*"}
+WRITE_TRACES = {"Effect": "Allow", "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "Resource": "*"}
 DENY_TO_CODE = {
     "Effect": "Deny",
     "Action": _NETWORK_INTERFACES,
@@ -262,9 +266,9 @@ DENY_TO_CODE = {
 }
 
 
-def _is_of_function_in_vpc(graph: Graph, policy: Resource) -> bool:
+def _is_of_function_with(graph: Graph, policy: Resource, key: str) -> bool:
     return any(
-        function.inputs["role"].rsplit("/", 1)[-1] == policy.inputs.get("role") and "vpcConfig" in function.inputs
+        function.inputs["role"].rsplit("/", 1)[-1] == policy.inputs.get("role") and key in function.inputs
         for function in graph.of_type("aws:lambda/function:Function")
     )
 

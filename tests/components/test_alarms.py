@@ -144,5 +144,5 @@ def test_args_without_recipient_or_address_raise_value_error(settings: dict[str,
 
 
 @pytest.mark.parametrize("recipient", [{"alarm_email": "a@example.com"}, {"alarm_topic_arn": ON_CALL}])
-def test_budget_with_either_recipient_is_valid(recipient: dict[str, str]) -> None:
+def test_budget_with_either_recipient_is_valid(recipient: dict[str, Any]) -> None:
     assert AvatarServiceArgs(monthly_budget=5, **recipient).monthly_budget == 5

@@ -298,6 +298,12 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
     ),
     (
         invariants.policies_have_no_wildcards,
+        "avatars-profiles-profile",
+        remove_input("tracingConfig"),
+        "avatars-profiles-profile-policy allows the resource *",
+    ),
+    (
+        invariants.policies_have_no_wildcards,
         "avatars-database-network-s3",
         replace_in_policy("/avatars/*.json", "/*"),
         "allows the resource arn:aws:s3:::our-assets/*",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from awslambdaric.lambda_runtime_log_utils import JsonFormatter
 
+from bench import cost
 from functions.shared import storage_keys
 from functions.shared.metrics import Metric, Metrics
 from local.emulators.embedded_metrics import Datum, read_metrics
@@ -155,6 +156,14 @@ def test_delivery_that_is_given_back_is_counted(stack: Stack, log: Log) -> None:
 def test_size_is_measured_by_format(stack: Stack, log: Log) -> None:
     stack.deliver(stack.upload(1, pictures.encode(pictures.plain(20, 20, RED), "PNG")))
     assert log.read_metrics()[-1].dimensions == {"service": "avatars", "format": "png"}
+
+
+def test_record_of_an_avatar_is_as_long_as_the_cost_says(stack: Stack, log: Log) -> None:
+    stack.deliver(stack.upload(1, jpeg_of(RED)))
+    (line,) = log.read().splitlines()
+    billed = len(line.replace('"avatars"', '"avatars-pipeline-prod"')) + 26
+    # A photo has some digits more.
+    assert pytest.approx(billed + 6, abs=6) == cost.FUNCTION_LOG_LINE_GB * 1e9
 
 
 def test_dimension_without_field_is_refused() -> None:
