@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench import cost
 from components import profile_api
 from components.avatar_service import AvatarServiceArgs
 from local.recording.graph import Graph
@@ -16,6 +17,7 @@ from tests.local.cloudwatch import COMPOSITE_ALARM, METRIC_ALARM, Figures, is_in
 ON_CALL = arn("sns", "on-call")
 OWN_TOPIC = arn("sns", "avatars-on-call-topic-abc1234")
 OWN_CDN_TOPIC = arn("sns", "avatars-on-call-us-east-1-topic-abc1234", "us-east-1")
+EMAIL = {"alarmEmail": "on-call@example.com"}
 # Whoever invokes these sees the error: Lambda itself, which repeats the sweep, an operator, or a deployment.
 BACKGROUND = {"sweep-avatars", "erase-user", "erase-profile", "migrate-database"}
 
@@ -94,8 +96,21 @@ def test_throttles_of_all_functions_that_users_wait_for_are_watched(run_stack: R
     assert {"erase_profile", "migrate_database"} < set(profile_api.FUNCTIONS)
 
 
+def test_cost_has_the_alarms_of_each_configuration(run_stack: RunStack) -> None:
+    def count(settings: dict[str, Any]) -> tuple[int, int]:
+        """CloudWatch bills each metric of an alarm: https://aws.amazon.com/cloudwatch/pricing/"""
+        graph = run_stack(settings)
+        metrics = [
+            [its for its in alarm.inputs.get("metricQueries", [alarm.inputs]) if "expression" not in its]
+            for alarm in graph.of_type(METRIC_ALARM)
+        ]
+        return sum(map(len, metrics)), len(graph.of_type(COMPOSITE_ALARM))
+
+    assert [count(settings) for settings in ({}, EMAIL, EVERYTHING)] == list(cost.ALARMS.values())
+
+
 def test_email_topic_accepts_alarms_of_account_and_region_only(run_stack: RunStack) -> None:
-    graph = run_stack({"alarmEmail": "on-call@example.com"})
+    graph = run_stack(EMAIL)
     topic = graph.one("aws:sns/topic:Topic", "avatars-on-call-topic")
     assert "kmsMasterKeyId" not in topic.inputs  # the AWS managed key would keep CloudWatch out
     subscription = graph.one("aws:sns/topicSubscription:TopicSubscription")
