@@ -92,13 +92,13 @@ class Dashboard(pulumi.ComponentResource):
     def _share_in_time(self) -> Widget:
         share = self._own("AvatarWithin5Seconds", "Average", id="share", visible=False)
         percent = _expression("100 * share", "within 5 seconds")
-        limits = {"annotations": {"horizontal": [{"label": "objective", "value": _OBJECTIVE_PERCENT}]}}
-        return self._graph("Avatars within 5 seconds, %", share, percent, period=300, max_=100, **limits)
+        limit = {"horizontal": [{"label": "objective", "value": _OBJECTIVE_PERCENT}]}
+        return self._graph("Avatars within 5 seconds, %", share, percent, period=300, max_=100, annotations=limit)
 
     def _time_to_avatar(self) -> Widget:
-        limits = {"annotations": {"horizontal": [{"label": "5 seconds", "value": _OBJECTIVE_MS}]}}
+        limit = {"horizontal": [{"label": "5 seconds", "value": _OBJECTIVE_MS}]}
         percentiles = [self._own("TimeToAvatar", stat, label=stat) for stat in ("p50", "p95", "p99")]
-        return self._graph("Time from upload to avatar, ms", *percentiles, **limits)
+        return self._graph("Time from upload to avatar, ms", *percentiles, annotations=limit)
 
     def _outcomes(self) -> Widget:
         rejected = self._search("UploadsRejected", "reason", "Sum")
