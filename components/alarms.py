@@ -30,8 +30,8 @@ _MAX_ERROR_PERCENT = 5
 _MIN_CERTIFICATE_DAYS = 30
 _DAY_SECONDS = 24 * 60 * 60
 
-BUDGET_TAGS = ("Project", "Stack")
-"""The tags that tell the costs of a stack from those of others."""
+# These tell the costs of a stack from those of others.
+_BUDGET_TAGS = ("Project", "Stack")
 
 
 class AlarmTopic(pulumi.ComponentResource):
@@ -98,7 +98,7 @@ class Budget:
     topic_arn: pulumi.Input[str] | None
     """An SNS topic whose policy allows budgets.amazonaws.com."""
     tags: Mapping[str, str]
-    """Those of the stack's resources. Without BUDGET_TAGS, the budget is for the whole account."""
+    """Those of the stack's resources. Without Project and Stack, the budget is for the whole account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,10 +267,10 @@ class Alarms(pulumi.ComponentResource):
             budgets.BudgetFilterExpressionAndArgs(
                 tags=budgets.BudgetFilterExpressionAndTagsArgs(key=key, values=[budget.tags[key]])
             )
-            for key in BUDGET_TAGS
+            for key in _BUDGET_TAGS
             if key in budget.tags
         ]
-        is_filtered = len(filters) == len(BUDGET_TAGS)
+        is_filtered = len(filters) == len(_BUDGET_TAGS)
         budgets.Budget(
             f"{self._name}-budget",
             budget_type="COST",

@@ -10,7 +10,7 @@ from bench import cost
 from components import profile_api
 from components.avatar_service import AvatarServiceArgs
 from local.recording.graph import Graph
-from tests.components.conftest import ACCOUNT, REGION, RunStack, arn, get_statements
+from tests.components.conftest import ACCOUNT, REGION, ROOT, RunStack, arn, get_statements
 from tests.components.test_program import DOMAIN, EVERYTHING
 from tests.local.cloudwatch import COMPOSITE_ALARM, METRIC_ALARM, Figures, is_in_alarm
 
@@ -46,6 +46,16 @@ def test_separate_causes_and_one_outage_notify_both_topics(run_stack: RunStack) 
         "alarms-api-certificate": both,
         "alarms-cdn-certificate": [OWN_CDN_TOPIC],
     }
+
+
+def test_runbook_has_a_row_for_each_alarm(run_stack: RunStack) -> None:
+    graph = run_stack(EVERYTHING)
+    alarms = [its.name for its in (*graph.of_type(METRIC_ALARM), graph.one("aws:budgets/budget:Budget"))]
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("|"))
+    assert [name for name in alarms if f"`...-{name.split('-', 2)[2]}`" not in rows] == ["avatars-alarms-budget"]
+    assert "`...-alarms-budget`" in rows
+    assert "`...-alarms-outage-...`" in rows
 
 
 def test_outage_is_any_alarm_that_notifies_nobody(run_stack: RunStack) -> None:
