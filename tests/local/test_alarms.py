@@ -34,7 +34,7 @@ SLOW = "avatars-alarms-slow-avatars"
 
 @pytest.fixture
 def recorder(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    for queue in ("dead-letters", "undelivered"):  # what other tests have left
+    for queue in ("queue", "dead-letters", "undelivered"):  # what other tests have left
         purge(stack, queue)
     return Recorder(stack, monkeypatch)
 
@@ -207,7 +207,9 @@ def deliver_late(stack: LocalStack, session: Session) -> None:
     stored = stack.aws.client("s3").head_object(Bucket=stack.exports["uploadsBucket"], Key=key)
     at = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=10)
     event = {"key": key, "eTag": stored["ETag"].strip('"'), "sequencer": "1"}
-    body = json.dumps({"Records": [{"eventTime": at.isoformat(), "s3": {"object": event}}]})
+    body = json.dumps(
+        {"Records": [{"eventName": "ObjectCreated:Post", "eventTime": at.isoformat(), "s3": {"object": event}}]}
+    )
     stack.aws.client("sqs").send_message(QueueUrl=find_queue_urls(stack)[0], MessageBody=body)
     wait_until(lambda: form["upload_id"] in read_ready(stack), f"{key} is an avatar")
 
