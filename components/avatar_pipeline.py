@@ -11,6 +11,7 @@ from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs, x
 from pulumi_aws import iam as aws_iam
 
 from components.blocks import iam, validation
+from components.blocks.alarm import Actions, AlarmActions, Metric, Threshold, create_alarm
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from components.upload_api import ApiRoute
@@ -150,9 +151,9 @@ class AvatarPipeline(pulumi.ComponentResource):
     events, `process_avatar` with its layers and event source mapping, `finish_upload`, `sweep_avatars` with its
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
-    and `topic` are the resources, and so is `undelivered_queue`, or None without a webhook. `functions` are those that
-    process uploads, by package, `routes` has the route of `finish_upload`, for an UploadApi, and `metrics_service` is
-    the dimension `service` of the functions' own metrics.
+    and `topic` are the resources, and so are `late_uploads`, an alarm, and `undelivered_queue`, or None without a
+    webhook. `functions` are those that process uploads, by package, `routes` has the route of `finish_upload`, for an
+    UploadApi, and `metrics_service` is the dimension `service` of the functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -179,8 +180,12 @@ class AvatarPipeline(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         create_profiles: CreateProfiles | None = None,
+        alarm_actions: AlarmActions | None = None,
     ) -> None:
-        """`create_profiles`: None if users have no profiles that are erased with them."""
+        """`create_profiles`: None if users have no profiles that are erased with them.
+
+        `alarm_actions`: None if all alarms notify the topic of `args`.
+        """
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
@@ -216,8 +221,10 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
         undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
-        self._create_queue_alarms(args, queue, dead_letters, undelivered)
-        self._create_sweep_alarm(args, sweep)
+        if alarm_actions is None:
+            actions = None if args.alarm_topic_arn is None else [args.alarm_topic_arn]
+            alarm_actions = AlarmActions(separate=actions, joined=actions)
+        self.late_uploads = self._create_alarms(alarm_actions, queue, dead_letters, undelivered, sweep)
 
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
         self.undelivered_queue = undelivered
@@ -594,85 +601,53 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
-    def _create_queue_alarms(
+    def _create_alarms(
         self,
-        args: AvatarPipelineArgs,
+        actions: AlarmActions,
         queue: sqs.Queue,
         dead_letters: sqs.Queue,
         undelivered: sqs.Queue | None,
-    ) -> None:
-        actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
+        sweep: PythonFunction,
+    ) -> cloudwatch.MetricAlarm:
+        """Returns the one about late uploads."""
         self._create_queue_alarm(
             "failed-uploads",
             "Uploads or deletions in the dead-letter queue: processing failed",
-            dead_letters,
-            "ApproximateNumberOfMessagesVisible",
+            Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": dead_letters.name}, "Maximum"),
             0,
-            actions,
-        )
-        self._create_queue_alarm(
-            "late-uploads",
-            f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
-            queue,
-            "ApproximateAgeOfOldestMessage",
-            _LATE_SECONDS,
-            actions,
+            actions.separate,
         )
         if undelivered is not None:
             self._create_queue_alarm(
                 "undelivered-events",
                 "Events in the dead-letter queue of the webhook: delivery failed",
-                undelivered,
-                "ApproximateNumberOfMessagesVisible",
+                Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": undelivered.name}, "Maximum"),
                 0,
-                actions,
+                actions.separate,
             )
+        create_alarm(
+            f"{self._name}-failed-sweeps",
+            "All attempts of a day to sweep the avatars failed: what no manifest names stays",
+            Metric("AWS/Lambda", "Errors", {"FunctionName": sweep.function_name}),
+            Threshold("GreaterThanOrEqualToThreshold", _SWEEP_ATTEMPTS),
+            actions.separate,
+            self._child_options,
+            period=_DAY_SECONDS,
+        )
+        return self._create_queue_alarm(
+            "late-uploads",
+            f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
+            Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue.name}, "Maximum"),
+            _LATE_SECONDS,
+            actions.joined,
+        )
 
     def _create_queue_alarm(
-        self,
-        role: str,
-        description: str,
-        queue: sqs.Queue,
-        metric: str,
-        threshold: int,
-        actions: Sequence[pulumi.Input[str]] | None,
-    ) -> None:
-        cloudwatch.MetricAlarm(
-            f"{self._name}-{role}",
-            alarm_description=description,
-            namespace="AWS/SQS",
-            metric_name=metric,
-            dimensions={"QueueName": queue.name},
-            statistic="Maximum",
-            period=60,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanThreshold",
-            threshold=threshold,
-            # SQS stops reporting metrics for a queue after six hours of inactivity.
-            treat_missing_data="notBreaching",
-            alarm_actions=actions,
-            ok_actions=actions,
-            opts=self._child_options,
-        )
-
-    def _create_sweep_alarm(self, args: AvatarPipelineArgs, sweep: PythonFunction) -> None:
-        actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
-        cloudwatch.MetricAlarm(
-            f"{self._name}-failed-sweeps",
-            alarm_description="All attempts of a day to sweep the avatars failed: what no manifest names stays",
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions={"FunctionName": sweep.function_name},
-            statistic="Sum",
-            period=_DAY_SECONDS,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=_SWEEP_ATTEMPTS,
-            treat_missing_data="notBreaching",
-            alarm_actions=actions,
-            ok_actions=actions,
-            opts=self._child_options,
-        )
+        self, role: str, description: str, metric: Metric, limit: int, actions: Actions | None
+    ) -> cloudwatch.MetricAlarm:
+        """SQS stops reporting metrics for a queue after six hours of inactivity: without data, the alarm is OK."""
+        above = Threshold("GreaterThanThreshold", limit)
+        return create_alarm(f"{self._name}-{role}", description, metric, above, actions, self._child_options)
 
 
 def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) -> str:

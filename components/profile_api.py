@@ -63,7 +63,8 @@ class ProfileApi(pulumi.ComponentResource):
 
     Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
     first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
-    attribute `routes` has the routes of `profile`, for an UploadApi, and `functions` has `profile`.
+    attribute `routes` has the routes of `profile`, for an UploadApi, `functions` has `profile`, and `metrics_service`
+    is the dimension `service` of its metrics.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -80,6 +81,7 @@ class ProfileApi(pulumi.ComponentResource):
         super().__init__("avatars:index:ProfileApi", name, None, opts)
         self._name = name
         self._args = args
+        self.metrics_service = f"{name}-{pulumi.get_stack()}"
         self._child_options = pulumi.ResourceOptions(parent=self)
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
@@ -157,6 +159,7 @@ class ProfileApi(pulumi.ComponentResource):
                     "CDN_URL": args.cdn_url,
                     "ISSUER": "" if args.issuer is None else args.issuer,
                     "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
+                    "METRICS_SERVICE": self.metrics_service,
                     **args.database.environment,
                 },
                 statements=[

@@ -121,7 +121,7 @@ class UploadApi(pulumi.ComponentResource):
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
     also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
-    API resource, and `functions` are the functions by package.
+    API resource, `functions` are the functions by package, and `certificate_arn` is that of the certificate, or None.
     """
 
     url: pulumi.Output[str]
@@ -165,8 +165,7 @@ class UploadApi(pulumi.ComponentResource):
         )
         created = [self.add_route(route.key, route.function, public=route.public) for route in routes]
         stage = self._create_stage([route for route, given in zip(created, routes, strict=True) if given.public])
-        if args.domain:
-            self._create_custom_domain(args.domain, stage)
+        self.certificate_arn = self._create_custom_domain(args.domain, stage) if args.domain else None
 
         self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self.api.api_endpoint
         self.register_outputs({"url": self.url})
@@ -380,7 +379,8 @@ class UploadApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=public_routes),
         )
 
-    def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> None:
+    def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> pulumi.Output[str]:
+        """Returns the ARN of the certificate."""
         # In the API's region, unlike CloudFront's.
         certificate = ValidatedCertificate(f"{self._name}-tls", domain, opts=self._child_options)
         domain_name = apigatewayv2.DomainName(
@@ -408,6 +408,7 @@ class UploadApi(pulumi.ComponentResource):
             domain_name.domain_name_configuration.hosted_zone_id,
             self._child_options,
         )
+        return certificate.certificate_arn
 
 
 def _build_cors_configuration(origins: Sequence[pulumi.Input[str]]) -> apigatewayv2.ApiCorsConfigurationArgs:

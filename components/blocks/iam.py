@@ -290,6 +290,26 @@ def allow_s3_send(
     }
 
 
+def allow_alarms_publish(topic_arn: pulumi.Output[str]) -> Statement:
+    """Allows CloudWatch to publish to a topic for the alarms of the topic's account and region.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+    return {
+        "Sid": "Alarms",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic_arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": topic_arn.apply(_get_alarm_arns)}},
+    }
+
+
+def _get_alarm_arns(topic_arn: str) -> str:
+    partition, _, region, account = topic_arn.split(":")[1:5]
+    return f"arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
+
+
 def allow_sns_traces(topic_arn: pulumi.Input[str], account_id: pulumi.Input[str]) -> Statement:
     """Allows SNS to send traces of one topic to X-Ray.
 

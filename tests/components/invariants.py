@@ -500,6 +500,18 @@ def _allowed_origins(inputs: dict[str, Any]) -> Iterator[str]:
         yield from rule["allowedOrigins"]
 
 
+def alarms_notify_topics_of_their_region(graph: Graph) -> list[str]:
+    """CloudWatch rejects others: https://github.com/cds-snc/notification-terraform/pull/128"""
+    stack_region = graph.one("pulumi:providers:aws").inputs["region"]
+    return [
+        f"{alarm.name} notifies {topic}"
+        for type_ in ("metricAlarm:MetricAlarm", "compositeAlarm:CompositeAlarm")
+        for alarm in graph.of_type(f"aws:cloudwatch/{type_}")
+        for topic in alarm.inputs.get("alarmActions", [])
+        if topic.split(":")[3] != alarm.inputs.get("region", stack_region)
+    ]
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     resources_are_children_of_components,
     resources_use_one_tagging_provider,
@@ -520,6 +532,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     components_register_declared_outputs,
     routes_require_the_authorizer,
     cors_origins_are_explicit,
+    alarms_notify_topics_of_their_region,
 )
 
 

@@ -332,6 +332,12 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
         set_inputs(region="us-east-1"),
         "is not in None",
     ),
+    (
+        invariants.alarms_notify_topics_of_their_region,
+        "avatars-alarms-api-certificate",
+        set_inputs(region="us-east-1"),
+        "notifies arn:aws:sns:eu-west-1",
+    ),
     (invariants.data_is_protected, "avatars-cdn-assets", set_fields(protect=False), "can be deleted"),
     (invariants.data_is_protected, "avatars-identity-users", set_fields(retain_on_delete=False), "can be deleted"),
     (invariants.data_is_protected, "avatars-cdn-assets", set_inputs(forceDestroy=True), "can be deleted"),

@@ -39,6 +39,8 @@ EVERYTHING = {
     "allowedOrigins": ["https://app.example.com", "http://localhost:3000"],
     "webhookUrl": "https://hooks.example.com/avatars",
     "alarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:on-call",
+    "alarmEmail": "on-call@example.com",
+    "monthlyBudget": 50,
     "webAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/cdn/1b2c",
     "uploadsBucketName": "our-uploads",
     "assetsBucketName": "our-assets",
@@ -460,6 +462,8 @@ def test_type_tokens_are_unchanged(run_stack: RunStack) -> None:
     stacks = (run_stack(EVERYTHING), run_stack(EXTERNAL_DATABASE))
     tokens = {resource.type for graph in stacks for resource in graph if not resource.custom}
     assert tokens == {
+        "avatars:index:AlarmTopic",
+        "avatars:index:Alarms",
         "avatars:index:AssetsCdn",
         "avatars:index:AuroraDatabase",
         "avatars:index:AvatarPipeline",

@@ -74,6 +74,7 @@ ENVIRONMENTS = {
         "CDN_URL": "https://cdn.example.com",
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
         "HANDLE_HOLD_DAYS": "30",
+        "METRICS_SERVICE": "avatars",
         "DATABASE_URL_PARAMETER": "database-url",
     },
     "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},
