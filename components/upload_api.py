@@ -119,7 +119,7 @@ class UploadApi(pulumi.ComponentResource):
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
     also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
-    API resource.
+    API resource, and `function_names` has the name of each function.
     """
 
     url: pulumi.Output[str]
@@ -140,6 +140,7 @@ class UploadApi(pulumi.ComponentResource):
         self._args = args
         self._child_options = pulumi.ResourceOptions(parent=self)
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
+        self.function_names: dict[str, pulumi.Output[str]] = {}
 
         self.api = apigatewayv2.Api(
             name,
@@ -323,7 +324,7 @@ class UploadApi(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         statements: Sequence[iam.Statement],
     ) -> PythonFunction:
-        return PythonFunction(
+        created = PythonFunction(
             f"{self._name}-{function.replace('_', '-')}",
             PythonFunctionArgs(
                 package=self._packages[function],
@@ -338,6 +339,8 @@ class UploadApi(pulumi.ComponentResource):
             ),
             self._child_options,
         )
+        self.function_names[function] = created.function_name
+        return created
 
     def _create_stage(self, public_routes: Sequence[apigatewayv2.Route]) -> apigatewayv2.Stage:
         log_group = cloudwatch.LogGroup(
