@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.core.utils import unix_time_millis
+from moto.sqs import models as sqs_models
 
 from client.session import Session
 from local.emulators.lambda_functions import SourceFunction
@@ -56,6 +59,25 @@ def openid_stack(config: dict[str, str], rekognition: HttpStub) -> Generator[Loc
 def session(stack: LocalStack) -> Session:
     """The session of a new user."""
     return sign_in(stack)
+
+
+@pytest.fixture
+def advance_queue_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock that ends visibility timeouts by some seconds."""
+    offset_ms = 0.0
+    now_ms = unix_time_millis
+
+    def advance(seconds: float) -> None:
+        nonlocal offset_ms
+        offset_ms += seconds * 1000
+
+    def wait_for_messages(_queue: Any, timeout: float) -> None:
+        time.sleep(0.02)
+
+    monkeypatch.setattr(sqs_models, "unix_time_millis", lambda: now_ms() + offset_ms)
+    # A long poll of moto would notice only after a second that a message has become visible.
+    monkeypatch.setattr(sqs_models.Queue, "wait_for_messages", wait_for_messages)
+    return advance
 
 
 @pytest.fixture

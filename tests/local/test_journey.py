@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -14,8 +13,6 @@ from typing import Any
 import pillow_heif
 import pytest
 import requests
-from moto.core.utils import unix_time_millis
-from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
 from client.session import ClientError, Session
@@ -432,24 +429,6 @@ class TestOrder:
 
 
 class TestDeadLetterQueue:
-    @pytest.fixture
-    def advance_queue_clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-        """Moves the clock that ends visibility timeouts by some seconds."""
-        offset_ms = 0.0
-        now_ms = unix_time_millis
-
-        def advance(seconds: float) -> None:
-            nonlocal offset_ms
-            offset_ms += seconds * 1000
-
-        def wait_for_messages(_queue: Any, timeout: float) -> None:
-            time.sleep(0.02)
-
-        monkeypatch.setattr(sqs_models, "unix_time_millis", lambda: now_ms() + offset_ms)
-        # A long poll of moto would notice only after a second that a message has become visible.
-        monkeypatch.setattr(sqs_models.Queue, "wait_for_messages", wait_for_messages)
-        return advance
-
     def test_failing_message_goes_to_dead_letter_queue_and_blocks_nothing(
         self,
         stack: LocalStack,
