@@ -139,10 +139,10 @@ def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:
 
 def _print_quota(stack: OperatedStack, options: argparse.Namespace) -> int:
     count = quota.count_uploads(stack, options.subject)
-    print(f"{count} uploads of {options.subject} were counted since the hour began (UTC)")
+    print(f"counted uploads of {options.subject} in this hour (UTC): {count}")
     if options.reset:
         quota.reset(stack, options.subject)
-        print("the hour begins anew: 0 uploads")
+        print("the hour begins anew")
     return 0
 
 

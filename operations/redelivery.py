@@ -182,9 +182,9 @@ def _run(redelivery: _Redelivery, *, apply: bool) -> int:
     progress.end()
     print(*found[:_SHOWN], *([f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []), *kept, sep="\n")
     if apply:
-        print(f"{delivered:,} {redelivery.done}, {len(kept):,} stay")
+        print(f"{redelivery.done}: {delivered:,}; left: {len(kept):,}")
     else:
-        print(f"{len(found):,} can be {redelivery.done}, {len(kept):,} stay")
+        print(f"can be {redelivery.done}: {len(found):,}; left: {len(kept):,}")
         print("This was a dry run: nothing has changed. APPLY=1 does it.")
     return int(failed > 0)
 

@@ -53,8 +53,8 @@ def describe_stack(stack: OperatedStack, now: datetime) -> Iterator[str]:
         events, _ = _read_messages(stack, stack.get_output("undeliveredQueueUrl"))
         count = measure(stack, stack.get_output("undeliveredQueueUrl")).visible
         since = [message.sent_at for message in events]
-        yield _format_line("undelivered", "events", max(count, len(events)), since, now, "make republish")
-    yield _format_line("held", "uploads", len(held), [its.since for its in held], now, "make held")
+        yield _format_line("undelivered", max(count, len(events)), since, now, "make republish")
+    yield _format_line("held", len(held), [its.since for its in held], now, "make held")
     yield from _describe_rejections(stack, now)
     yield from _describe_functions(stack)
 
@@ -117,14 +117,14 @@ def _describe_work(
     lost = [its for its in work if is_lost and now - its.since > LATE]
     waiting = [its for its in work if its not in lost]
     late = sum(now - its.since > LATE for its in waiting)
-    yield _format_line("waiting", "uploads", len(waiting), [its.since for its in waiting], now)
+    yield _format_line("waiting", len(waiting), [its.since for its in waiting], now)
     if late:
         yield f"  {late:,} for more than {format_duration(LATE.total_seconds())}"
     yield f"  queue: {depth.visible:,} wait, {depth.hidden:,} in process or before a retry"
     count = len(failed) if is_all else measure(stack, stack.get_output("deadLetterQueueUrl")).visible
-    yield _format_line("failed", "messages", count, [its.sent_at for its in failed], now, "make redrive")
+    yield _format_line("failed", count, [its.sent_at for its in failed], now, "make redrive")
     yield from _shorten([_describe_failed(message) for message in failed])
-    yield _format_line("lost", "originals", len(lost), [its.since for its in lost], now, "make reprocess")
+    yield _format_line("lost", len(lost), [its.since for its in lost], now, "make reprocess")
     yield from _shorten([f"{describe_key(its.key)} since {format_time(its.since)}" for its in lost])
 
 
@@ -139,7 +139,7 @@ def _describe_rejections(stack: OperatedStack, now: datetime) -> Iterator[str]:
     bucket = stack.get_output("uploadsBucket")
     rejections = _list(stack, storage_keys.REJECTED)
     last_hour = sum(now - its.since < timedelta(hours=1) for its in rejections)
-    yield f"rejected     {last_hour:,} uploads in the last hour, {len(rejections):,} in all that is kept"
+    yield f"rejected     {last_hour:,} in the last hour, {len(rejections):,} since originals are kept"
     for its in heapq.nlargest(_REJECTIONS, rejections, key=lambda its: its.since):
         if record := s3.get_json(stack.s3, bucket, its.key):
             subject = its.key.split("/")[1]
@@ -170,13 +170,11 @@ def _read_messages(stack: OperatedStack, url: str) -> tuple[list[QueuedMessage],
     return messages, True
 
 
-def _format_line(
-    label: str, things: str, count: int, since: Sequence[datetime], now: datetime, command: str = ""
-) -> str:
+def _format_line(label: str, count: int, since: Sequence[datetime], now: datetime, command: str = "") -> str:
     if not count:
         return f"{label:<13}nothing"
     age = f", since {format_time(min(since))} ({format_duration((now - min(since)).total_seconds())})" if since else ""
-    return f"{label:<13}{count:,} {things}{age}" + (f" -> {command}" if command else "")
+    return f"{label:<13}{count:,}{age}" + (f" -> {command}" if command else "")
 
 
 def _shorten(lines: Sequence[str]) -> Iterator[str]:

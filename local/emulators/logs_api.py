@@ -32,7 +32,7 @@ class LogsApi:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("HTTP_X_AMZ_TARGET") != _TARGET:
             return self._aws(environ, start_response)
-        request = json.loads(environ["wsgi.input"].read())
+        request = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         status, response = self._filter(request)
         body = json.dumps(response).encode()
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]

@@ -189,17 +189,17 @@ def test_failed_uploads(day: GameDay, commands: Mapping[str, list[str]], session
     wait_until(lambda: count_messages(day.stack, find_queue_urls(day.stack)[1]) == 2, "both are dead-lettered")
 
     printed = day.follow("make status STACK=prod")
-    assert "failed       2 messages, since " in printed
+    assert "failed       2, since " in printed
     assert f"  SUBJECT={session.subject} UPLOAD={upload} since " in printed
     assert f"  MESSAGE={poison}: not an S3 event: not JSON: " in printed
     assert "AccessDenied" in day.follow(logs, UPLOAD=upload)
 
     printed = day.follow(dry_run)
-    assert "1 can be moved to the queue, 1 stay\nThis was a dry run: nothing has changed." in printed
+    assert "can be moved to the queue: 1; left: 1\nThis was a dry run: nothing has changed." in printed
     assert session.fetch_status(upload)["status"] == "pending"
     printed = day.follow(redrive)
     assert f"message {poison} stays: not an S3 event" in printed
-    assert "1 moved to the queue, 1 stay" in printed
+    assert "moved to the queue: 1; left: 1" in printed
     day.wait_for(session, upload, "ready")
     assert f"message {poison} is deleted: poison" in day.follow(discard, MESSAGE=poison)
     assert "failed       nothing" in day.follow("make status STACK=prod")
@@ -215,12 +215,12 @@ def test_undelivered_events(
         patch.setattr(WebhookReceiver, "__call__", _refuse)
         upload = day.post(session, photo)
         wait_until(lambda: count_messages(day.stack, queue) == 1, "the event is undelivered")
-    assert "undelivered  1 events, since " in day.follow("make status STACK=prod")
+    assert "undelivered  1, since " in day.follow("make status STACK=prod")
     printed = day.follow(dry_run)
     assert f"avatar.ready SUBJECT={session.subject} UPLOAD={upload} since " in printed
-    assert "1 can be published again, 0 stay" in printed
+    assert "can be published again: 1; left: 0" in printed
     assert not [event for event in day.stack.receiver.events if event["upload_id"] == upload]
-    assert "1 published again, 0 stay" in day.follow(republish)
+    assert "published again: 1; left: 0" in day.follow(republish)
     event = day.stack.receiver.wait_for(upload, 10)
     assert (event["event"], event["avatar"]) == ("avatar.ready", session.fetch_status(upload)["avatar"])
     assert "undelivered  nothing" in day.follow("make status STACK=prod")
@@ -241,7 +241,7 @@ def test_late_uploads(day: GameDay, commands: Mapping[str, list[str]], session: 
     upload = day.post(session, photo)
     wait_until(lambda: count_messages(day.stack, find_queue_urls(day.stack)[0]) == 1, "the message is in the queue")
     printed = day.follow(status)
-    assert "waiting      1 uploads, since " in printed
+    assert "waiting      1, since " in printed
     assert "  queue: 1 wait, 0 in process or before a retry\n" in printed
     day.stack.event_source_mappings = [
         EventSourceMapping(mapping, day.stack.graph, day.stack.functions, day.stack.aws)
@@ -275,15 +275,17 @@ def test_uploads_over_the_quota(
     upload = day.post(session, photo)
     day.wait_for(session, upload, "rejected")
     assert f" too_many_uploads SUBJECT={session.subject} UPLOAD={upload} at " in day.follow("make status STACK=prod")
-    assert f"60 uploads of {session.subject} were counted" in day.follow(count, SUBJECT=session.subject)
+    assert f"counted uploads of {session.subject} in this hour (UTC): 60\n" in day.follow(
+        count, SUBJECT=session.subject
+    )
     assert "the hour begins anew" in day.follow(reset, SUBJECT=session.subject)
     day.wait_for(session, day.post(session, photo), "ready")
-    assert f"1 uploads of {session.subject} were counted" in day.follow(count, SUBJECT=session.subject)
+    assert f"counted uploads of {session.subject} in this hour (UTC): 1\n" in day.follow(count, SUBJECT=session.subject)
 
     with day.without_permission("dynamodb:UpdateItem"):  # without an answer, it fails in the same way, after retries
         upload = day.post(session, photo)
         day.wait_for_failure(upload)
-    assert "1 moved to the queue, 0 stay" in day.follow(redrive)
+    assert "moved to the queue: 1; left: 0" in day.follow(redrive)
     day.wait_for(session, upload, "ready")
 
 
@@ -312,7 +314,7 @@ def test_held_uploads(
     for each in (session, other):
         day.wait_for(each, uploads[each.subject], "held")
     find(rekognition)
-    assert "held         2 uploads, since " in day.follow("make status STACK=prod")
+    assert "held         2, since " in day.follow("make status STACK=prod")
     names = dict(re.findall(r"SUBJECT=(\S+) UPLOAD=(\S+) since", day.follow(held)))
     day.follow(approve, SUBJECT=session.subject, UPLOAD=names[session.subject])
     day.follow(reject, SUBJECT=other.subject, UPLOAD=names[other.subject])
