@@ -414,6 +414,11 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.get_item(limits.arn),
                     *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
                     *_moderate(args.moderation_function_arn, uploads.bucket_arn),
+                    *(
+                        [iam.delete_objects(uploads.bucket_arn, "held/*")]
+                        if args.moderation_function_arn is not None
+                        else []
+                    ),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
@@ -678,7 +683,7 @@ def _get_timeout(args: AvatarPipelineArgs) -> int:
 
 
 def _moderate(function_arn: pulumi.Input[str] | None, uploads_bucket_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
-    """Allows to invoke the moderation function, under the ARN that is given, and to write and delete held/."""
+    """Allows to invoke the moderation function, under the ARN that is given, and to read and write held/."""
     if function_arn is None:
         return []
     held = "held/*"
@@ -686,5 +691,4 @@ def _moderate(function_arn: pulumi.Input[str] | None, uploads_bucket_arn: pulumi
         iam.invoke_function(function_arn),
         iam.read_objects(uploads_bucket_arn, held)[0],
         iam.write_objects(uploads_bucket_arn, held),
-        iam.delete_objects(uploads_bucket_arn, held),
     ]

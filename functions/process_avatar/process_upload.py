@@ -124,6 +124,8 @@ class UploadProcessor:
             self._end(upload, Current(existing.content, existing.is_unannounced))
             return
         original, is_blocked = self._fetch(subject, key)
+        if original and created.is_copy and original.etag != created.etag:
+            original = None  # another file was posted since, which has an event of its own, and is counted by that
         if original:
             upload = upload._replace(etag=original.etag)
             status = self._process_original(upload, original, existing, is_blocked=is_blocked)
@@ -187,8 +189,8 @@ class UploadProcessor:
         if existing and existing.version >= version:
             return self._end(upload, Current(existing.content, existing.is_unannounced))
         decision = read_decision(original.metadata, original.data)
-        if not decision and self._is_held(upload, original):
-            return upload_status.HELD
+        if not decision and (held := self._find_held(upload, original)):
+            return self._end_published(upload, existing) or self._repeat_hold(upload, held)
         try:
             if is_blocked:
                 raise UserBlockedError(upload.subject)
@@ -238,17 +240,19 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
-    def _is_held(self, upload: Upload, original: StoredObject) -> bool:
-        """Whether this file is held already. It is announced now if that may not have been done."""
+    def _find_held(self, upload: Upload, original: StoredObject) -> HeldRecord | None:
+        """The record of this file, if it is held already."""
         held = self.moderation.find_held(upload.subject, upload.id)
-        if not held or held["sha256"] != hash_file(original.data):
-            return False
+        return held if held and held["sha256"] == hash_file(original.data) else None
+
+    def _repeat_hold(self, upload: Upload, held: HeldRecord) -> Status:
+        """Announce a held upload, if that may not have been done."""
         if upload.event:
             if upload.may_be_repeated or held.get("is_unannounced"):
                 self._announce_held(upload, held)
             else:
                 logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
-        return True
+        return upload_status.HELD
 
     def _hold(self, upload: Upload, original: StoredObject, reason: str | None) -> Status:
         record: HeldRecord = {

@@ -141,7 +141,7 @@ def build_s3_event(key: str) -> str:
     """Builds the part of an S3 event notification that the function reads."""
     now = datetime.datetime.now(datetime.UTC).isoformat()
     stored = {"key": key, "eTag": "0" * 32, "sequencer": now}
-    return json.dumps({"Records": [{"eventTime": now, "s3": {"object": stored}}]})
+    return json.dumps({"Records": [{"eventName": "ObjectCreated:Post", "eventTime": now, "s3": {"object": stored}}]})
 
 
 def send_message(stack: LocalStack, body: str) -> str:
