@@ -259,6 +259,14 @@ class TestMake:
         assert "error: there is no original incoming/nobody/01A: " in failed.stderr
         assert "make reprocess needs SUBJECT" in self.make(pulumi, "reprocess", "UPLOAD=01A").stderr
 
+    def test_status_logs_and_redrive_use_the_stack_outputs(self, pulumi: Path) -> None:
+        status = self.make(pulumi, "status")
+        assert (status.returncode, status.stderr) == (0, "")
+        assert re.search(r"^failed       nothing$.*^functions ", status.stdout, re.MULTILINE | re.DOTALL)
+        logs = self.make(pulumi, "logs", "FUNCTION=process_avatar", "SINCE=1d")
+        assert logs.stdout.startswith("process_avatar {")
+        assert "make discard needs MESSAGE" in self.make(pulumi, "discard").stderr
+
     def test_takedown_block_and_unblock_use_the_stack_outputs(self, pulumi: Path) -> None:
         taken = self.make(pulumi, "takedown", "SUBJECT=nobody", "BLOCK=2")
         assert (taken.returncode, taken.stderr) == (0, "")
