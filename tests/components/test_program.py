@@ -354,7 +354,10 @@ def test_page_depends_on_web_assets(run_stack: RunStack) -> None:
 
 
 def test_exports_with_database_add_two_and_functions(run_stack: RunStack) -> None:
-    without, with_database = run_stack().exports, run_stack(EXTERNAL_DATABASE).exports
+    graph = run_stack(EXTERNAL_DATABASE)
+    functions = {function.outputs["name"] for function in graph.of_type("aws:lambda/function:Function")}
+    assert set(graph.exports["functions"].values()) == functions
+    without, with_database = run_stack().exports, {**graph.exports}
     assert with_database.pop("functions").items() - without["functions"].items() == {
         ("profile", "avatars-profiles-profile-abc1234"),
         ("erase_profile", "avatars-profiles-erase-profile-abc1234"),

@@ -89,6 +89,10 @@ class GameDay:
     def wait_for(self, session: Session, upload: str, status: str) -> None:
         wait_until(lambda: session.fetch_status(upload)["status"] == status, f"{upload} is {status}")
 
+    def wait_for_completion(self, session: Session) -> None:
+        originals = storage_keys.incoming_prefix(session.subject)
+        wait_until(lambda: not list_keys(self.stack, "uploadsBucket", originals), "the original is deleted")
+
     @contextlib.contextmanager
     def without_permission(self, action: str) -> Generator[None]:
         """Takes a permission from the role of process_avatar."""
@@ -138,7 +142,7 @@ def day(
     stack: LocalStack, tmp_path: Path, advance_queue_clock: Callable[[float], None], request: pytest.FixtureRequest
 ) -> GameDay:
     """A folder where `make STACK=prod` operates the local stack: with stand-ins for Pulumi and Python."""
-    print(f"\n## {request.node.name.removeprefix('test_').replace('_', ' ')}\n")
+    print(f"\n## {request.node.name.removeprefix('test_').replace('_', ' ')}\n\n{request.node.function.__doc__}\n")
     (tmp_path / "outputs.json").write_text(json.dumps(dict(operate(stack).outputs)))
     make = shutil.which("make")
     assert make
@@ -169,6 +173,7 @@ def test_runbook(day: GameDay, commands: Mapping[str, list[str]], session: Sessi
     """What stands before the first section."""
     status, logs = commands["Runbook"]
     session.upload(photo, "image/jpeg")
+    day.wait_for_completion(session)
     printed = day.follow(status)
     for quiet in ("waiting      nothing", "failed       nothing", "lost         nothing", "undelivered  nothing"):
         assert f"{quiet}\n" in printed
@@ -251,8 +256,7 @@ def test_late_uploads(day: GameDay, commands: Mapping[str, list[str]], session: 
         mapping.start()
         day.stack._deployment.callback(mapping.close)  # pyright: ignore[reportPrivateUsage]
     day.wait_for(session, upload, "ready")
-    originals = storage_keys.incoming_prefix(session.subject)
-    wait_until(lambda: not list_keys(day.stack, "uploadsBucket", originals), "the original is deleted")
+    day.wait_for_completion(session)
     assert "waiting      nothing" in day.follow(status)
 
 
@@ -320,6 +324,7 @@ def test_held_uploads(
     day.follow(reject, SUBJECT=other.subject, UPLOAD=names[other.subject])
     day.wait_for(session, uploads[session.subject], "ready")
     day.wait_for(other, uploads[other.subject], "rejected")
+    wait_until(lambda: not list_keys(day.stack, "uploadsBucket", storage_keys.HELD), "the records are deleted")
     assert "held         nothing" in day.follow("make status STACK=prod")
 
 
@@ -342,8 +347,7 @@ def test_deleted_avatars(day: GameDay, commands: Mapping[str, list[str]], sessio
     """CloudFront refuses to remove the images from its caches."""
     logs, redrive = commands["Deleted avatars"]
     image = session.upload(photo, "image/jpeg").avatar["images"][0]["url"]
-    originals = storage_keys.incoming_prefix(session.subject)
-    wait_until(lambda: not list_keys(day.stack, "uploadsBucket", originals), "the upload is complete")
+    day.wait_for_completion(session)
     with day.without_permission("cloudfront:CreateInvalidation"):
         headers = {"Authorization": f"Bearer {session.access_token}"}
         assert requests.delete(f"{day.stack.api_url}/avatars/me", headers=headers, timeout=5).status_code == 204
@@ -414,6 +418,7 @@ def test_changing_the_sizes_of_images(
 
 
 def test_command_that_the_program_does_not_know_fails(day: GameDay) -> None:
+    """The document is wrong."""
     with pytest.raises(subprocess.CalledProcessError):
         day.follow("make restart STACK=prod")
     with pytest.raises(SystemExit):
