@@ -68,8 +68,11 @@ class _Republication(_Redelivery):
         self._topic, self._sns = stack.get_output("topicArn"), stack.create_client("sns")
 
     def describe(self, message: QueuedMessage) -> str:
-        event = json.loads(self._read(message)["Message"])
-        return f"{event['event']} SUBJECT={event['subject']} UPLOAD={event['upload_id']} since {event['at']}"
+        text = self._read(message)["Message"]
+        try:
+            return "{event} SUBJECT={subject} UPLOAD={upload_id} since {at}".format(**json.loads(text))
+        except (ValueError, KeyError, TypeError):  # published by somebody else
+            return text[:200]
 
     def deliver(self, messages: Sequence[QueuedMessage]) -> Mapping[str, Any]:
         entries = [self._convert(message) for message in messages]
