@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize held approve reject clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize status logs redrive republish discard quota sweep held approve reject clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -41,6 +41,13 @@ help:
 	@echo "make takedown STACK= SUBJECT= [BLOCK=days]   delete the avatar of a user, and reject what the user uploads then"
 	@echo "make block STACK= SUBJECT= BLOCK=days    reject what a user uploads"
 	@echo "make unblock STACK= SUBJECT=  accept it again"
+	@echo "make status STACK= [SUBJECT= UPLOAD=]   say what waits, what has failed, and since when; or of one upload"
+	@echo "make logs STACK= [FUNCTION= SINCE= UPLOAD= FOLLOW=1]   print the logs of functions"
+	@echo "make redrive STACK= APPLY=    process again what is in the dead-letter queue; APPLY=1 does it"
+	@echo "make republish STACK= APPLY=  publish undelivered events again; APPLY=1 does it"
+	@echo "make discard STACK= MESSAGE=  delete a message of the dead-letter queue that is no S3 event"
+	@echo "make quota STACK= SUBJECT= RESET=   count the uploads of a user in this hour; RESET=1 begins it anew"
+	@echo "make sweep STACK=             delete superseded images now, not within a day"
 	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
 	@echo "make resize STACK= SIZES= APPLY= RATE=   bring existing avatars to other sizes; APPLY=1 changes them, at RATE a second"
 	@echo "make held STACK=              list uploads that moderation holds, with URLs to look at them"
@@ -158,6 +165,30 @@ unblock: .venv/local .build/outputs/$(STACK).json
 
 resize: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) resize $(if $(SIZES),--sizes $(SIZES)) $(if $(RATE),--rate $(RATE)) $(if $(filter 1,$(APPLY)),--apply)
+
+status: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) status $(if $(SUBJECT),--subject $(SUBJECT)) $(if $(UPLOAD),--upload $(UPLOAD))
+
+logs: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) logs $(if $(FUNCTION),--function $(FUNCTION)) $(if $(SINCE),--since $(SINCE)) \
+	  $(if $(UPLOAD),--upload $(UPLOAD)) $(if $(filter 1,$(FOLLOW)),--follow)
+
+redrive: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) redrive $(if $(filter 1,$(APPLY)),--apply)
+
+republish: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) republish $(if $(filter 1,$(APPLY)),--apply)
+
+discard: .venv/local .build/outputs/$(STACK).json
+	@test -n "$(MESSAGE)" || { echo "make discard needs MESSAGE, an ID as make status prints it" >&2; exit 2; }
+	@$(OPERATE) discard $(MESSAGE)
+
+quota: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@$(OPERATE) quota $(SUBJECT) $(if $(filter 1,$(RESET)),--reset)
+
+sweep: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) sweep
 
 held: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) held

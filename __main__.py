@@ -31,6 +31,9 @@ pulumi.export("deadLetterQueueUrl", service.dead_letter_queue_url)
 pulumi.export("limitsTable", service.limits_table)
 pulumi.export("sizes", config.service.sizes)
 pulumi.export("eraseFunction", service.erase_function)
+pulumi.export("functions", service.functions)
+if service.undelivered_queue_url is not None:
+    pulumi.export("undeliveredQueueUrl", service.undelivered_queue_url)
 if service.user_pool_id is not None:
     pulumi.export("userPoolId", service.user_pool_id)
     pulumi.export("userPoolClientId", service.user_pool_client_id)

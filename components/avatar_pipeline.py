@@ -152,8 +152,9 @@ class AvatarPipeline(pulumi.ComponentResource):
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
     and `topic` are the resources, and so are `late_uploads`, an alarm, and `undelivered_queue`, or None without a
-    webhook. `functions` are those that process uploads, by package, `routes` has the route of `finish_upload`, for an
-    UploadApi, and `metrics_service` is the dimension `service` of the functions' own metrics.
+    webhook. `functions` are those that process uploads, by package, `function_names` has the name of each function,
+    `routes` has the route of `finish_upload`, for an UploadApi, and `metrics_service` is the dimension `service` of the
+    functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -168,6 +169,8 @@ class AvatarPipeline(pulumi.ComponentResource):
     """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
     """URL of the queue of uploads that failed."""
+    undelivered_queue_url: pulumi.Output[str] | None
+    """URL of the queue of events that the webhook did not accept; only with a webhook."""
     limits_table_name: pulumi.Output[str]
     """Name of the table of the users' limits."""
     erase_function_name: pulumi.Output[str]
@@ -232,8 +235,11 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.topic_arn = topic.arn
         self.queue_url = queue.url
         self.dead_letter_queue_url = dead_letters.url
+        self.undelivered_queue_url = undelivered.url if undelivered is not None else None
         self.limits_table_name = limits.name
         self.erase_function_name = erase.function_name
+        functions = (function, finish, sweep, erase)
+        self.function_names = {its.package_name: its.function_name for its in functions}
         self.register_outputs(
             {
                 "uploads_bucket_name": self.uploads_bucket_name,
@@ -242,6 +248,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 "topic_arn": self.topic_arn,
                 "queue_url": self.queue_url,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
+                "undelivered_queue_url": self.undelivered_queue_url,
                 "limits_table_name": self.limits_table_name,
                 "erase_function_name": self.erase_function_name,
             }

@@ -280,10 +280,14 @@ class AvatarService(pulumi.ComponentResource):
     """URL of the queue of uploads to process."""
     dead_letter_queue_url: pulumi.Output[str]
     """URL of the queue of uploads that failed."""
+    undelivered_queue_url: pulumi.Output[str] | None
+    """URL of the queue of events that the webhook did not accept; only with a webhook."""
     limits_table: pulumi.Output[str]
     """Name of the table of the users' limits: counted uploads and blocks."""
     erase_function: pulumi.Output[str]
     """Name of the function that erases a user."""
+    functions: pulumi.Output[Mapping[str, str]]
+    """Names of all functions, such as that of `process_avatar`."""
     user_pool_id: pulumi.Output[str] | None
     """ID of the Cognito user pool; not with an issuer."""
     user_pool_client_id: pulumi.Output[str] | None
@@ -578,8 +582,13 @@ class AvatarService(pulumi.ComponentResource):
         self.topic_arn = self.pipeline.topic_arn
         self.queue_url = self.pipeline.queue_url
         self.dead_letter_queue_url = self.pipeline.dead_letter_queue_url
+        self.undelivered_queue_url = self.pipeline.undelivered_queue_url
         self.limits_table = self.pipeline.limits_table_name
         self.erase_function = self.pipeline.erase_function_name
+        owners = (self.pipeline, self.api, *([self.profiles] if self.profiles else []))
+        self.functions = pulumi.Output.all(
+            **{name: its for owner in owners for name, its in owner.function_names.items()}
+        )
         self.user_pool_id = self.identity.user_pool_id if self.identity else None
         self.user_pool_client_id = self.identity.client_id if self.identity else None
         self.profile_url = self.page.url if self.page else None

@@ -63,8 +63,8 @@ class ProfileApi(pulumi.ComponentResource):
 
     Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
     first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
-    attribute `routes` has the routes of `profile`, for an UploadApi, `functions` has `profile`, and `metrics_service`
-    is the dimension `service` of its metrics.
+    attribute `routes` has the routes of `profile`, for an UploadApi, `functions` has `profile`, `function_names` the
+    name of each function, and `metrics_service` is the dimension `service` of the metrics of `profile`.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -97,6 +97,7 @@ class ProfileApi(pulumi.ComponentResource):
             ApiRoute("DELETE /profile", profile),
         )
 
+        self.function_names = {its.package_name: its.function_name for its in (migrate, profile, erase)}
         self.migrate_function_name = migrate.function_name
         self.erase_function_arn = erase.function_arn
         self.register_outputs(

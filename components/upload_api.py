@@ -121,7 +121,8 @@ class UploadApi(pulumi.ComponentResource):
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
     also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
-    API resource, `functions` are the functions by package, and `certificate_arn` is that of the certificate, or None.
+    API resource, `functions` are the functions by package, `function_names` has their names, and `certificate_arn` is
+    that of the certificate, or None.
     """
 
     url: pulumi.Output[str]
@@ -168,6 +169,7 @@ class UploadApi(pulumi.ComponentResource):
         self.certificate_arn = self._create_custom_domain(args.domain, stage) if args.domain else None
 
         self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self.api.api_endpoint
+        self.function_names = {package: its.function_name for package, its in self.functions.items()}
         self.register_outputs({"url": self.url})
 
     def add_route(self, route_key: str, function: PythonFunction, *, public: bool = False) -> apigatewayv2.Route:

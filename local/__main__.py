@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ from lambda_packages import build
 from lambda_packages.build import PackagingError
 from local.emulators.http_server import PortInUseError
 from local.emulators.lambda_functions import SourceFunction
+from local.function_logs import LogPrinter
 from local.openid.provider import OpenIdProviderError
 from local.recording.graph import ProgramError
-from local.stack import ROOT, LocalStack, Ports, read_config
+from local.stack import MODERATION, ROOT, LocalStack, Ports, read_config
 
 DEMO_PHOTO = Path(__file__).with_name("photo.jpg")
 OUTPUTS = ROOT / ".local" / "outputs.json"
+_LOGS = "logs"
+"""The folder of the functions' logs, beside the outputs file."""
+_ALL_FUNCTIONS = "all"
 _FIRST_PORT = 8430
 _USERS = {"grace@example.com": "Grace Hopper", "bob@example.com": "Bob Cratchit"}
 
@@ -76,18 +80,33 @@ def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         help="the moderation function: handler.py of this folder, with the environment of this command",
     )
     parser.add_argument("--openid", action="store_true", help="with the users of an OpenID provider, not of Cognito")
+    parser.add_argument(
+        "--logs",
+        nargs="?",
+        const=_ALL_FUNCTIONS,
+        metavar="FUNCTION",
+        help="print the logs of all functions, or of this one",
+    )
     parser.add_argument("--resources", action="store_true", help="list the registered resources")
     return parser.parse_args(arguments)
 
 
 def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
-    _build_packages()
+    functions = [*sorted(_build_packages()), *([MODERATION] if options.moderation else [])]
+    if options.logs not in (None, _ALL_FUNCTIONS, *functions):
+        raise ProgramError(f"there is no function {options.logs} to show the log of; functions: {', '.join(functions)}")
     started = time.monotonic()
     config, ignored = read_config(options.stack, options.openid)
     if ignored:
         print(f"A local run has its own addresses and users; ignored keys of {options.stack}: {', '.join(ignored)}")
     moderation = SourceFunction(options.moderation, os.environ) if options.moderation else None
-    with LocalStack(config, Ports.starting_at(options.port), moderation=moderation, openid=options.openid) as stack:
+    logs = options.outputs.with_name(_LOGS)
+    with (
+        LocalStack(
+            config, Ports.starting_at(options.port), moderation=moderation, openid=options.openid, logs=logs
+        ) as stack,
+        _print_logs(stack, options.logs),
+    ):
         users = [
             {"username": username, "password": stack.create_user(username, name)} for username, name in _USERS.items()
         ]
@@ -99,9 +118,6 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
                 _run_smoke_test(stack, users[0], photos)
             except UploadHeldError as held:
                 print(f"\n{held}: see make held STACK=local")
-            except (ClientError, TimeoutError):
-                _print_failures(stack)
-                raise
             if not options.once:
                 _print_addresses(stack, users, options.outputs)
                 with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the regular way to stop from here on
@@ -109,13 +125,24 @@ def _run(options: argparse.Namespace, photos: Sequence[Photo]) -> int:
     return 0
 
 
-def _build_packages() -> None:
-    """Builds the packages for Lambda and for this machine before they are needed, to log the progress."""
+@contextlib.contextmanager
+def _print_logs(stack: LocalStack, selection: str | None) -> Generator[None]:
+    logs = {function.name: function.config.log for function in stack.functions.by_arn.values()}
+    shown = [name for name in logs if selection in (name, _ALL_FUNCTIONS)]
+    with contextlib.closing(LogPrinter(logs, shown, sys.stdout, sys.stderr)):
+        yield
+
+
+def _build_packages() -> Collection[str]:
+    """Builds the packages for Lambda and for this machine before they are needed, to log the progress.
+
+    Returns their names.
+    """
     progress = logging.getLogger(build.__name__)
     progress.setLevel(logging.INFO)
     progress.addHandler(logging.StreamHandler(sys.stdout))
-    for platform in (build.LAMBDA, build.Platform.host()):
-        build.build_packages(platform)
+    build.build_packages(build.LAMBDA)
+    return build.build_packages(build.Platform.host())
 
 
 @contextlib.contextmanager
@@ -141,9 +168,6 @@ def _write_outputs_file(stack: LocalStack, users: Sequence[dict[str, str]], outp
         yield
     finally:
         outputs.unlink(missing_ok=True)
-        if outputs == OUTPUTS:
-            with contextlib.suppress(OSError):  # the folder has other files
-                outputs.parent.rmdir()
 
 
 def _run_smoke_test(stack: LocalStack, user: dict[str, str], photos: Sequence[Photo]) -> None:
@@ -179,20 +203,13 @@ def _format_row(name: str, start: str, upload: Upload, event: str) -> str:
     return f"{name[:23]:<24}{start:<6}" + "".join(f"{s * 1000:>{w}.0f}ms" for s, w in columns) + f"  {event}"
 
 
-def _print_failures(stack: LocalStack) -> None:
-    """Prints the errors that the functions logged, because a response does not contain the cause of a failure."""
-    for function in stack.functions.by_arn.values():
-        for line in function.read_log().splitlines():
-            if '"level": "ERROR"' in line or '"level": "CRITICAL"' in line:
-                print(f"{function.name}: {line}", file=sys.stderr)
-
-
 def _print_addresses(stack: LocalStack, users: Sequence[dict[str, str]], outputs: Path) -> None:
     print(f"\nPage     {stack.exports['profileUrl']}")
     print(f"API      {stack.api_url}\nCDN      {stack.cdn_url}\nAWS      {stack.aws_url}")
     if stack.openid:
         print(f"Issuer   {stack.openid.url}")
     print("Users    " + ", ".join(f"{user['username']} / {user['password']}" for user in users))
+    print(f"Logs     {outputs.with_name(_LOGS)}")
     print(f"All addresses and credentials: {outputs}. Ctrl-C stops the stack.", flush=True)
 
 

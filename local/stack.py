@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +46,8 @@ _IGNORED_KEYS = (
 
 # Those that apply to a user pool only.
 _COGNITO_KEYS = ("selfSignUp", "profileNames")
+
+MODERATION = "moderation"
 
 _DATABASE_URL = f"{PROJECT}:databaseUrl"
 
@@ -118,6 +120,13 @@ def _configure_issuer(provider: OpenIdProvider) -> dict[str, str]:
     return {f"{PROJECT}:{key}": value for key, value in settings.items()}
 
 
+def _delete_logs(folder: Path, functions: Iterable[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for function in functions:
+        for log in folder.glob(f"{function}.log*"):
+            log.unlink()
+
+
 class LocalStack:
     """A running stack, as a context manager. Exiting it stops every process and removes every file."""
 
@@ -129,8 +138,12 @@ class LocalStack:
         mutate_resource: MutateResource | None = None,
         moderation: SourceFunction | None = None,
         openid: bool = False,
+        logs: Path | None = None,
     ) -> None:
         """Starts the stack, with a moderation function if one is given.
+
+        The logs of the functions are in the folder `logs`, each `<function>.log`, and replace those of the last run; if
+        it is None, they are deleted when the stack stops.
 
         The users are those of an OpenID provider if `openid` is true, or else of a Cognito user pool.
 
@@ -146,6 +159,7 @@ class LocalStack:
         self._program = program
         self._mutate_resource = mutate_resource or (lambda resource: resource)
         self._moderation = moderation
+        self._logs = logs
         with contextlib.ExitStack() as cleanup:
             self._folder = Path(tempfile.mkdtemp(prefix="avatars-"))
             self._deployments = 0
@@ -196,7 +210,7 @@ class LocalStack:
 
     @property
     def _moderation_arn(self) -> str:
-        return self.aws.arn("lambda", "function:moderation")
+        return self.aws.arn("lambda", f"function:{MODERATION}")
 
     @property
     def exports(self) -> dict[str, Any]:
@@ -276,11 +290,14 @@ class LocalStack:
         self._deployments += 1
         folder = self._folder / str(self._deployments)
         folder.mkdir()
-        self.functions = LambdaFunctions(self.graph, self.aws, self._build_deployment(folder))
+        deployment = self._build_deployment(folder)
+        if self._deployments == 1:
+            _delete_logs(deployment.logs, [*deployment.packages, MODERATION])
+        self.functions = LambdaFunctions(self.graph, self.aws, deployment)
         self._deployment.callback(self.functions.close)
         if self._moderation:
-            self.functions.add(self._moderation_arn, self._moderation, folder / "moderation.log")
-        self.aws.lambda_api.functions = self.functions.by_arn
+            self.functions.add(self._moderation_arn, self._moderation, deployment.logs / f"{MODERATION}.log")
+        self.aws.lambda_api.functions = self.aws.logs_api.functions = self.functions.by_arn
         self._run_invocations(previous)
         self._servers["api"].serve(HttpApiEmulator(self.graph, self.functions, self._folder / "access.log"))
         self._servers["cdn"].serve(CloudFrontEmulator(self.graph, self.aws))
@@ -335,6 +352,7 @@ class LocalStack:
     def _build_deployment(self, folder: Path) -> Deployment:
         return Deployment(
             folder=folder,
+            logs=self._logs or folder,
             packages=build.build_packages(build.Platform.host()),
             environment={
                 "AWS_ENDPOINT_URL_S3": self.aws_url,

@@ -14,12 +14,14 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.moderation_decision import Decision
-from operations import resize_command
+from operations import log_reading, quota, redelivery, resize_command, status
 from operations.blocking import block, take_down, unblock
 from operations.erasure import erase
 from operations.moderation import decide, list_held
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import reprocess
+
+_SWEEP_SECONDS = 900  # the timeout of sweep_avatars
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +64,27 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     reject = operations.add_parser("reject", parents=[subject, file], help="reject a held upload")
     reject.add_argument("--reason", help="for the team, in the event and the log")
     reject.set_defaults(run=_decide, verdict="reject")
+
+    its_status = operations.add_parser("status", help="what waits, what has failed, and since when")
+    its_status.add_argument("--subject", help="with --upload: what has become of this upload")
+    its_status.add_argument("--upload", metavar="UPLOAD_ID")
+    its_status.set_defaults(run=status.run)
+    logs = operations.add_parser("logs", help="print the logs of functions")
+    log_reading.add_arguments(logs)
+    logs.set_defaults(run=log_reading.run)
+    applying = argparse.ArgumentParser(add_help=False)
+    applying.add_argument("--apply", action="store_true", help="do it, instead of a dry run")
+    redrive = operations.add_parser("redrive", parents=[applying], help="process again what has failed")
+    redrive.set_defaults(run=redelivery.redrive)
+    republish = operations.add_parser("republish", parents=[applying], help="publish undelivered events again")
+    republish.set_defaults(run=redelivery.republish)
+    discard = operations.add_parser("discard", help="delete a message of the dead-letter queue that is no S3 event")
+    discard.add_argument("message", help="its ID, as `status` and `redrive` name it")
+    discard.set_defaults(run=redelivery.discard)
+    its_quota = operations.add_parser("quota", parents=[subject], help="count the uploads of a user in this hour")
+    its_quota.add_argument("--reset", action="store_true", help="and begin the hour anew")
+    its_quota.set_defaults(run=_print_quota)
+    operations.add_parser("sweep", help="delete superseded images now").set_defaults(run=_sweep)
 
     other_sizes = operations.add_parser("resize", help="bring existing avatars to other sizes")
     resize_command.add_arguments(other_sizes)
@@ -111,6 +134,23 @@ def _erase(stack: OperatedStack, options: argparse.Namespace) -> int:
 def _reprocess(stack: OperatedStack, options: argparse.Namespace) -> int:
     reprocess(stack, options.subject, options.upload_id)
     print(f"{options.upload_id} is processed again")
+    return 0
+
+
+def _print_quota(stack: OperatedStack, options: argparse.Namespace) -> int:
+    count = quota.count_uploads(stack, options.subject)
+    print(f"counted uploads of {options.subject} in this hour (UTC): {count}")
+    if options.reset:
+        quota.reset(stack, options.subject)
+        print("the hour begins anew")
+    return 0
+
+
+def _sweep(stack: OperatedStack, _options: argparse.Namespace) -> int:
+    swept = stack.invoke(stack.functions["sweep_avatars"], {}, _SWEEP_SECONDS)
+    print(f"{swept['subjects']:,} users, {swept['deleted']:,} objects deleted")
+    if not swept["is_complete"]:
+        print("the time did not suffice for all users: run it again")
     return 0
 
 

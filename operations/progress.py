@@ -1,8 +1,9 @@
-"""The progress of an operation on many avatars: a bar on a terminal, otherwise a line now and then."""
+"""The progress of an operation on many avatars or messages: a bar on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TextIO
 
 _WIDTH = 30
@@ -11,9 +12,9 @@ _BAR_SECONDS, _LINE_SECONDS = 0.1, 10
 
 
 class Progress:
-    def __init__(self, total: int | None, stream: TextIO) -> None:
+    def __init__(self, total: int | None, stream: TextIO, things: str = "avatars") -> None:
         """`total` is None if it is not known yet."""
-        self._total, self._stream, self._done = total, stream, 0
+        self._total, self._stream, self._things, self._done = total, stream, things, 0
         self._is_terminal = stream.isatty()
         self._started = self._shown = time.monotonic()
 
@@ -37,15 +38,19 @@ class Progress:
 
     def _show(self, elapsed: float) -> None:
         rate = self._done / max(elapsed, 0.001)
-        text, bar = f"{self._done:,} avatars, {rate:.1f} a second", ""
+        text, bar = f"{self._done:,} {self._things}, {rate:.1f} a second", ""
         if self._total and self._done:
             left = format_duration((self._total - self._done) / rate)
-            text = f"{self._done:,} of {self._total:,} avatars, {rate:.1f} a second, {left} left"
+            text = f"{self._done:,} of {self._total:,} {self._things}, {rate:.1f} a second, {left} left"
             bar = f"[{'#' * (_WIDTH * self._done // self._total):.<{_WIDTH}}] "
         if self._is_terminal:
             print(f"\r\x1b[K{bar}{text}", end="", file=self._stream, flush=True)
         else:
             print(text, file=self._stream, flush=True)
+
+
+def format_time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def format_duration(seconds: float) -> str:

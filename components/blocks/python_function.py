@@ -87,8 +87,8 @@ class PythonFunctionArgs:
 class PythonFunction(pulumi.ComponentResource):
     """`avatars:index:PythonFunction`
 
-    Creates a log group, an execution role with an inline policy, and a Lambda function. The attribute `memory` is in
-    megabytes.
+    Creates a log group, an execution role with an inline policy, and a Lambda function. The attribute `package_name` is
+    that of its package, such as `process_avatar`, and `memory` is in megabytes.
     """
 
     function_name: pulumi.Output[str]
@@ -151,6 +151,7 @@ class PythonFunction(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role_policy, *args.depends_on]),
         )
 
+        self.package_name = args.package.name
         self.function_name = function.name
         self.function_arn = function.arn
         self.invoke_arn = function.invoke_arn

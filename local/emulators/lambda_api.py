@@ -1,11 +1,13 @@
-"""Lambda's Invoke operation, at the AWS endpoint.
+"""Lambda's operations Invoke and GetFunctionConfiguration, at the AWS endpoint.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
     from local.emulators.lambda_functions import LambdaFunction
 
 
+_CONFIGURATION_PATH = re.compile(r"/2015-03-31/functions/([\w-]+)/configuration")
+
+
 class LambdaApi:
-    """Invokes functions, and forwards all other requests to `aws`."""
+    """Invokes and describes functions, and forwards all other requests to `aws`."""
 
     def __init__(self, aws: WSGIApplication, region: str) -> None:
         self._aws = aws
@@ -29,6 +34,8 @@ class LambdaApi:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path, _, query = environ["REQUEST_URI"].partition("?")
+        if environ["REQUEST_METHOD"] == "GET" and (described := _CONFIGURATION_PATH.fullmatch(path)):
+            return self._describe(described[1], start_response)
         invoked = parse_invoked_function(path, query, self._region)
         if invoked is None or environ["REQUEST_METHOD"] != "POST":
             return self._aws(environ, start_response)
@@ -52,6 +59,20 @@ class LambdaApi:
         if result.error is not None:
             headers.append(("X-Amz-Function-Error", "Unhandled"))
         return _respond(start_response, "200 OK", headers, result.payload if result.error is None else result.error)
+
+    def _describe(self, name: str, start_response: StartResponse) -> Iterable[bytes]:
+        function = next((its for arn, its in self.functions.items() if arn.endswith(f":function:{name}")), None)
+        if function is None:
+            message = f"Function not found: {name}"
+            return _respond_with_error(start_response, "404 Not Found", "ResourceNotFoundException", message)
+        configuration = {
+            "FunctionName": name,
+            "FunctionArn": function.arn,
+            "CodeSha256": function.hash_code(),
+            "LastModified": function.deployed_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+            "LoggingConfig": {"LogFormat": "JSON", "LogGroup": function.log_group},
+        }
+        return _respond(start_response, "200 OK", [], configuration)
 
 
 def _respond_with_error(start_response: StartResponse, status: str, code: str, message: str) -> Iterable[bytes]:

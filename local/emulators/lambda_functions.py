@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import site
 import sys
@@ -13,6 +15,7 @@ import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ from local.recording.graph import Graph, ProgramError, Resource
 
 # Concurrent sandboxes per function. The default quota of Lambda is 1000 for an account.
 _MAX_CONCURRENCY = 4
+# A log has one former part of this size.
+_MAX_LOG_BYTES = 10 * 2**20
 # The runtime client of Lambda and its dependencies, which the managed runtime provides.
 _RUNTIME_CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 
@@ -34,11 +39,21 @@ class LambdaFunction:
     """A deployed function. As in Lambda, a sandbox is started when none is idle, and is reused."""
 
     def __init__(
-        self, name: str, role: Principal, config: SandboxConfig, reserved_concurrency: int | None = None
+        self,
+        name: str,
+        role: Principal,
+        config: SandboxConfig,
+        reserved_concurrency: int | None = None,
+        log_group: str | None = None,
+        archive: Path | None = None,
     ) -> None:
+        """`log_group` and `archive` are None for a function that is not part of the program."""
         self.name = name
         self.role = role
         self.arn = config.arn
+        self.log_group = log_group
+        self.deployed_at = datetime.now(UTC)
+        self._archive = archive
         self.timeout = config.timeout
         self.config = config
         self.reserved_concurrency = reserved_concurrency
@@ -74,11 +89,24 @@ class LambdaFunction:
                 self._busy.discard(sandbox)
                 if not sandbox.is_terminated:
                     self._idle.append(sandbox)
+                self._rotate_log()
             return result
+
+    def hash_code(self) -> str:
+        """Returns the SHA-256 of the deployment package as Lambda does, in base 64."""
+        content = self._archive.read_bytes() if self._archive else b""
+        return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
     def read_log(self) -> str:
         """Returns the log of the function: one JSON object per line."""
         return self.config.log.read_text() if self.config.log.exists() else ""
+
+    def _rotate_log(self) -> None:
+        """Moves the content of a large log to <log>.1. What is written at the same time may be lost."""
+        log = self.config.log
+        if not self._is_closed and log.stat().st_size > _MAX_LOG_BYTES:
+            shutil.copyfile(log, f"{log}.1")
+            os.truncate(log, 0)  # processes append to it
 
     def kill_sandbox(self) -> bool:
         """Kills a sandbox during an invocation. Returns whether there was one."""
@@ -103,9 +131,10 @@ class LambdaFunction:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Settings for all functions: the folder for logs, the packages, and additional environment variables."""
+    """Settings for all functions: folders, the packages, and additional environment variables."""
 
     folder: Path
+    logs: Path
     packages: Mapping[str, Package]
     """Built for this machine. The recorded resources refer to the archives that are built for Lambda."""
     environment: Mapping[str, str]
@@ -197,9 +226,16 @@ class LambdaFunctions:
             arn=resource.outputs["arn"],
             timeout=inputs.get("timeout", 3),
             memory=inputs.get("memorySize", 128),
-            log=deployment.folder / f"{package.name}.log",
+            log=deployment.logs / f"{package.name}.log",
         )
-        return LambdaFunction(package.name, principal, config, inputs.get("reservedConcurrentExecutions"))
+        return LambdaFunction(
+            package.name,
+            principal,
+            config,
+            inputs.get("reservedConcurrentExecutions"),
+            inputs["loggingConfig"]["logGroup"],
+            package.archive,
+        )
 
 
 def unpack_layer(archive: Path) -> Path:

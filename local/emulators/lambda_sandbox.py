@@ -139,8 +139,17 @@ class Sandbox:
                 return self._terminate("Runtime.OutOfMemory", f"the function used more than {self._config.memory} MiB")
 
     def _terminate(self, error: str, message: str) -> tuple[str, bytes]:
+        was_closed = self.is_terminated
         self.close()
-        return "error", json.dumps({"errorType": error, "errorMessage": message}).encode()
+        result = {"errorType": error, "errorMessage": message}
+        if not was_closed:
+            self._log({"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "ERROR", **result})
+        return "error", json.dumps(result).encode()
+
+    def _log(self, record: Mapping[str, str]) -> None:
+        """Logs what the process could not, as Lambda does."""
+        with self._config.log.open("a") as log:
+            log.write(json.dumps(record) + "\n")
 
     def _measure_resident_mib(self) -> float:
         try:

@@ -1,4 +1,5 @@
-"""The AWS endpoint of a local run: moto and Lambda's API behind the request validator, with boto3 clients for it."""
+"""The AWS endpoint of a local run: moto and the APIs of functions and their logs behind the request validator, with
+boto3 clients for it."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from local.aws_checks.principals import Principals
 from local.aws_checks.request_validator import RequestValidator
 from local.emulators.http_server import HttpServer
 from local.emulators.lambda_api import LambdaApi
+from local.emulators.logs_api import LogsApi
 
 ACCOUNT_ID = "123456789012"  # the default account of moto
 _SERVICES: tuple[SERVICE_NAMES, ...] = ("s3", "sqs", "sns", "ssm", "cognito-idp", "dynamodb", "cloudfront")
@@ -48,7 +50,8 @@ class MotoServer:
         self.authority = server.authority
         self.region = region
         self.principals = Principals()
-        self.lambda_api = LambdaApi(create_dispatcher(), region)
+        self.logs_api = LogsApi(create_dispatcher())
+        self.lambda_api = LambdaApi(self.logs_api, region)
         self.request_validator = RequestValidator(self.lambda_api, self.principals)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()

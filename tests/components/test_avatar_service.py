@@ -27,7 +27,8 @@ URL = "postgresql://app:s3cret@db.example.com/app"
 
 @pytest.fixture(scope="module")
 def service(run_alone: RunAlone) -> Graph:
-    return run_alone(lambda: AvatarService("faces", AvatarServiceArgs(database_url=URL)))
+    args = AvatarServiceArgs(database_url=URL, webhook_url="https://app.example.com/events")
+    return run_alone(lambda: AvatarService("faces", args))
 
 
 def test_children_have_the_name_of_the_service(service: Graph) -> None:

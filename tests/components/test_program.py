@@ -360,8 +360,16 @@ def test_page_depends_on_web_assets(run_stack: RunStack) -> None:
     assert scripts <= page.property_dependencies["content"]
 
 
-def test_exports_with_database_add_two(run_stack: RunStack) -> None:
-    without, with_database = run_stack().exports, run_stack(EXTERNAL_DATABASE).exports
+def test_exports_with_database_add_two_and_functions(run_stack: RunStack) -> None:
+    graph = run_stack(EXTERNAL_DATABASE)
+    functions = {function.outputs["name"] for function in graph.of_type("aws:lambda/function:Function")}
+    assert set(graph.exports["functions"].values()) == functions
+    without, with_database = run_stack().exports, {**graph.exports}
+    assert with_database.pop("functions").items() - without["functions"].items() == {
+        ("profile", "avatars-profiles-profile-abc1234"),
+        ("erase_profile", "avatars-profiles-erase-profile-abc1234"),
+        ("migrate_database", "avatars-profiles-migrate-database-abc1234"),
+    }
     assert {name: value for name, value in with_database.items() if name not in without} == {
         "profileUrl": "https://d111111abcdef8.cloudfront.net/profile",
         "migrateFunction": "avatars-profiles-migrate-database-abc1234",
@@ -384,6 +392,17 @@ def test_exports_without_domain(run_stack: RunStack) -> None:
         "limitsTable": "avatars-pipeline-limits-abc1234",
         "sizes": [256],
         "eraseFunction": "avatars-pipeline-erase-user-abc1234",
+        "functions": {
+            "process_avatar": "avatars-pipeline-process-avatar-abc1234",
+            "finish_upload": "avatars-pipeline-finish-upload-abc1234",
+            "sweep_avatars": "avatars-pipeline-sweep-avatars-abc1234",
+            "erase_user": "avatars-pipeline-erase-user-abc1234",
+            "authorize": "avatars-api-authorize-abc1234",
+            "presign_upload": "avatars-api-presign-upload-abc1234",
+            "upload_status": "avatars-api-upload-status-abc1234",
+            "current_avatar": "avatars-api-current-avatar-abc1234",
+            "delete_avatar": "avatars-api-delete-avatar-abc1234",
+        },
         "userPoolId": "eu-west-1_AbCdEfGhI",
         "userPoolClientId": "1example23456789",
     }
@@ -398,6 +417,7 @@ def test_exports_with_domain_and_bucket_names(run_stack: RunStack) -> None:
     assert exports["profileUrl"] == "https://assets.example.com/profile"
     assert exports["uploadsBucket"] == "our-uploads"
     assert exports["assetsBucket"] == "our-assets"
+    assert exports["undeliveredQueueUrl"].endswith("/avatars-pipeline-undelivered-abc1234")
 
 
 def test_hosted_zone_not_given_is_looked_up(run_stack: RunStack) -> None:

@@ -64,14 +64,6 @@ def session(stack: LocalStack) -> Session:
 
 
 @pytest.fixture
-def outputs_file(stack: LocalStack, tmp_path: Path) -> str:
-    """The path of the file with what the stack's operator needs."""
-    file = tmp_path / "outputs.json"
-    file.write_text(json.dumps(dict(operate(stack).outputs)))
-    return str(file)
-
-
-@pytest.fixture
 def advance_queue_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the clock that ends visibility timeouts by some seconds."""
     offset_ms = 0.0
@@ -88,6 +80,14 @@ def advance_queue_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], No
     # A long poll of moto would notice only after a second that a message has become visible.
     monkeypatch.setattr(sqs_models.Queue, "wait_for_messages", wait_for_messages)
     return advance
+
+
+@pytest.fixture
+def outputs_file(stack: LocalStack, tmp_path: Path) -> str:
+    """The path of the file with what the stack's operator needs."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(dict(operate(stack).outputs)))
+    return str(file)
 
 
 @pytest.fixture(scope="session")

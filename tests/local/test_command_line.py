@@ -83,7 +83,9 @@ class TestOnce:
         monkeypatch.setattr(command_line, "LocalStack", lambda *_, **__: contextlib.nullcontext(stack))
         text_file = tmp_path / "me.jpg"
         text_file.write_text("not a picture")
-        assert run_main(str(text_file)) == (1, "error: the photo was rejected: not_an_image\n")
+        status, errors = run_main(str(text_file))
+        assert status == 1
+        assert errors.endswith("error: the photo was rejected: not_an_image\n")
 
     def test_port_in_use_is_an_error(self, run_main: RunMain) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -92,6 +94,11 @@ class TestOnce:
         assert status == 1
         assert f"AWS needs port {port} on 127.0.0.1" in errors
         assert "--port" in errors
+
+    def test_logs_of_unknown_function_are_an_error_that_lists_the_functions(self, run_main: RunMain) -> None:
+        status, errors = run_main("--logs", "nope")
+        assert status == 1
+        assert errors.startswith("error: there is no function nope to show the log of; functions: authorize, current_")
 
     def test_unknown_stack_is_an_error_that_lists_the_stacks(self, run_main: RunMain) -> None:
         expected = "error: there is no Pulumi.nope.yaml; stacks with a configuration file: dev\n"
@@ -164,6 +171,10 @@ class TestRunningStack:
     def test_photo_that_moderation_holds_is_reported(self, running: Path) -> None:
         started = running.with_name("started").read_text()
         assert re.search(r"^upload \w+ of \S+ is held .*: see make held STACK=local$", started, re.MULTILINE)
+
+    def test_logs_are_beside_the_outputs_file(self, running: Path) -> None:
+        assert '"avatar.held"' in (running.parent / "logs" / "process_avatar.log").read_text()
+        assert (running.parent / "logs" / "moderation.log").exists()
 
     def test_outputs_file_is_private_and_complete(self, running: Path) -> None:
         assert stat.S_IMODE(running.stat().st_mode) == 0o600
@@ -247,6 +258,14 @@ class TestMake:
         failed = self.make(pulumi, "reprocess", "SUBJECT=nobody", "UPLOAD=01A")
         assert "error: there is no original incoming/nobody/01A: " in failed.stderr
         assert "make reprocess needs SUBJECT" in self.make(pulumi, "reprocess", "UPLOAD=01A").stderr
+
+    def test_status_logs_and_redrive_use_the_stack_outputs(self, pulumi: Path) -> None:
+        status = self.make(pulumi, "status")
+        assert (status.returncode, status.stderr) == (0, "")
+        assert re.search(r"^failed       nothing$.*^functions ", status.stdout, re.MULTILINE | re.DOTALL)
+        logs = self.make(pulumi, "logs", "FUNCTION=process_avatar", "SINCE=1d")
+        assert logs.stdout.startswith("process_avatar {")
+        assert "make discard needs MESSAGE" in self.make(pulumi, "discard").stderr
 
     def test_takedown_block_and_unblock_use_the_stack_outputs(self, pulumi: Path) -> None:
         taken = self.make(pulumi, "takedown", "SUBJECT=nobody", "BLOCK=2")

@@ -431,7 +431,7 @@ def test_removing_any_action_breaks_the_stack(
 @pytest.mark.parametrize("action", ["logs:CreateLogStream", "logs:PutLogEvents"])
 def test_deployment_of_a_role_without_a_logs_action_raises(healthy: LocalStack, tmp_path: Path, action: str) -> None:
     graph = Graph({urn: remove_action(resource, action) for urn, resource in healthy.graph.resources.items()})
-    deployment = Deployment(tmp_path, packages=build_packages(Platform.host()), environment={})
+    deployment = Deployment(tmp_path, tmp_path, packages=build_packages(Platform.host()), environment={})
     with pytest.raises(ProgramError, match=f"avatars-pipeline-process-avatar: its role does not allow {action}"):
         LambdaFunctions(graph, healthy.aws, deployment)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -29,8 +29,6 @@ from functions.shared import storage_keys, stored_avatar, upload_id
 from functions.shared.avatar_deletion import AvatarDeletion
 from functions.shared.metrics import Metrics
 from functions.sweep_avatars.sweep import Sweep, list_subjects
-from local.emulators.http_server import HttpServer
-from local.emulators.moto import create_dispatcher
 from operations import __main__ as command
 from operations import progress as progress_module
 from operations.operated_stack import OperatedStack
@@ -105,20 +103,6 @@ class Stack:
         pixel = pictures.decode(self.get(self.assets, key)["Body"].read()).getpixel((4, 4))
         assert isinstance(pixel, tuple)
         return tuple(round(value, -1) // 20 * 20 for value in pixel)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = HttpServer("AWS")
-    server.serve(create_dispatcher())
-    yield server.url
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def operator(moto: str) -> dict[str, str]:
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return {"endpoint_url": moto, "region_name": "eu-west-1", **keys}
 
 
 @pytest.fixture(scope="module")

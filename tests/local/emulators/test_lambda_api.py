@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.emulators import lambda_functions
 from local.emulators.lambda_functions import LambdaFunction, SourceFunction
 from local.stack import LocalStack
 from tests.local.conftest import operate
@@ -44,6 +46,29 @@ def test_invocation_by_operator_returns_the_payload(stack: LocalStack) -> None:
     status, error, payload = invoke(operate(stack).create_client("lambda"), sweep.arn, {})
     assert (status, error) == (200, None)
     assert payload == sweep.invoke({}).payload
+
+
+def test_configuration_has_code_hash_time_and_log_group(stack: LocalStack) -> None:
+    name = stack.exports["functions"]["sweep_avatars"]
+    configuration = stack.aws.client("lambda").get_function_configuration(FunctionName=name)
+    assert re.fullmatch(r"[\w+/]{43}=", configuration["CodeSha256"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000\+0000", configuration["LastModified"])
+    assert configuration["LoggingConfig"]["LogGroup"].startswith("avatars-pipeline-sweep-avatars-logs-")
+    with pytest.raises(ClientError, match="Function not found: nope"):
+        stack.aws.client("lambda").get_function_configuration(FunctionName="nope")
+
+
+def test_large_log_is_moved_after_an_invocation(
+    stack: LocalStack, function: LambdaFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.invoke({})
+    before = function.read_log()
+    monkeypatch.setattr(lambda_functions, "_MAX_LOG_BYTES", 100)
+    function.invoke({})
+    former = function.config.log.with_name("log.1").read_text()
+    assert former.startswith(before)
+    assert len(former) > len(before) > 100
+    assert function.read_log() == ""
 
 
 def test_failed_invocation_returns_the_function_error(stack: LocalStack, function: LambdaFunction) -> None:

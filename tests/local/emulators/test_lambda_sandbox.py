@@ -116,6 +116,19 @@ def test_killed_process_is_reported_as_error_of_its_invocation(start: Start, tmp
         sandbox.kill()
         assert invocation.result() == ("Runtime.ExitError", "the function exited with status -9")
     assert sandbox.is_terminated
+    record = json.loads((tmp_path / "log").read_text())
+    assert (record["level"], record["errorMessage"]) == ("ERROR", "the function exited with status -9")
+
+
+def test_sandbox_closed_during_an_invocation_logs_no_error(start: Start, tmp_path: Path) -> None:
+    source = "import pathlib, time\ndef handle(event, context):\n    pathlib.Path(event).touch()\n    time.sleep(60)"
+    sandbox, started = start(source), tmp_path / "started"
+    with ThreadPoolExecutor(1) as pool:
+        invocation = pool.submit(invoke_for_error, sandbox, str(started))
+        wait_until(started.exists, "the invocation has begun")
+        sandbox.close()
+        assert invocation.result()[0] == "Runtime.ExitError"
+    assert (tmp_path / "log").read_text() == ""
 
 
 def test_handler_is_terminated_after_its_timeout(start: Start) -> None:
