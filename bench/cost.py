@@ -24,6 +24,7 @@ MEASURED = Path(__file__).with_name("measured.json")
 DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "docs" / "cost.md")
 BEGIN, END = "<!-- make cost -->", "<!-- /make cost -->"
 MONTH_BEGIN, MONTH_END = "<!-- make cost: month -->", "<!-- /make cost: month -->"
+ALARMS_BEGIN, ALARMS_END = "<!-- make cost: alarms -->", "<!-- /make cost: alarms -->"
 TOTALS_BEGIN, TOTALS_END = "<!-- make cost: totals -->", "<!-- /make cost: totals -->"
 
 # Lambda allocates CPU in proportion to memory; this much memory is one vCPU.
@@ -48,7 +49,8 @@ WRITE_MS, READ_MS = 30, 20  # latency of a small request to S3, SNS or SQS
 COUNT_MS = 10  # latency of an update in DynamoDB
 PHOTO_READ_MS = 60  # latency and transfer of 3 MB
 SHRUNK_PHOTO_READ_MS = 23  # of a WebP of 768 pixels, 0.18 MB
-ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.36e-6, 0.30e-6  # including the 26 bytes CloudWatch bills per event
+# Including the 26 bytes that CloudWatch bills for each event. The function's line has the metrics of the avatar.
+ACCESS_LOG_LINE_GB, FUNCTION_LOG_LINE_GB = 0.336e-6, 0.645e-6
 ORIGINAL_LOG_GB = 0.8e-6  # START, END and REPORT lines of each function
 
 # Assumed, for a month.
@@ -60,7 +62,13 @@ STORED_GB = 70e-6 + VARIANT_GB * SUPERSEDED_DAYS / 30  # images of one user
 SWEEPS = 30
 LIST_MS = 150  # latency of a page of 1,000 keys and the time to parse it
 SWEEP_WORKERS = 16
-ALARMS = 3  # without a webhook
+# Metrics of alarms and composite alarms, by configuration, as tests/components/test_alarms.py counts them.
+ALARMS = {
+    "nobody is notified": (3, 0),
+    "`alarmEmail` or `alarmTopicArn`": (16, 1),
+    "and a webhook, a domain and a database": (21, 1),
+}
+METRICS = 7  # time, share in time, rendering; size for two formats; rejections for two reasons
 # CloudFront's free tier, which does not expire: https://aws.amazon.com/cloudfront/pricing/
 FREE_CDN_REQUESTS, FREE_CDN_GB = 10_000_000, 1_000
 
@@ -287,6 +295,7 @@ def list_monthly_items(users: int) -> list[tuple[str, float]]:
     cpu_ms: Mapping[str, float] = load_measurements()["cpu_ms"]
     upload, sweep = total_usd(our_bill(cpu_ms)) / UPLOADS, _sweep_usd()
     views = users * MONTHLY_VIEWS
+    alarms, _ = ALARMS["nobody is notified"]
     return [
         (f"uploads: 1 × ${upload * 1e6:.2f} per million", users * upload),
         (f"daily sweeps: {SWEEPS} × ${sweep * 1e6 / SWEEPS:.3f} per million", users * sweep),
@@ -304,7 +313,9 @@ def list_monthly_items(users: int) -> list[tuple[str, float]]:
             f"above {FREE_CDN_GB:,} GB",
             price["cdn_data"].of(max(0, views * VARIANT_GB - FREE_CDN_GB)),
         ),
-        (f"alarms: {ALARMS} × ${price['alarm'].usd:.2f}, independent of users", price["alarm"].of(ALARMS)),
+        (f"alarms: {alarms} × ${price['alarm'].usd:.2f}, independent of users", price["alarm"].of(alarms)),
+        (f"metrics: {METRICS} × ${price['metric'].usd:.2f}, independent of users", price["metric"].of(METRICS)),
+        (f"dashboard: ${price['dashboard'].usd:.2f}, independent of users", price["dashboard"].of(1)),
     ]
 
 
@@ -343,6 +354,20 @@ def format_monthly_totals() -> str:
     return "\n".join([heading, "|---|" + "---:|" * len(USERS), totals])
 
 
+def format_alarms_report() -> str:
+    metric, composite = (load_prices()[key] for key in ("alarm", "composite_alarm"))
+    lines = [
+        f"| configuration | metrics of alarms × ${metric.usd:.2f} | composite alarms × ${composite.usd:.2f} "
+        "| USD a month |",
+        "|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {configuration} | {metrics} | {composites} | {metric.of(metrics) + composite.of(composites):.2f} |"
+        for configuration, (metrics, composites) in ALARMS.items()
+    ]
+    return "\n".join(lines)
+
+
 def _sum(items: Sequence[tuple[str, float]]) -> float:
     return sum(usd for _, usd in items)
 
@@ -353,6 +378,7 @@ def insert_reports(document: str) -> str:
         (BEGIN, END, format_report),
         (MONTH_BEGIN, MONTH_END, format_monthly_report),
         (TOTALS_BEGIN, TOTALS_END, format_monthly_totals),
+        (ALARMS_BEGIN, ALARMS_END, format_alarms_report),
     ):
         if begin in document:
             replacement = f"{begin}\n{tables()}\n{end}"

@@ -122,7 +122,7 @@ class AssetsCdn(pulumi.ComponentResource):
     origin access control, cache policy and response headers policies (images under a CSP that allows nothing, pages at
     `PAGE_KEY` and `WEB_PREFIX` under their own); and a bucket for access logs with their delivery; with a domain also a
     certificate and the A and AAAA records. The attributes `bucket` (None for an existing one) and `distribution` are
-    the resources.
+    the resources, and `certificate_arn` is that of the certificate, or None.
     """
 
     bucket_name: pulumi.Output[str]
@@ -160,6 +160,12 @@ class AssetsCdn(pulumi.ComponentResource):
         if _BANNER_PATHS in args.served_paths:
             self._put_image("banner", bucket, BANNER_KEY, args.banner, 24 * 60 * 60)
 
+        certificate = (
+            ValidatedCertificate(f"{name}-tls", args.domain, CLOUDFRONT_REGION, self._child_options)
+            if args.domain
+            else None
+        )
+        self.certificate_arn = certificate and certificate.certificate_arn
         self.distribution = self._create_distribution(args, bucket)
         served_paths = dict.fromkeys([*args.served_paths, _ERROR_PATHS])
         read = iam.allow_cloudfront_read(bucket.bucket_arn, self.distribution.arn, *served_paths)
@@ -250,7 +256,7 @@ class AssetsCdn(pulumi.ComponentResource):
             restrictions=cloudfront.DistributionRestrictionsArgs(
                 geo_restriction=cloudfront.DistributionRestrictionsGeoRestrictionArgs(restriction_type="none")
             ),
-            viewer_certificate=self._create_viewer_certificate(args.domain),
+            viewer_certificate=self._build_viewer_certificate(),
             opts=self._child_options,
         )
 
@@ -273,13 +279,12 @@ class AssetsCdn(pulumi.ComponentResource):
             for pattern in patterns
         ]
 
-    def _create_viewer_certificate(self, domain: CustomDomain | None) -> cloudfront.DistributionViewerCertificateArgs:
-        if domain is None:
+    def _build_viewer_certificate(self) -> cloudfront.DistributionViewerCertificateArgs:
+        if self.certificate_arn is None:
             # The minimum TLS version cannot be set with the default certificate.
             return cloudfront.DistributionViewerCertificateArgs(cloudfront_default_certificate=True)
-        certificate = ValidatedCertificate(f"{self._name}-tls", domain, CLOUDFRONT_REGION, self._child_options)
         return cloudfront.DistributionViewerCertificateArgs(
-            acm_certificate_arn=certificate.certificate_arn,
+            acm_certificate_arn=self.certificate_arn,
             minimum_protocol_version="TLSv1.2_2021",
             ssl_support_method="sni-only",
         )

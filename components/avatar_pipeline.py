@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import pulumi
 import pulumi_aws as aws
-from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs
+from pulumi_aws import cloudwatch, dynamodb, lambda_, s3, scheduler, sns, sqs, xray
 from pulumi_aws import iam as aws_iam
 
 from components.blocks import iam, validation
+from components.blocks.alarm import Actions, AlarmActions, Metric, Threshold, create_alarm
 from components.blocks.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.blocks.python_function import PythonFunction, PythonFunctionArgs, publish_layers
 from components.upload_api import ApiRoute
@@ -18,6 +19,9 @@ from lambda_packages import build
 
 FUNCTIONS = ("process_avatar", "finish_upload", "sweep_avatars", "erase_user")
 """The functions that an AvatarPipeline creates."""
+
+METRICS_NAMESPACE = "Avatars"
+"""The namespace of the functions' own metrics: NAMESPACE of functions/shared/metrics.py."""
 
 _DAY_SECONDS = 24 * 60 * 60
 # For the file that takes longest to render (functions/process_avatar/imaging/render_process.py), and one request to AWS
@@ -96,6 +100,8 @@ class AvatarPipelineArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda and SNS send traces to X-Ray."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -115,6 +121,7 @@ class AvatarPipelineArgs:
             alarm_topic_arn=validation.optional(validation.TOPIC_ARN),
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
         if not allows_concurrency(self.reserved_concurrency, self.max_concurrency):
             raise ValueError(
@@ -144,7 +151,9 @@ class AvatarPipeline(pulumi.ComponentResource):
     events, `process_avatar` with its layers and event source mapping, `finish_upload`, `sweep_avatars` with its
     schedule and an alarm, `erase_user`, and the table of the users' limits; with a webhook also its subscription, a
     dead-letter queue of undelivered events, and an alarm. The attributes `uploads_bucket`, `queue`, `dead_letter_queue`
-    and `topic` are the resources, and `routes` has the route of `finish_upload`, for an UploadApi.
+    and `topic` are the resources, and so are `late_uploads`, an alarm, and `undelivered_queue`, or None without a
+    webhook. `functions` are those that process uploads, by package, `routes` has the route of `finish_upload`, for an
+    UploadApi, and `metrics_service` is the dimension `service` of the functions' own metrics.
     """
 
     uploads_bucket_name: pulumi.Output[str]
@@ -171,11 +180,17 @@ class AvatarPipeline(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         create_profiles: CreateProfiles | None = None,
+        alarm_actions: AlarmActions | None = None,
     ) -> None:
-        """`create_profiles`: None if users have no profiles that are erased with them."""
+        """`create_profiles`: None if users have no profiles that are erased with them.
+
+        `alarm_actions`: None if all alarms notify the topic of `args`.
+        """
         self._packages = build.build_packages_once(FUNCTIONS)
         super().__init__("avatars:index:AvatarPipeline", name, None, opts)
         self._name = name
+        # With the stack's name, as metrics of two stacks of an account are in one namespace.
+        self.metrics_service = f"{name}-{pulumi.get_stack()}"
         self._child_options = pulumi.ResourceOptions(parent=self)
 
         uploads = self._create_uploads_bucket(args)
@@ -184,11 +199,12 @@ class AvatarPipeline(pulumi.ComponentResource):
         self.uploads_bucket_arn = uploads.bucket_arn
         dead_letters, queue = self._create_queues(args)
         self._notify_queue(queue, uploads)
-        topic = self._create_topic(args.alarm_topic_arn)
+        topic = self._create_topic(args)
         layers = publish_layers(self._name, self._packages.values(), self._child_options)
         limits = self._create_limits_table()
         function = self._create_function(args, uploads, queue, topic, limits, layers)
         finish = self._create_finish_function(args, uploads, topic, limits, layers)
+        self.functions = {"process_avatar": function, "finish_upload": finish}
         self.routes = (ApiRoute("POST /avatars/uploads/{upload_id}/finish", finish),)
         sweep = self._create_sweep(args, layers)
         self._schedule(sweep)
@@ -205,10 +221,13 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
         undelivered = self._subscribe_webhook(args.webhook_url, topic) if args.webhook_url is not None else None
-        self._create_queue_alarms(args, queue, dead_letters, undelivered)
-        self._create_sweep_alarm(args, sweep)
+        if alarm_actions is None:
+            actions = None if args.alarm_topic_arn is None else [args.alarm_topic_arn]
+            alarm_actions = AlarmActions(separate=actions, joined=actions)
+        self.late_uploads = self._create_alarms(alarm_actions, queue, dead_letters, undelivered, sweep)
 
         self.queue, self.dead_letter_queue, self.topic = queue, dead_letters, topic
+        self.undelivered_queue = undelivered
         self.uploads_url = pulumi.Output.concat("https://", uploads.regional_domain_name)
         self.topic_arn = topic.arn
         self.queue_url = queue.url
@@ -308,22 +327,33 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=self._child_options,
         )
 
-    def _create_topic(self, alarm_topic_arn: pulumi.Input[str] | None) -> sns.Topic:
+    def _create_topic(self, args: AvatarPipelineArgs) -> sns.Topic:
         topic = sns.Topic(
             f"{self._name}-events",
             # The AWS managed key, whose policy allows publishers of the account: the function needs no KMS permissions.
             kms_master_key_id="alias/aws/sns",
             signature_version=2,  # SHA-256; version 1 is SHA-1
+            tracing_config="Active" if args.tracing else None,
             opts=self._child_options,
         )
         sns.TopicPolicy(
             f"{self._name}-events-policy",
             arn=topic.arn,
             policy=pulumi.Output.all(
-                iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)), topic.arn, alarm_topic_arn
+                iam.policy_document(iam.deny_insecure_transport("sns:Publish", topic.arn)),
+                topic.arn,
+                args.alarm_topic_arn,
             ).apply(lambda values: _refuse_own_topic(*values)),
             opts=self._child_options,
         )
+        if args.tracing:
+            account = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(parent=self))
+            xray.ResourcePolicy(
+                f"{self._name}-events-traces",
+                policy_name=f"{self._name}-events-{pulumi.get_stack()}",
+                policy_document=iam.policy_document(iam.allow_sns_traces(topic.arn, account.account_id)),
+                opts=self._child_options,
+            )
         return topic
 
     def _create_limits_table(self) -> dynamodb.Table:
@@ -385,7 +415,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 memory=1024,
                 timeout=_get_timeout(args),
                 environment={
-                    **_get_environment(args, uploads, topic, limits),
+                    **self._get_environment(args, uploads, topic, limits),
                     "QUEUE_URL": queue.url,
                     "DISTRIBUTION_ID": _get_distribution_id(args.distribution_arn),
                 },
@@ -407,10 +437,16 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.get_item(limits.arn),
                     *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
                     *_moderate(args.moderation_function_arn, uploads.bucket_arn),
+                    *(
+                        [iam.delete_objects(uploads.bucket_arn, "held/*")]
+                        if args.moderation_function_arn is not None
+                        else []
+                    ),
                 ],
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("process_avatar"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -431,7 +467,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
                 memory=512,
                 timeout=_FINISH_TIMEOUT_SECONDS,
-                environment=_get_environment(args, uploads, topic, limits),
+                environment=self._get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.
                 statements=[
                     iam.delete_objects(uploads.bucket_arn, "incoming/*"),  # of rejected uploads
@@ -447,9 +483,28 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("finish_upload"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
+
+    def _get_environment(
+        self, args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
+    ) -> dict[str, pulumi.Input[str]]:
+        """Returns the variables of functions/process_avatar/environment.py."""
+        return {
+            "UPLOADS_BUCKET": uploads.bucket_name,
+            "ASSETS_BUCKET": args.assets_bucket_name,
+            "CDN_URL": args.cdn_url,
+            "TOPIC_ARN": topic.arn,
+            "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
+            "MAX_PIXELS": str(args.max_pixels),
+            "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
+            "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
+            "LIMITS_TABLE": limits.name,
+            "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
+            "METRICS_SERVICE": self.metrics_service,
+        }
 
     def _create_sweep(self, args: AvatarPipelineArgs, layers: Mapping[str, lambda_.LayerVersion]) -> PythonFunction:
         return PythonFunction(
@@ -470,6 +525,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("sweep_avatars"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -509,6 +565,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 layers=layers,
                 reserved_concurrency=args.reserved_concurrency.get("erase_user"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -544,85 +601,53 @@ class AvatarPipeline(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=policy),
         )
 
-    def _create_queue_alarms(
+    def _create_alarms(
         self,
-        args: AvatarPipelineArgs,
+        actions: AlarmActions,
         queue: sqs.Queue,
         dead_letters: sqs.Queue,
         undelivered: sqs.Queue | None,
-    ) -> None:
-        actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
+        sweep: PythonFunction,
+    ) -> cloudwatch.MetricAlarm:
+        """Returns the one about late uploads."""
         self._create_queue_alarm(
             "failed-uploads",
             "Uploads or deletions in the dead-letter queue: processing failed",
-            dead_letters,
-            "ApproximateNumberOfMessagesVisible",
+            Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": dead_letters.name}, "Maximum"),
             0,
-            actions,
-        )
-        self._create_queue_alarm(
-            "late-uploads",
-            f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
-            queue,
-            "ApproximateAgeOfOldestMessage",
-            _LATE_SECONDS,
-            actions,
+            actions.separate,
         )
         if undelivered is not None:
             self._create_queue_alarm(
                 "undelivered-events",
                 "Events in the dead-letter queue of the webhook: delivery failed",
-                undelivered,
-                "ApproximateNumberOfMessagesVisible",
+                Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": undelivered.name}, "Maximum"),
                 0,
-                actions,
+                actions.separate,
             )
+        create_alarm(
+            f"{self._name}-failed-sweeps",
+            "All attempts of a day to sweep the avatars failed: what no manifest names stays",
+            Metric("AWS/Lambda", "Errors", {"FunctionName": sweep.function_name}),
+            Threshold("GreaterThanOrEqualToThreshold", _SWEEP_ATTEMPTS),
+            actions.separate,
+            self._child_options,
+            period=_DAY_SECONDS,
+        )
+        return self._create_queue_alarm(
+            "late-uploads",
+            f"The oldest upload in the queue is older than {_LATE_SECONDS // 60} minutes",
+            Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue.name}, "Maximum"),
+            _LATE_SECONDS,
+            actions.joined,
+        )
 
     def _create_queue_alarm(
-        self,
-        role: str,
-        description: str,
-        queue: sqs.Queue,
-        metric: str,
-        threshold: int,
-        actions: Sequence[pulumi.Input[str]] | None,
-    ) -> None:
-        cloudwatch.MetricAlarm(
-            f"{self._name}-{role}",
-            alarm_description=description,
-            namespace="AWS/SQS",
-            metric_name=metric,
-            dimensions={"QueueName": queue.name},
-            statistic="Maximum",
-            period=60,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanThreshold",
-            threshold=threshold,
-            # SQS stops reporting metrics for a queue after six hours of inactivity.
-            treat_missing_data="notBreaching",
-            alarm_actions=actions,
-            ok_actions=actions,
-            opts=self._child_options,
-        )
-
-    def _create_sweep_alarm(self, args: AvatarPipelineArgs, sweep: PythonFunction) -> None:
-        actions = [args.alarm_topic_arn] if args.alarm_topic_arn is not None else None
-        cloudwatch.MetricAlarm(
-            f"{self._name}-failed-sweeps",
-            alarm_description="All attempts of a day to sweep the avatars failed: what no manifest names stays",
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions={"FunctionName": sweep.function_name},
-            statistic="Sum",
-            period=_DAY_SECONDS,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=_SWEEP_ATTEMPTS,
-            treat_missing_data="notBreaching",
-            alarm_actions=actions,
-            ok_actions=actions,
-            opts=self._child_options,
-        )
+        self, role: str, description: str, metric: Metric, limit: int, actions: Actions | None
+    ) -> cloudwatch.MetricAlarm:
+        """SQS stops reporting metrics for a queue after six hours of inactivity: without data, the alarm is OK."""
+        above = Threshold("GreaterThanThreshold", limit)
+        return create_alarm(f"{self._name}-{role}", description, metric, above, actions, self._child_options)
 
 
 def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) -> str:
@@ -642,24 +667,6 @@ def _refuse_own_topic(policy: str, topic_arn: str, alarm_topic_arn: str | None) 
     return policy
 
 
-def _get_environment(
-    args: AvatarPipelineArgs, uploads: PrivateBucket, topic: sns.Topic, limits: dynamodb.Table
-) -> dict[str, pulumi.Input[str]]:
-    """Returns the variables of functions/process_avatar/environment.py."""
-    return {
-        "UPLOADS_BUCKET": uploads.bucket_name,
-        "ASSETS_BUCKET": args.assets_bucket_name,
-        "CDN_URL": args.cdn_url,
-        "TOPIC_ARN": topic.arn,
-        "SIZES": ",".join(str(size) for size in sorted(args.sizes, reverse=True)),
-        "MAX_PIXELS": str(args.max_pixels),
-        "MAX_UPLOAD_BYTES": str(args.max_upload_bytes),
-        "UPLOADS_PER_HOUR": str(args.uploads_per_hour),
-        "LIMITS_TABLE": limits.name,
-        "MODERATION_FUNCTION_ARN": "" if args.moderation_function_arn is None else args.moderation_function_arn,
-    }
-
-
 def _get_distribution_id(arn: pulumi.Input[str] | None) -> pulumi.Input[str]:
     """Returns the ID in arn:aws:cloudfront::<account>:distribution/<id>, or empty text for None."""
     return "" if arn is None else pulumi.Output.from_input(arn).apply(lambda text: text.rpartition("/")[2])
@@ -671,7 +678,7 @@ def _get_timeout(args: AvatarPipelineArgs) -> int:
 
 
 def _moderate(function_arn: pulumi.Input[str] | None, uploads_bucket_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
-    """Allows to invoke the moderation function, under the ARN that is given, and to write and delete held/."""
+    """Allows to invoke the moderation function, under the ARN that is given, and to read and write held/."""
     if function_arn is None:
         return []
     held = "held/*"
@@ -679,5 +686,4 @@ def _moderate(function_arn: pulumi.Input[str] | None, uploads_bucket_arn: pulumi
         iam.invoke_function(function_arn),
         iam.read_objects(uploads_bucket_arn, held)[0],
         iam.write_objects(uploads_bucket_arn, held),
-        iam.delete_objects(uploads_bucket_arn, held),
     ]

@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 import pulumi
 
 from components import avatar_pipeline, profile_api, upload_api
-from components.assets_cdn import AssetsCdn, AssetsCdnArgs
+from components.alarms import Alarms, AlarmsArgs, AlarmTopic, Budget, Certificate
+from components.assets_cdn import CLOUDFRONT_REGION, AssetsCdn, AssetsCdnArgs
 from components.avatar_pipeline import AvatarPipeline, AvatarPipelineArgs
 from components.blocks import validation
+from components.blocks.alarm import Actions, AlarmActions
 from components.blocks.custom_domain import find_zone
+from components.blocks.python_function import PythonFunction
+from components.dashboard import Dashboard, DashboardArgs
 from components.database.aurora import AuroraDatabase, AuroraDatabaseArgs
 from components.database.external import ExternalDatabase, ExternalDatabaseArgs
 from components.identity import Identity, IdentityArgs
 from components.profile_api import ProfileApi, ProfileApiArgs
 from components.profile_page import ProfilePage, ProfilePageArgs
+from components.saved_queries import SavedQueries, SavedQueriesArgs
 from components.upload_api import UploadApi, UploadApiArgs
 from components.web_assets import WebAssets, WebAssetsArgs
 from lambda_packages import build
@@ -132,8 +137,18 @@ class AvatarServiceArgs:
     web_acl_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.WEB_ACL_ARN})
     """The ARN of a WAF web ACL for the CDN (scope CLOUDFRONT, us-east-1). Default: none."""
     alarm_topic_arn: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.TOPIC_ARN})
-    """The ARN of an SNS topic for alarms about failed and delayed uploads, unencrypted or with a key whose policy
-    allows CloudWatch: not alias/aws/sns. Default: alarms without notifications."""
+    """The ARN of an SNS topic for alarms (docs/runbook.md), in the stack's region, unencrypted or with a key whose
+    policy allows CloudWatch: not alias/aws/sns. Default: see `alarm_email`."""
+    alarm_email: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.EMAIL})
+    """An email address for alarms, instead of `alarm_topic_arn` or as well; AWS sends it a link to confirm. It is
+    personal data: set it with --secret. Default: without both, only a few alarms, which notify nobody."""
+    monthly_budget: int = field(default=0, metadata={"rule": validation.MONTHLY_BUDGET})
+    """US dollars a month. If the stack costs more or will, `alarm_email` and `alarm_topic_arn` are notified. The tags
+    Project and Stack must be active as cost allocation tags (docs/runbook.md). 0: no budget."""
+    dashboard: bool = field(default=True, metadata={"rule": validation.BOOLEAN})
+    """Whether there is a CloudWatch dashboard, $3 a month (docs/runbook.md)."""
+    tracing: bool = field(default=False, metadata={"rule": validation.BOOLEAN})
+    """Whether Lambda and SNS send traces to AWS X-Ray, $5 per million traces (docs/runbook.md)."""
     database_url: pulumi.Input[str] | None = field(default=None, metadata={"rule": validation.DATABASE_URL})
     """The URL of an existing PostgreSQL 14 or newer for users' profiles, postgresql://user:password@host/database. Set
     it with --secret. Default: see `database`."""
@@ -211,6 +226,8 @@ def find_conflicts(values: Mapping[str, Any], given: Collection[str]) -> Iterato
         if values["profile_names"] == "cognito":
             yield Conflict("profile_names", "users have no name in a Cognito user pool with", "issuer")
     yield from require("hosted_zone_id", "domain")
+    if values["monthly_budget"] and "alarm_topic_arn" not in given:
+        yield from require("monthly_budget", "alarm_email")
     if "database" in given and "database_url" in given:
         yield Conflict("database", "it cannot be combined with", "database_url")
     if "database" in given and values["profile_names"] == "cognito":
@@ -237,10 +254,10 @@ def _is_given(value: object) -> bool:
 class AvatarService(pulumi.ComponentResource):
     """`avatars:index:AvatarService`
 
-    Creates an AssetsCdn, an AvatarPipeline, an UploadApi and the WebAssets; without an issuer also an Identity; with a
-    database also that, a ProfileApi and, unless there is an issuer without a client ID, a ProfilePage. They are the
-    attributes `cdn`, `pipeline`, `api`, `web`, `identity`, `database`, `profiles` and `page`; the last four are None
-    otherwise.
+    Creates an AssetsCdn, an AvatarPipeline, an UploadApi, the WebAssets, the SavedQueries and, unless it is off, a
+    Dashboard; without an issuer also an Identity; with a database also that, a ProfileApi and, unless there is an
+    issuer without a client ID, a ProfilePage; with somebody to notify also Alarms. They are the attributes `cdn`,
+    `pipeline`, `api`, `web`, `identity`, `database`, `profiles`, `page` and `alarms`; the last five are None otherwise.
     """
 
     api_url: pulumi.Output[str]
@@ -310,6 +327,7 @@ class AvatarService(pulumi.ComponentResource):
         else:
             self.identity = self._create_identity()
             issuer, audience, audience_claim = self.identity.issuer, self.identity.client_id, "client_id"
+        alarm_topics = self._list_alarm_topics()
         self.pipeline = AvatarPipeline(
             f"{name}-pipeline",
             AvatarPipelineArgs(
@@ -331,9 +349,11 @@ class AvatarService(pulumi.ComponentResource):
                 reserved_concurrency=self._reserve_concurrency(avatar_pipeline.FUNCTIONS),
                 protect=args.protect_data,
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             create_profiles=self._create_profiles,
+            alarm_actions=AlarmActions(separate=alarm_topics, joined=None) if alarm_topics else None,
         )
         self.api = UploadApi(
             f"{name}-api",
@@ -356,6 +376,7 @@ class AvatarService(pulumi.ComponentResource):
                 domain=zone and zone.subdomain("api"),
                 reserved_concurrency=self._reserve_concurrency(upload_api.FUNCTIONS),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
             routes=(*self.pipeline.routes, *(self.profiles.routes if self.profiles else ())),
@@ -366,6 +387,19 @@ class AvatarService(pulumi.ComponentResource):
             self._child_options,
         )
         self.page = self._create_page() if self.database else None
+        functions = {
+            **self.api.functions,
+            **self.pipeline.functions,
+            **(self.profiles.functions if self.profiles else {}),
+        }
+        SavedQueries(
+            f"{name}-queries",
+            SavedQueriesArgs(functions=list(functions.values()), access_log_group_name=self.api.access_log_group_name),
+            self._child_options,
+        )
+        if args.dashboard:
+            self._create_dashboard(functions)
+        self.alarms = self._create_alarms(alarm_topics, functions) if alarm_topics else None
         self._set_outputs()
 
     def _create_identity(self) -> Identity:
@@ -435,6 +469,7 @@ class AvatarService(pulumi.ComponentResource):
                 handle_hold_days=self._args.handle_hold_days,
                 reserved_concurrency=self._reserve_concurrency(profile_api.FUNCTIONS),
                 log_retention_days=self._args.log_retention_days,
+                tracing=self._args.tracing,
             ),
             self._child_options,
         )
@@ -463,6 +498,74 @@ class AvatarService(pulumi.ComponentResource):
             ),
             self._child_options,
         )
+
+    def _list_alarm_topics(self) -> Actions:
+        topics = [] if self._args.alarm_topic_arn is None else [self._args.alarm_topic_arn]
+        if self._args.alarm_email is not None:
+            topics.append(
+                AlarmTopic(f"{self._name}-on-call", self._args.alarm_email, opts=self._child_options).topic_arn
+            )
+        return topics
+
+    def _create_alarms(self, topics: Actions, functions: Mapping[str, PythonFunction]) -> Alarms:
+        args = self._args
+        return Alarms(
+            f"{self._name}-alarms",
+            AlarmsArgs(
+                actions=topics,
+                metrics_service=self.pipeline.metrics_service,
+                api_id=self.api.api.id,
+                functions={package: function.function_name for package, function in functions.items()},
+                late_uploads=self.pipeline.late_uploads,
+                database_metrics_service=self.profiles.metrics_service if self.profiles else None,
+                certificates=self._list_certificates(topics),
+                budget=Budget(
+                    usd=args.monthly_budget, email=args.alarm_email, topic_arn=args.alarm_topic_arn, tags=args.tags
+                )
+                if args.monthly_budget
+                else None,
+            ),
+            self._child_options,
+        )
+
+    def _create_dashboard(self, functions: Mapping[str, PythonFunction]) -> None:
+        pipeline = self.pipeline
+        Dashboard(
+            f"{self._name}-dashboard",
+            DashboardArgs(
+                metrics_service=pipeline.metrics_service,
+                functions=functions,
+                api_id=self.api.api.id,
+                access_log_group_name=self.api.access_log_group_name,
+                queue_name=pipeline.queue.name,
+                dead_letter_queue_names=[
+                    queue.name for queue in (pipeline.dead_letter_queue, pipeline.undelivered_queue) if queue
+                ],
+                topic_arn=pipeline.topic_arn,
+                limits_table_name=pipeline.limits_table_name,
+                distribution_id=self.cdn.distribution_id,
+                database_cluster_id=self.database.cluster_id if isinstance(self.database, AuroraDatabase) else None,
+                image_count=len(self._args.sizes) + 1,
+            ),
+            self._child_options,
+        )
+
+    def _list_certificates(self, topics: Actions) -> dict[str, Certificate]:
+        """CloudFront's is in us-east-1, where only a topic of that region can be notified."""
+        if self.api.certificate_arn is None or self.cdn.certificate_arn is None:
+            return {}
+        cdn_topics: list[pulumi.Input[str]] = list(topics)
+        if self._args.alarm_email is not None:
+            name = f"{self._name}-on-call-{CLOUDFRONT_REGION}"
+            topic = AlarmTopic(name, self._args.alarm_email, CLOUDFRONT_REGION, self._child_options)
+            cdn_topics[-1] = topic.topic_arn
+        in_region = pulumi.Output.all(*cdn_topics).apply(
+            lambda arns: [arn for arn in arns if arn.split(":")[3] == CLOUDFRONT_REGION]
+        )
+        return {
+            "api": Certificate(arn=self.api.certificate_arn, region=None, actions=topics),
+            "cdn": Certificate(arn=self.cdn.certificate_arn, region=CLOUDFRONT_REGION, actions=in_region),
+        }
 
     def _set_outputs(self) -> None:
         self.api_url = self.api.url

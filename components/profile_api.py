@@ -43,6 +43,8 @@ class ProfileApiArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda sends traces to X-Ray."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -52,6 +54,7 @@ class ProfileApiArgs:
             handle_hold_days=validation.HANDLE_HOLD_DAYS,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
 
 
@@ -60,7 +63,8 @@ class ProfileApi(pulumi.ComponentResource):
 
     Creates the functions `migrate_database`, `profile` and `erase_profile` with their layers, and an invocation of the
     first. The others depend on the invocation: if a migration fails, the update fails and does not change them. The
-    attribute `routes` has the routes of `profile`, for an UploadApi.
+    attribute `routes` has the routes of `profile`, for an UploadApi, `functions` has `profile`, and `metrics_service`
+    is the dimension `service` of its metrics.
     """
 
     migrate_function_name: pulumi.Output[str]
@@ -77,12 +81,14 @@ class ProfileApi(pulumi.ComponentResource):
         super().__init__("avatars:index:ProfileApi", name, None, opts)
         self._name = name
         self._args = args
+        self.metrics_service = f"{name}-{pulumi.get_stack()}"
         self._child_options = pulumi.ResourceOptions(parent=self)
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
         migrate = self._create_migrate_function()
         migration = self._invoke_migration(migrate)
         profile = self._create_profile_function(migration)
+        self.functions = {"profile": profile}
         erase = self._create_erase_function(migration)
         self.routes = (
             ApiRoute("GET /profiles/{handle}", profile, public=True),
@@ -114,6 +120,7 @@ class ProfileApi(pulumi.ComponentResource):
                 vpc_config=args.migrations.vpc_config,
                 reserved_concurrency=args.reserved_concurrency.get("migrate_database"),
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -152,6 +159,7 @@ class ProfileApi(pulumi.ComponentResource):
                     "CDN_URL": args.cdn_url,
                     "ISSUER": "" if args.issuer is None else args.issuer,
                     "HANDLE_HOLD_DAYS": str(args.handle_hold_days),
+                    "METRICS_SERVICE": self.metrics_service,
                     **args.database.environment,
                 },
                 statements=[
@@ -164,6 +172,7 @@ class ProfileApi(pulumi.ComponentResource):
                 reserved_concurrency=args.reserved_concurrency.get("profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )
@@ -184,6 +193,7 @@ class ProfileApi(pulumi.ComponentResource):
                 reserved_concurrency=args.reserved_concurrency.get("erase_profile"),
                 depends_on=[migration],
                 log_retention_days=args.log_retention_days,
+                tracing=args.tracing,
             ),
             self._child_options,
         )

@@ -30,7 +30,6 @@ _ACCESS_LOG = json.dumps(
         "routeKey": "$context.routeKey",
         "path": "$context.path",
         "status": "$context.status",
-        "responseLength": "$context.responseLength",
         "responseLatency": "$context.responseLatency",
         "integrationLatency": "$context.integrationLatency",
         "integrationError": "$context.integrationErrorMessage",
@@ -93,6 +92,8 @@ class UploadApiArgs:
     """Reserved concurrency by function. Default: the functions share the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda sends traces to X-Ray. HTTP APIs cannot."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -110,6 +111,7 @@ class UploadApiArgs:
             throttle_burst=validation.THROTTLE_BURST,
             reserved_concurrency=validation.map_of(FUNCTIONS, validation.RESERVED_CONCURRENCY),
             log_retention_days=validation.LOG_RETENTION_DAYS,
+            tracing=validation.BOOLEAN,
         )
 
 
@@ -119,7 +121,7 @@ class UploadApi(pulumi.ComponentResource):
     Creates an HTTP API with a stage, access logs and a Lambda authorizer, and the functions `authorize`,
     `presign_upload`, `upload_status`, `current_avatar` and `delete_avatar` with their layers and routes; with a domain
     also a certificate, the custom domain name, its API mapping, and the A and AAAA records. The attribute `api` is the
-    API resource.
+    API resource, `functions` are the functions by package, and `certificate_arn` is that of the certificate, or None.
     """
 
     url: pulumi.Output[str]
@@ -139,6 +141,7 @@ class UploadApi(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._child_options = pulumi.ResourceOptions(parent=self)
+        self.functions: dict[str, PythonFunction] = {}
         self._layers = publish_layers(name, self._packages.values(), self._child_options)
 
         self.api = apigatewayv2.Api(
@@ -162,8 +165,7 @@ class UploadApi(pulumi.ComponentResource):
         )
         created = [self.add_route(route.key, route.function, public=route.public) for route in routes]
         stage = self._create_stage([route for route, given in zip(created, routes, strict=True) if given.public])
-        if args.domain:
-            self._create_custom_domain(args.domain, stage)
+        self.certificate_arn = self._create_custom_domain(args.domain, stage) if args.domain else None
 
         self.url = pulumi.Output.from_input(f"https://{args.domain.host}") if args.domain else self.api.api_endpoint
         self.register_outputs({"url": self.url})
@@ -323,7 +325,7 @@ class UploadApi(pulumi.ComponentResource):
         environment: Mapping[str, pulumi.Input[str]],
         statements: Sequence[iam.Statement],
     ) -> PythonFunction:
-        return PythonFunction(
+        self.functions[function] = created = PythonFunction(
             f"{self._name}-{function.replace('_', '-')}",
             PythonFunctionArgs(
                 package=self._packages[function],
@@ -335,9 +337,11 @@ class UploadApi(pulumi.ComponentResource):
                 layers=self._layers,
                 reserved_concurrency=self._args.reserved_concurrency.get(function),
                 log_retention_days=self._args.log_retention_days,
+                tracing=self._args.tracing,
             ),
             self._child_options,
         )
+        return created
 
     def _create_stage(self, public_routes: Sequence[apigatewayv2.Route]) -> apigatewayv2.Stage:
         log_group = cloudwatch.LogGroup(
@@ -348,6 +352,7 @@ class UploadApi(pulumi.ComponentResource):
             retention_in_days=self._args.log_retention_days,
             opts=self._child_options,
         )
+        self.access_log_group_name = log_group.name
         return apigatewayv2.Stage(
             f"{self._name}-stage",
             api_id=self.api.id,
@@ -374,7 +379,8 @@ class UploadApi(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=public_routes),
         )
 
-    def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> None:
+    def _create_custom_domain(self, domain: CustomDomain, stage: apigatewayv2.Stage) -> pulumi.Output[str]:
+        """Returns the ARN of the certificate."""
         # In the API's region, unlike CloudFront's.
         certificate = ValidatedCertificate(f"{self._name}-tls", domain, opts=self._child_options)
         domain_name = apigatewayv2.DomainName(
@@ -402,6 +408,7 @@ class UploadApi(pulumi.ComponentResource):
             domain_name.domain_name_configuration.hosted_zone_id,
             self._child_options,
         )
+        return certificate.certificate_arn
 
 
 def _build_cors_configuration(origins: Sequence[pulumi.Input[str]]) -> apigatewayv2.ApiCorsConfigurationArgs:

@@ -37,7 +37,8 @@ REGION = "eu-west-1"
 
 # Configuration keys that refer to an AWS account or a domain. A local run provides its own values.
 _IGNORED_KEYS = (
-    *("domain", "hostedZoneId", "webAclArn", "alarmTopicArn", "webhookUrl", "moderationFunction"),
+    *("domain", "hostedZoneId", "webAclArn", "webhookUrl", "moderationFunction"),
+    *("alarmTopicArn", "alarmEmail", "monthlyBudget"),
     *("userPoolId", "userPoolClientId", "issuer", "audience", "audienceClaim"),
     *("issuerClientId", "issuerParameters", "issuerOrigins"),
     *("database", "databaseUrl", "databaseSubnetIds", "databaseSecurityGroupIds"),
@@ -186,6 +187,8 @@ class LocalStack:
             self.receiver = WebhookReceiver()
             servers["webhook"].serve(self.receiver)
             for resource in self.graph.of_type("aws:sns/topicSubscription:TopicSubscription"):
+                if resource.inputs["protocol"] != "https":
+                    continue
                 subscription = HttpsSubscription(resource, self.graph, self.aws)
                 subscription.start()
                 cleanup.callback(subscription.close)

@@ -248,7 +248,7 @@ class Resizing:
             Body=json.dumps(manifest).encode(),
             ContentType="application/json",
             CacheControl=MUTABLE,
-            Metadata=stored_avatar.UNANNOUNCED if stored.is_unannounced else {},
+            Metadata=stored.metadata,
         )
 
 

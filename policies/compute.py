@@ -63,7 +63,7 @@ RULES = (
         is_one_of("tracingConfig.mode", "Active", "PassThrough"),
         passes={"tracingConfig": {"mode": "Active"}},
         fails={},
-        why_not="Traces are billed, and the log has the times of each step of an upload.",
+        why_not="Met with `tracing`. Traces are billed, and metrics have the time of each upload.",
     ),
     Rule(
         "CKV_AWS_115",

@@ -54,6 +54,10 @@ _MANAGING_PERMISSIONS = (
 )
 
 
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+_WITHOUT_RESOURCES = {"xray:puttracesegments", "xray:puttelemetryrecords"}
+
+
 def _policy(*actions: str, resource: str = "*", effect: str = "Allow") -> Props:
     statement = {"Effect": effect, "Action": list(actions), "Resource": resource}
     return {"policy": {"Version": "2012-10-17", "Statement": [statement]}}
@@ -190,13 +194,15 @@ RULES = (
         passes=_policy("ec2:DescribeSubnets"),
         fails=_policy("ec2:CreateNetworkInterface"),
         why_not="Lambda creates the network interfaces of functions in a VPC with the function's role. The same policy "
-        "denies it to the function's code.",
+        "denies it to the function's code. Traces have no resource.",
     ),
     Rule(
         "CKV_AWS_355",
         "Actions that can be restricted to a resource are.",
         ROLE_POLICY,
-        lambda policy: all(_is_read(action) for action in set(list_unrestricted(policy)) - list_denied(policy)),
+        lambda policy: all(
+            _is_read(action) for action in set(list_unrestricted(policy)) - list_denied(policy) - _WITHOUT_RESOURCES
+        ),
         passes={
             "policy": {
                 "Statement": [

@@ -97,6 +97,8 @@ RULES = (
         is_given("kmsMasterKeyId"),
         passes={"kmsMasterKeyId": "alias/aws/sns"},
         fails={},
+        why_not="The topic of events is. That of alarms is not: CloudWatch may not use the AWS managed key, a key of "
+        "one's own costs a dollar a month, and an alarm has no users' data. SNS encrypts its disks in any case.",
     ),
     Rule(
         "AwsSolutions-SNS3",

@@ -68,6 +68,7 @@ _ENVIRONMENT = {
     "MAX_UPLOAD_BYTES": "10485760",
     "UPLOADS_PER_HOUR": str(UPLOADS_PER_HOUR),
     "LIMITS_TABLE": "limits",
+    "METRICS_SERVICE": "avatars",
     "ORIGINALS_DAYS": str(Settings().originals_days),
 }
 
@@ -117,6 +118,7 @@ def load() -> Functions:
         uploads[id(handler.UPLOADS)] = dataclasses.replace(handler.UPLOADS, render=memoized)
     deletions = process_avatar.DELETIONS
     vars(modules["functions.upload_status.handler"])["IS_MODERATED"] = IsModerated()
+    vars(modules["functions.shared.metrics"])["print"] = lambda line, **_: _log("%s", (), line)
     replacements = {
         **REPLACEMENTS,
         id(boto3): SimpleNamespace(client=_create_client),  # for clients that are created later

@@ -177,7 +177,7 @@ class Users:
         simulation = self._simulation
         if after and "moderation" in after.metadata:
             upload = simulation.uploads[key.rpartition("/")[2]]
-            body = _object_created(key, len(after.data), after.etag, after.modified_ms)
+            body = _object_created(key, len(after.data), after.etag, after.modified_ms, "ObjectCreated:Copy")
             simulation.scheduler.after(_EVENT_MS, lambda: self.queue_event(upload, f"{upload.name} decided", body))
         if bucket != UPLOADS_BUCKET or not key.startswith("deletions/") or after is None:
             return
@@ -240,11 +240,11 @@ def _request(subject: str) -> dict[str, Any]:
     return {"requestContext": {"authorizer": {"lambda": {"sub": subject}}}}
 
 
-def _object_created(key: str, size: int, etag: str, now_ms: int) -> str:
+def _object_created(key: str, size: int, etag: str, now_ms: int, event: str = "ObjectCreated:Post") -> str:
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
     seconds, milliseconds = divmod(now_ms, 1000)
     record = {
-        "eventName": "ObjectCreated:Post",
+        "eventName": event,
         "eventTime": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z",
         "s3": {
             "bucket": {"name": UPLOADS_BUCKET},

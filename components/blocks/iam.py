@@ -47,6 +47,11 @@ def write_logs(log_group_arn: pulumi.Input[str]) -> Statement:
     return _allow(["logs:CreateLogStream", "logs:PutLogEvents"], pulumi.Output.concat(log_group_arn, ":*"))
 
 
+def write_traces() -> Statement:
+    """The actions have no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html"""
+    return _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
+
+
 def read_objects(bucket_arn: pulumi.Input[str], *patterns: str) -> list[Statement]:
     """Allows s3:GetObject on matching keys, and s3:ListBucket so that a missing key returns 404 instead of 403.
 
@@ -280,6 +285,43 @@ def allow_s3_send(
         "Resource": queue_arn,
         "Condition": {
             "ArnEquals": {"aws:SourceArn": bucket_arn},
+            "StringEquals": {"aws:SourceAccount": account_id},
+        },
+    }
+
+
+def allow_alarms_publish(topic_arn: pulumi.Output[str]) -> Statement:
+    """Allows CloudWatch to publish to a topic for the alarms of the topic's account and region.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+    return {
+        "Sid": "Alarms",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic_arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": topic_arn.apply(_get_alarm_arns)}},
+    }
+
+
+def _get_alarm_arns(topic_arn: str) -> str:
+    partition, _, region, account = topic_arn.split(":")[1:5]
+    return f"arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
+
+
+def allow_sns_traces(topic_arn: pulumi.Input[str], account_id: pulumi.Input[str]) -> Statement:
+    """Allows SNS to send traces of one topic to X-Ray.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-active-tracing.html
+    """
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": ["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
+        "Resource": "*",
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": topic_arn},
             "StringEquals": {"aws:SourceAccount": account_id},
         },
     }

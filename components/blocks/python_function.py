@@ -50,6 +50,8 @@ class PythonFunctionArgs:
     function. None: it shares the unreserved concurrency of the account."""
     log_retention_days: int = 30
     """Days of log retention, one of the values that CloudWatch Logs supports."""
+    tracing: bool = False
+    """Whether Lambda sends traces to X-Ray."""
 
     def __post_init__(self) -> None:
         validation.require(
@@ -85,13 +87,15 @@ class PythonFunctionArgs:
 class PythonFunction(pulumi.ComponentResource):
     """`avatars:index:PythonFunction`
 
-    Creates a log group, an execution role with an inline policy, and a Lambda function.
+    Creates a log group, an execution role with an inline policy, and a Lambda function. The attribute `memory` is in
+    megabytes.
     """
 
     function_name: pulumi.Output[str]
     function_arn: pulumi.Output[str]
     invoke_arn: pulumi.Output[str]
     """The ARN for API Gateway integrations and authorizers."""
+    log_group_name: pulumi.Output[str]
 
     def __init__(
         self,
@@ -115,6 +119,7 @@ class PythonFunction(pulumi.ComponentResource):
             policy=iam.policy_document(
                 iam.write_logs(log_group.arn),
                 *args.statements,
+                *([iam.write_traces()] if args.tracing else []),
                 *(iam.manage_network_interfaces() if args.vpc_config else ()),
             ),
             opts=child_options,
@@ -133,6 +138,7 @@ class PythonFunction(pulumi.ComponentResource):
             reserved_concurrent_executions=args.reserved_concurrency,
             environment=lambda_.FunctionEnvironmentArgs(variables=args.environment) if args.environment else None,
             vpc_config=_build_vpc_config(args.vpc_config) if args.vpc_config else None,
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active") if args.tracing else None,
             logging_config=lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON",
                 log_group=log_group.name,
@@ -148,11 +154,14 @@ class PythonFunction(pulumi.ComponentResource):
         self.function_name = function.name
         self.function_arn = function.arn
         self.invoke_arn = function.invoke_arn
+        self.log_group_name = log_group.name
+        self.memory = args.memory
         self.register_outputs(
             {
                 "function_name": self.function_name,
                 "function_arn": self.function_arn,
                 "invoke_arn": self.invoke_arn,
+                "log_group_name": self.log_group_name,
             }
         )
 

@@ -291,6 +291,10 @@ WEB_ACL_ARN = Rule(
 DISTRIBUTION_ARN = Rule(
     "the ARN of a CloudFront distribution", _matches(r"arn:aws[a-z-]*:cloudfront::\d{12}:distribution/[A-Z0-9]+")
 )
+# Deliberately wide: whether an address exists shows when it is confirmed.
+EMAIL = Rule("an email address such as on-call@example.com", _matches(r"[^@\s,;<>]+@[\w-]+(\.[\w-]+)+"))
+# https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_Spend.html
+MONTHLY_BUDGET = integer_range(0, 1_000_000)
 TOPIC_ARN = Rule("the ARN of an SNS topic", _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+"))
 EMAIL_IDENTITY_ARN = Rule(
     "the ARN of an SES identity, arn:aws:ses:<region>:<account>:identity/<address or domain>",

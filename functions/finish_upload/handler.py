@@ -12,6 +12,7 @@ from functions.process_avatar.imaging.formats import ImageRejectedError
 from functions.process_avatar.imaging.render_process import RenderProcess
 from functions.process_avatar.imaging.rendition import Rendition
 from functions.shared import http_api, upload_id, upload_status
+from functions.shared.metrics import Metric
 
 # Together below the function's timeout (components/avatar_pipeline.py), unless several steps take as long as they may.
 _READ_TIMEOUT_SECONDS = 1
@@ -61,5 +62,7 @@ def _finish(subject: str, requested: str) -> upload_status.Status | None:
     try:
         return UPLOADS.finish(subject, requested)
     except Exception:  # any failure: process_avatar gets the event of the upload
-        logger.warning("left to process_avatar", exc_info=True, extra={"subject": subject, "upload_id": requested})
+        counted = UPLOADS.metrics.embed(Metric("FailedFinishes", "Count", 1))
+        details = {"subject": subject, "upload_id": requested, **counted}
+        logger.warning("left to process_avatar", exc_info=True, extra=details)
         return upload_status.PENDING

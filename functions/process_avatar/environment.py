@@ -11,6 +11,7 @@ from functions.process_avatar.quota import Quota
 from functions.process_avatar.topic import Topic
 from functions.shared import user_block
 from functions.shared.aws import clients
+from functions.shared.metrics import Metrics
 
 
 def create_uploads(
@@ -58,4 +59,5 @@ def create_uploads(
         quota=Quota(dynamodb, limits_table, int(os.environ["UPLOADS_PER_HOUR"])),
         read_block_end=partial(user_block.read_end, dynamodb, limits_table),
         moderation=Moderation(moderation_client, moderation_arn, s3, uploads_bucket),
+        metrics=Metrics(os.environ["METRICS_SERVICE"]),
     )

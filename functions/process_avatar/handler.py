@@ -11,7 +11,7 @@ import logging
 import os
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,7 @@ from functions.process_avatar.process_upload import UploadClaimedError
 from functions.process_avatar.s3_events import Created
 from functions.shared import storage_keys
 from functions.shared.aws import clients
+from functions.shared.metrics import Metric
 
 # S3's guideline for when to retry a request for a small object:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
@@ -38,6 +39,7 @@ UPLOADS = create_uploads(
 )
 S3 = UPLOADS.s3
 MODERATION = UPLOADS.moderation
+METRICS = UPLOADS.metrics
 SQS = clients.create("sqs", read_timeout_seconds=_READ_TIMEOUT_SECONDS)
 
 QUEUE_URL = os.environ["QUEUE_URL"]
@@ -103,7 +105,7 @@ def _handle_message(message: _Message) -> bool:
     try:
         objects = s3_events.created_objects(json.loads(message["body"]))
     except ValueError:
-        logger.exception("not an S3 event", extra={"message_id": message["messageId"]})
+        logger.exception("not an S3 event", extra={"message_id": message["messageId"], **_count_failure()})
         return False
     # A list, not a generator: the objects after one that failed are processed too.
     results = [_process(its, is_redelivery or _is_late(its.at)) for its in objects]
@@ -143,6 +145,10 @@ def _process(created: Created, may_be_repeated: bool) -> bool:
         logger.info("waits for finish_upload", extra={"key": created.key})
         return False
     except Exception:  # any failure: the other objects of the batch are processed nevertheless
-        logger.exception("failed, given back", extra={"key": created.key})
+        logger.exception("failed, given back", extra={"key": created.key, **_count_failure()})
         return False
     return True
+
+
+def _count_failure() -> dict[str, Any]:
+    return METRICS.embed(Metric("FailedAttempts", "Count", 1))

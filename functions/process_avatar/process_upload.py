@@ -15,7 +15,8 @@ the event makes good.
 
 import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,12 +41,16 @@ from functions.shared.aws.s3 import (
     get_object,
     replace_object,
 )
+from functions.shared.metrics import Metric, Metrics
 from functions.shared.moderation_decision import hash_file, read_decision
 from functions.shared.square_crop import METADATA_KEY, SquareCrop
-from functions.shared.stored_avatar import Manifest, StoredManifest, read_manifest, with_absolute_urls
+from functions.shared.stored_avatar import PUBLISHED_MS, RENDER_MS, StoredManifest, read_manifest, with_absolute_urls
 from functions.shared.upload_status import Status
 
 logger = logging.getLogger(__name__)
+
+# The service level objective: an upload is an avatar within five seconds.
+_OBJECTIVE_MS = 5000
 
 RejectionReason: TypeAlias = Literal[formats.RejectionReason, "too_many_uploads", "blocked", "not_allowed"]
 
@@ -96,6 +101,7 @@ class UploadProcessor:
     read_block_end: Callable[[str], datetime | None]
     """When the block of a subject ends."""
     moderation: Moderation
+    metrics: Metrics
 
     def process(self, created: Created, *, may_be_repeated: bool) -> None:
         """Process the original that an event tells of.
@@ -121,9 +127,11 @@ class UploadProcessor:
         if existing and (
             existing.upload_id > its_id or publishing.is_version_of(existing.version, its_id, created.etag)
         ):
-            self._end(upload, Current(existing.content, existing.is_unannounced))
+            self._end(upload, Current.of(existing))
             return
         original, is_blocked = self._fetch(subject, key)
+        if original and created.is_copy and original.etag != created.etag:
+            original = None  # another file was posted since, which has an event of its own, and is counted by that
         if original:
             upload = upload._replace(etag=original.etag)
             status = self._process_original(upload, original, existing, is_blocked=is_blocked)
@@ -185,10 +193,10 @@ class UploadProcessor:
         """Publish the avatar, hold it, or record the rejection; announce it, and delete the original."""
         version = publishing.version_of(upload.id, original)
         if existing and existing.version >= version:
-            return self._end(upload, Current(existing.content, existing.is_unannounced))
+            return self._end(upload, Current.of(existing))
         decision = read_decision(original.metadata, original.data)
-        if not decision and self._is_held(upload, original):
-            return upload_status.HELD
+        if not decision and (held := self._find_held(upload, original)):
+            return self._end_published(upload, existing) or self._repeat_hold(upload, held)
         try:
             if is_blocked:
                 raise UserBlockedError(upload.subject)
@@ -196,7 +204,9 @@ class UploadProcessor:
                 self._count(upload, original)
             elif not upload.event:  # the copy with the decision has an event of its own
                 raise NotClaimedError(upload.key)
+            started = time.monotonic()
             rendition = self._render(original)
+            render_ms = round(1000 * (time.monotonic() - started))
             require_approval(decision or self.moderation.ask(upload.subject, upload.id, rendition.stable_jpeg))
         except (ImageRejectedError, QuotaExceededError, UserBlockedError, NotAllowedError, HeldError) as refused:
             # Another file may have been posted before with the same form, or this one published by a delivery that
@@ -210,7 +220,9 @@ class UploadProcessor:
 
         avatar = publishing.new_avatar(upload.subject, version, rendition, at=_now())
         is_announced = upload.event is not None
-        current = publishing.publish(self.s3, self.assets_bucket, avatar, existing, is_announced=is_announced)
+        current = publishing.publish(
+            self.s3, self.assets_bucket, avatar, existing, is_announced=is_announced, render_ms=render_ms
+        )
         return self._end(upload, current)
 
     def _count(self, upload: Upload, original: StoredObject) -> None:
@@ -228,7 +240,7 @@ class UploadProcessor:
             self.s3, self.assets_bucket, upload.subject, upload.id, existing, is_announced=is_announced
         )
         if current is None and existing and existing.upload_id == upload.id:
-            current = Current(existing.content, existing.is_unannounced)
+            current = Current.of(existing)
         return self._end(upload, current) if current else None
 
     def _render(self, original: StoredObject) -> Rendition:
@@ -238,17 +250,19 @@ class UploadProcessor:
         crop = SquareCrop.parse(text) if (text := original.metadata.get(METADATA_KEY)) else None
         return self.render(original.data, sizes=self.sizes, max_pixels=self.max_pixels, crop=crop)
 
-    def _is_held(self, upload: Upload, original: StoredObject) -> bool:
-        """Whether this file is held already. It is announced now if that may not have been done."""
+    def _find_held(self, upload: Upload, original: StoredObject) -> HeldRecord | None:
+        """The record of this file, if it is held already."""
         held = self.moderation.find_held(upload.subject, upload.id)
-        if not held or held["sha256"] != hash_file(original.data):
-            return False
+        return held if held and held["sha256"] == hash_file(original.data) else None
+
+    def _repeat_hold(self, upload: Upload, held: HeldRecord) -> Status:
+        """Announce a held upload, if that may not have been done."""
         if upload.event:
             if upload.may_be_repeated or held.get("is_unannounced"):
                 self._announce_held(upload, held)
             else:
                 logger.info("upload is already held", extra={"subject": upload.subject, "upload_id": upload.id})
-        return True
+        return upload_status.HELD
 
     def _hold(self, upload: Upload, original: StoredObject, reason: str | None) -> Status:
         record: HeldRecord = {
@@ -259,23 +273,26 @@ class UploadProcessor:
             "is_unannounced": upload.event is None,
         }
         held = self.moderation.hold(upload.subject, upload.id, record)
+        details = {"subject": upload.subject, "upload_id": upload.id, "moderation_reason": held["reason"]}
+        logger.info("upload is held", extra={**details, **self.metrics.embed(Metric("UploadsHeld", "Count", 1))})
         # A deletion that has not found the record has replaced the manifest before.
         current = read_manifest(self.s3, self.assets_bucket, upload.subject)
         if current and current.upload_id > upload.id:
-            return self._end(upload, Current(current.content, current.is_unannounced))
+            return self._end(upload, Current.of(current))
         if upload.event:
             self._announce_held(upload, held)
         return upload_status.HELD
 
     def _announce_held(self, upload: Upload, held: HeldRecord) -> None:
         self._announce("avatar.held", upload, at=held["at"], moderation_reason=held["reason"])
+        logger.info("avatar.held", extra={"subject": upload.subject, "upload_id": upload.id})
 
     def _end(self, upload: Upload, current: Current) -> Status:
         """End an upload whose user has that manifest now, of the upload itself or a newer one."""
         manifest = current.manifest
         is_own = manifest["upload_id"] == upload.id
         if is_own and upload.event and (current.is_unannounced or upload.may_be_repeated):
-            self._complete(upload, manifest)
+            self._complete(upload, upload.event, current)
         elif upload.event:
             details = {"subject": upload.subject, "upload_id": upload.id, "current_upload_id": manifest["upload_id"]}
             logger.info("duplicate event" if is_own else "superseded by a newer upload", extra=details)
@@ -310,30 +327,53 @@ class UploadProcessor:
             logger.info("rejection is already recorded", extra={"key": key})
         details = {name: content[name] for name in ("at", "reason", "moderation_reason") if name in content}
         self._announce("avatar.rejected", upload, **details)
-        self._delete_original(upload)
+        # Deleted once, by one delivery, which counts it.
+        counted = [Metric("UploadsRejected", "Count", 1, "reason")] if self._delete_original(upload) else []
+        extra = {"subject": upload.subject, "upload_id": upload.id, **details, **self.metrics.embed(*counted)}
+        logger.info("avatar.rejected", extra=extra)
         return upload_status.rejected(content["reason"])
 
-    def _complete(self, upload: Upload, manifest: Manifest) -> None:
+    def _complete(self, upload: Upload, event: Created, current: Current) -> None:
         """Announce an avatar and delete its original, in parallel: a redelivery finds the manifest and does both."""
+        avatar = with_absolute_urls(current.manifest, self.cdn_url)
         with ThreadPoolExecutor() as pool:
             deletion = pool.submit(self._delete_original, upload)
-            self._announce("avatar.ready", upload, at=_now(), avatar=with_absolute_urls(manifest, self.cdn_url))
-        deletion.result()  # raises what it raised
+            announcement = pool.submit(self._announce, "avatar.ready", upload, at=_now(), avatar=avatar)
+        # The original is deleted once, by one delivery, which counts the avatar, announced or not.
+        is_counted = not deletion.exception() and deletion.result()
+        self.metrics.log(
+            "avatar.ready" if not announcement.exception() else "published, not announced",
+            *(_measure(event, current) if is_counted else ()),
+            subject=upload.subject,
+            upload_id=upload.id,
+            format=avatar["source"]["format"],
+        )
+        announcement.result()  # raises what it raised
+        deletion.result()
 
-    def _delete_original(self, upload: Upload) -> None:
-        """Nothing needs it any more, and its metadata may tell where it was taken.
+    def _delete_original(self, upload: Upload) -> bool:
+        """Nothing needs it any more, and its metadata may tell where it was taken. Returns whether it was deleted.
 
         A file that was posted meanwhile with the same form stays: its own event is still to come, or a delivery that
         has read it may have to be repeated.
         """
         self.moderation.release(upload.subject, upload.id, upload.etag)
-        delete_unchanged_object(self.s3, upload.etag, bucket=self.uploads_bucket, key=upload.key)
+        return delete_unchanged_object(self.s3, upload.etag, bucket=self.uploads_bucket, key=upload.key)
 
     def _announce(self, event: str, upload: Upload, **details: Any) -> None:
         self.topic.publish(event, {"event": event, "subject": upload.subject, "upload_id": upload.id, **details})
-        reasons = {name: text for name, text in details.items() if name == "moderation_reason"}
-        extra = {"subject": upload.subject, "upload_id": upload.id, "reason": details.get("reason"), **reasons}
-        logger.info(event, extra=extra)
+
+
+def _measure(event: Created, current: Current) -> Iterator[Metric]:
+    """Yield the metrics of a published avatar."""
+    if PUBLISHED_MS not in current.metadata:  # an earlier version has published it
+        return
+    time_ms = max(0, int(current.metadata[PUBLISHED_MS]) - int(1000 * event.at.timestamp()))
+    yield Metric("TimeToAvatar", "Milliseconds", time_ms)
+    yield Metric("AvatarWithin5Seconds", "Count", int(time_ms <= _OBJECTIVE_MS))
+    if RENDER_MS in current.metadata:  # unknown if a redelivery has completed it
+        yield Metric("RenderTime", "Milliseconds", int(current.metadata[RENDER_MS]))
+    yield Metric("OriginalSize", "Bytes", current.manifest["source"]["bytes"], "format")
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
@@ -34,6 +35,12 @@ class Current(NamedTuple):
     manifest: Manifest
     is_unannounced: bool
     """Whether it has to be announced: it was put now, or by finish_upload."""
+    metadata: Mapping[str, str]
+    """Its user metadata."""
+
+    @classmethod
+    def of(cls, stored: StoredManifest) -> "Current":
+        return cls(stored.content, stored.is_unannounced, stored.metadata)
 
 
 class Avatar(NamedTuple):
@@ -105,11 +112,18 @@ def _build_manifest(subject: str, version: str, facts: Mapping[str, Any]) -> Man
 
 
 def publish(
-    client: BaseClient, bucket: str, avatar: Avatar, existing: StoredManifest | None, *, is_announced: bool
+    client: BaseClient,
+    bucket: str,
+    avatar: Avatar,
+    existing: StoredManifest | None,
+    *,
+    is_announced: bool,
+    render_ms: int,
 ) -> Current:
     """Make `avatar` the current one. `existing` is the manifest of an older version.
 
-    Without `is_announced`, the manifest is marked for the event of the upload, which announces it.
+    Without `is_announced`, the manifest is marked for the event of the upload, which announces it. `render_ms` is how
+    long the original was rendered, which only this delivery knows.
 
     Returns the manifest that is current afterwards: the avatar's own, or one of a version that is not older.
 
@@ -126,7 +140,8 @@ def publish(
     for future in pending:
         future.result()  # raises what it raised
     _advance_stable_jpeg(client, bucket, avatar, jpeg.result() if jpeg else None)
-    return _advance_manifest(client, bucket, avatar.manifest, existing, is_announced=is_announced)
+    metadata = {stored_avatar.RENDER_MS: str(render_ms)}
+    return _advance_manifest(client, bucket, avatar.manifest, existing, metadata, is_announced=is_announced)
 
 
 def resume(
@@ -154,7 +169,7 @@ def resume(
     if not jpeg or not jpeg.version.startswith(f"{upload_id}-") or (existing and existing.version >= jpeg.version):
         return None
     manifest = _build_manifest(subject, jpeg.version, jpeg.facts)
-    return _advance_manifest(client, bucket, manifest, existing, is_announced=is_announced)
+    return _advance_manifest(client, bucket, manifest, existing, {}, is_announced=is_announced)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
@@ -198,9 +213,18 @@ def _add_comment(jpeg: bytes, comment: str) -> bytes:
 
 
 def _advance_manifest(
-    client: BaseClient, bucket: str, manifest: Manifest, existing: StoredManifest | None, *, is_announced: bool
+    client: BaseClient,
+    bucket: str,
+    manifest: Manifest,
+    existing: StoredManifest | None,
+    metadata: Mapping[str, str],
+    *,
+    is_announced: bool,
 ) -> Current:
     """Put the manifest, unless the existing one is of its version or a newer one. Returns the one that is current."""
+    published_ms = int(datetime.now(UTC).timestamp() * 1000)
+    mark = {} if is_announced else stored_avatar.UNANNOUNCED
+    metadata = {**metadata, **mark, stored_avatar.PUBLISHED_MS: str(published_ms)}
     newer = stored_avatar.put_newer(
         client,
         manifest["version"],
@@ -211,9 +235,9 @@ def _advance_manifest(
         Body=json.dumps(manifest).encode(),
         ContentType="application/json",
         CacheControl=MUTABLE,
-        Metadata={} if is_announced else stored_avatar.UNANNOUNCED,
+        Metadata=metadata,
     )
     # boto3 retries a write whose response was lost: the manifest that is there may be this one.
     if newer is None or newer.content == manifest:
-        return Current(manifest, is_unannounced=True)
-    return Current(newer.content, newer.is_unannounced)
+        return Current(manifest, is_unannounced=True, metadata=metadata)
+    return Current.of(newer)

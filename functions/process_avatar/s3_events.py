@@ -17,6 +17,8 @@ class Created(NamedTuple):
     """Of what was posted, in quotes as in S3's responses. The object may have been replaced since."""
     sequencer: str
     """Differs between the posts of a key, and is the same when S3 sends an event twice."""
+    is_copy: bool = False
+    """Whether an operator has copied the object onto itself: nothing was posted."""
 
 
 def created_objects(event: object) -> list[Created]:
@@ -32,7 +34,8 @@ def created_objects(event: object) -> list[Created]:
         return [_created(record) for record in event["Records"]]
     except (KeyError, TypeError) as error:
         raise ValueError(
-            "not an S3 event: Records[].eventTime, or key, eTag or sequencer of Records[].s3.object, is missing"
+            "not an S3 event: eventName or eventTime of Records[], or key, eTag or sequencer of Records[].s3.object, "
+            "is missing"
         ) from error
 
 
@@ -40,4 +43,5 @@ def _created(record: dict[str, Any]) -> Created:
     stored = record["s3"]["object"]
     key = unquote_plus(stored["key"])  # S3 encodes keys as an HTML form does: a space is a plus
     at = datetime.fromisoformat(record["eventTime"])
-    return Created(key, at, f'"{stored["eTag"]}"', stored["sequencer"])
+    is_copy = record["eventName"] == "ObjectCreated:Copy"
+    return Created(key, at, f'"{stored["eTag"]}"', stored["sequencer"], is_copy)

@@ -13,6 +13,7 @@ from functions.shared import http_api, stored_avatar
 from functions.shared.avatar_deletion import AvatarDeletion
 from functions.shared.aws import clients
 from functions.shared.db import login, postgres
+from functions.shared.metrics import Metric, Metrics
 
 log = logging.getLogger()
 
@@ -26,6 +27,7 @@ AVATARS = AvatarDeletion(S3, uploads_bucket=os.environ["UPLOADS_BUCKET"], assets
 USERS = Users(
     postgres.Database(login.from_environment(timeout_seconds=3)), hold_days=int(os.environ["HANDLE_HOLD_DAYS"])
 )
+METRICS = Metrics(os.environ["METRICS_SERVICE"])
 ISSUER = os.environ["ISSUER"]  # empty: the names of new profiles are generated
 USER_POOL = UserPool(ISSUER, os.environ.get("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")) if ISSUER else None
 
@@ -43,7 +45,8 @@ def handle(event: http_api.Event, _context: object) -> http_api.Response:
     except http_api.ClientError as error:
         return error.response
     except postgres.UnavailableError as error:
-        log.error("database unavailable", extra={"reason": str(error)})
+        counted = METRICS.embed(Metric("DatabaseUnavailable", "Count", 1))
+        log.error("database unavailable", extra={"reason": str(error), **counted})
         retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
         return http_api.error_response(503, "unavailable", "profiles cannot be reached; try again", headers=retry)
 

@@ -31,6 +31,8 @@ DELETED_TAG = "deleted=true"
 DELETION_BYTES = upload_ids.LENGTH  # the record in place of a stable JPEG; no JPEG is so short
 VERSION, FACTS = "version", "facts"  # user metadata of the stable JPEG: what its manifest consists of, but for URLs
 UNANNOUNCED = {"announced": "later"}  # user metadata of a manifest
+# User metadata of a manifest, in milliseconds: when it was put, since 1970, and how long the original was rendered.
+PUBLISHED_MS, RENDER_MS = "published-ms", "render-ms"
 
 
 class ContentionError(Exception):
@@ -44,8 +46,12 @@ class StoredManifest(NamedTuple):
     etag: str
     last_modified: datetime
     """UTC, in whole seconds."""
-    is_unannounced: bool
-    """Whether finish_upload has published it, and left the announcement to the event of the upload. It stays so."""
+    metadata: Mapping[str, str]
+
+    @property
+    def is_unannounced(self) -> bool:
+        """Whether finish_upload has published it, and left the announcement to the event of the upload. It stays so."""
+        return UNANNOUNCED.items() <= self.metadata.items()
 
     @property
     def upload_id(self) -> str:
@@ -85,8 +91,7 @@ def read_manifest(client: BaseClient, bucket: str, subject: str) -> StoredManife
     stored = s3.get_object(client, bucket, manifest_key(subject))
     if stored is None:
         return None
-    is_unannounced = UNANNOUNCED.items() <= stored.metadata.items()
-    return StoredManifest(json.loads(stored.data), stored.etag, stored.last_modified, is_unannounced)
+    return StoredManifest(json.loads(stored.data), stored.etag, stored.last_modified, stored.metadata)
 
 
 def read_avatar(client: BaseClient, bucket: str, subject: str, cdn_url: str) -> Manifest | None:

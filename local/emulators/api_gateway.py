@@ -171,7 +171,6 @@ class HttpApiEmulator:
             "protocol": "HTTP/1.1",
             "identity.sourceIp": call.request.remote_addr or "",
             "requestTime": datetime.datetime.now(datetime.UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "responseLength": str(response.calculate_content_length() or 0),
             "responseLatency": str(int((time.monotonic() - call.started) * 1000)),
             **{f"authorizer.{name}": str(value) for name, value in (call.authorized or {}).items()},
         }

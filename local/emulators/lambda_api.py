@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from local.aws_checks.actions import parse_invoked_function
+from local.emulators.lambda_sandbox import THROTTLED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,6 +45,9 @@ class LambdaApi:
             message = f"Could not parse request body into json: {error}"
             return _respond_with_error(start_response, "400 Bad Request", "InvalidRequestContentException", message)
         result = function.invoke(event)
+        if result.error is THROTTLED:
+            message = THROTTLED["errorMessage"]
+            return _respond_with_error(start_response, "429 Too Many Requests", THROTTLED["errorType"], message)
         headers = [("X-Amz-Executed-Version", "$LATEST")]
         if result.error is not None:
             headers.append(("X-Amz-Function-Error", "Unhandled"))

@@ -20,7 +20,7 @@ import boto3
 
 from lambda_packages.build import Package
 from local.aws_checks.principals import Principal
-from local.emulators.lambda_sandbox import InvocationResult, Sandbox, SandboxConfig
+from local.emulators.lambda_sandbox import THROTTLED, InvocationResult, Sandbox, SandboxConfig
 from local.emulators.moto import MotoServer
 from local.recording.graph import Graph, ProgramError, Resource
 
@@ -33,12 +33,16 @@ _RUNTIME_CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_res
 class LambdaFunction:
     """A deployed function. As in Lambda, a sandbox is started when none is idle, and is reused."""
 
-    def __init__(self, name: str, role: Principal, config: SandboxConfig) -> None:
+    def __init__(
+        self, name: str, role: Principal, config: SandboxConfig, reserved_concurrency: int | None = None
+    ) -> None:
         self.name = name
         self.role = role
         self.arn = config.arn
         self.timeout = config.timeout
         self.config = config
+        self.reserved_concurrency = reserved_concurrency
+        self._running = 0
         self._idle: list[Sandbox] = []
         self._busy: set[Sandbox] = set()
         self._lock = threading.Lock()
@@ -47,6 +51,17 @@ class LambdaFunction:
 
     def invoke(self, event: Any) -> InvocationResult:
         """Invokes the function. A failure is a result with an `error`, never an exception."""
+        with self._lock:
+            if self.reserved_concurrency is not None and self._running >= self.reserved_concurrency:
+                return InvocationResult(payload=None, error=THROTTLED, is_cold_start=False)
+            self._running += 1
+        try:
+            return self._invoke(event)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _invoke(self, event: Any) -> InvocationResult:
         with self._slots:
             with self._lock:
                 if self._is_closed:
@@ -184,7 +199,7 @@ class LambdaFunctions:
             memory=inputs.get("memorySize", 128),
             log=deployment.folder / f"{package.name}.log",
         )
-        return LambdaFunction(package.name, principal, config)
+        return LambdaFunction(package.name, principal, config, inputs.get("reservedConcurrentExecutions"))
 
 
 def unpack_layer(archive: Path) -> Path:

@@ -48,6 +48,13 @@ class InvocationResult:
     is_cold_start: bool
 
 
+THROTTLED: Mapping[str, Any] = {"errorType": "TooManyRequestsException", "errorMessage": "Rate Exceeded."}
+"""The error of an invocation above the reserved concurrency.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+"""
+
+
 @dataclass(frozen=True)
 class SandboxConfig:
     """Configuration of a sandbox. `memory` is in MiB, `timeout` in seconds; `path` is prepended to `sys.path`."""

@@ -40,7 +40,7 @@ class Graph:
     exports: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __iter__(self) -> Iterator[Resource]:
-        return iter(self.resources.values())
+        return iter(list(self.resources.values()))  # a program that runs adds others meanwhile
 
     def of_type(self, type_: str) -> list[Resource]:
         return [resource for resource in self if resource.type == type_]

@@ -104,6 +104,7 @@ def run_program(
             with _leave_out_stack_traces():
                 loop.run_until_complete(asyncio.wait_for(_run_in_stack(run_body, outputs, timeout), timeout))
         finally:
+            _cancel_tasks(loop)
             settings.reset_options()
             asyncio.set_event_loop(None)
             loop.close()
@@ -129,6 +130,14 @@ async def _run_in_stack(body: Callable[[], None], outputs: set[asyncio.Task[Any]
             await asyncio.wait(pending[:1], timeout=_POLL_SECONDS)
 
     await stack.run_in_stack(run)
+
+
+def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what a program that failed has left: Python warns of coroutines that never ran, in whatever runs then."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 @contextlib.contextmanager

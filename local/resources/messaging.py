@@ -1,4 +1,4 @@
-"""Handlers for SQS, SNS and CloudWatch."""
+"""Handlers for SQS, SNS, CloudWatch and Budgets. A local run evaluates no alarms, and sends no email."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _topic(resource: Resource, context: HandlerContext) -> CreatedResource:
 
 
 def _subscription(resource: Resource, _context: HandlerContext) -> CreatedResource:
-    if resource.inputs["protocol"] != "https":
-        raise ProgramError(f"{resource.name}: a local run supports only https endpoints")
+    if resource.inputs["protocol"] not in ("https", "email"):
+        raise ProgramError(f"{resource.name}: a local run supports only https endpoints and email addresses")
     arn = f"{resource.inputs['topic']}:{resource.name}"
     return arn, {"arn": arn, "pendingConfirmation": True}
 
@@ -73,6 +73,11 @@ HANDLERS: dict[str, ResourceHandler] = {
     "aws:sns/topicSubscription:TopicSubscription": _subscription,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": record_only,
+    "aws:budgets/budget:Budget": record_only,
+    "aws:cloudwatch/dashboard:Dashboard": record_only,
+    "aws:cloudwatch/queryDefinition:QueryDefinition": record_only,
+    "aws:xray/resourcePolicy:ResourcePolicy": record_only,
     "aws:cloudwatch/logDeliverySource:LogDeliverySource": _log_delivery,
     "aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination": _log_delivery,
     "aws:cloudwatch/logDelivery:LogDelivery": _log_delivery,

@@ -210,7 +210,8 @@ def _policies_of(graph: Graph, queue_arn: str) -> set[str]:
 def policies_have_no_wildcards(graph: Graph) -> list[str]:
     """Finds wildcards in actions and resources, and managed policies.
 
-    Network interface actions on "*" are allowed for functions in a VPC, if the function's code is denied them.
+    Network interface actions on "*" are allowed for functions in a VPC, if the function's code is denied them, and
+    those of X-Ray, which have no resources, for functions with tracing.
     """
     violations: list[str] = []
     for policy in graph:
@@ -218,8 +219,10 @@ def policies_have_no_wildcards(graph: Graph) -> list[str]:
             if (
                 statement == JOIN_NETWORK
                 and DENY_TO_CODE in _statements(policy)
-                and _is_of_function_in_vpc(graph, policy)
+                and _is_of_function_with(graph, policy, "vpcConfig")
             ):
+                continue
+            if statement == WRITE_TRACES and _is_of_function_with(graph, policy, "tracingConfig"):
                 continue
             violations += [f"{policy.name} allows {a}" for a in _as_list(statement["Action"]) if "*" in a]
             violations += [
@@ -254,6 +257,7 @@ _NETWORK_INTERFACES = [
     "ec2:UnassignPrivateIpAddresses",
 ]
 JOIN_NETWORK = {"Effect": "Allow", "Action": _NETWORK_INTERFACES, "Resource": "*"}
+WRITE_TRACES = {"Effect": "Allow", "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "Resource": "*"}
 DENY_TO_CODE = {
     "Effect": "Deny",
     "Action": _NETWORK_INTERFACES,
@@ -262,9 +266,9 @@ DENY_TO_CODE = {
 }
 
 
-def _is_of_function_in_vpc(graph: Graph, policy: Resource) -> bool:
+def _is_of_function_with(graph: Graph, policy: Resource, key: str) -> bool:
     return any(
-        function.inputs["role"].rsplit("/", 1)[-1] == policy.inputs.get("role") and "vpcConfig" in function.inputs
+        function.inputs["role"].rsplit("/", 1)[-1] == policy.inputs.get("role") and key in function.inputs
         for function in graph.of_type("aws:lambda/function:Function")
     )
 
@@ -496,6 +500,18 @@ def _allowed_origins(inputs: dict[str, Any]) -> Iterator[str]:
         yield from rule["allowedOrigins"]
 
 
+def alarms_notify_topics_of_their_region(graph: Graph) -> list[str]:
+    """CloudWatch rejects others: https://github.com/cds-snc/notification-terraform/pull/128"""
+    stack_region = graph.one("pulumi:providers:aws").inputs["region"]
+    return [
+        f"{alarm.name} notifies {topic}"
+        for type_ in ("metricAlarm:MetricAlarm", "compositeAlarm:CompositeAlarm")
+        for alarm in graph.of_type(f"aws:cloudwatch/{type_}")
+        for topic in alarm.inputs.get("alarmActions", [])
+        if topic.split(":")[3] != alarm.inputs.get("region", stack_region)
+    ]
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     resources_are_children_of_components,
     resources_use_one_tagging_provider,
@@ -516,6 +532,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     components_register_declared_outputs,
     routes_require_the_authorizer,
     cors_origins_are_explicit,
+    alarms_notify_topics_of_their_region,
 )
 
 

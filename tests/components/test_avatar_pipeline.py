@@ -192,6 +192,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
                 "LIMITS_TABLE": "pipeline-limits-abc1234",
                 "DISTRIBUTION_ID": "",
                 "MODERATION_FUNCTION_ARN": "",
+                "METRICS_SERVICE": "pipeline-test",
             }
         },
         "loggingConfig": {

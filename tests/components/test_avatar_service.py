@@ -34,7 +34,7 @@ def test_children_have_the_name_of_the_service(service: Graph) -> None:
     (parent,) = service.of_type("avatars:index:AvatarService")
     assert {child.name for child in service.children(parent.urn)} == {
         *("faces-cdn", "faces-pipeline", "faces-identity", "faces-api", "faces-web"),
-        *("faces-database", "faces-profiles", "faces-page"),
+        *("faces-database", "faces-profiles", "faces-page", "faces-dashboard", "faces-queries"),
     }
 
 

@@ -298,6 +298,12 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
     ),
     (
         invariants.policies_have_no_wildcards,
+        "avatars-profiles-profile",
+        remove_input("tracingConfig"),
+        "avatars-profiles-profile-policy allows the resource *",
+    ),
+    (
+        invariants.policies_have_no_wildcards,
         "avatars-database-network-s3",
         replace_in_policy("/avatars/*.json", "/*"),
         "allows the resource arn:aws:s3:::our-assets/*",
@@ -325,6 +331,12 @@ MUTATIONS: list[tuple[Invariant, str, Mutation, str]] = [
         "avatars-api-tls-validation",
         set_inputs(region="us-east-1"),
         "is not in None",
+    ),
+    (
+        invariants.alarms_notify_topics_of_their_region,
+        "avatars-alarms-api-certificate",
+        set_inputs(region="us-east-1"),
+        "notifies arn:aws:sns:eu-west-1",
     ),
     (invariants.data_is_protected, "avatars-cdn-assets", set_fields(protect=False), "can be deleted"),
     (invariants.data_is_protected, "avatars-identity-users", set_fields(retain_on_delete=False), "can be deleted"),

@@ -112,6 +112,7 @@ def test_stage_depends_on_the_route_that_it_throttles(profiles: Graph) -> None:
                 "CDN_URL": upload_api.CDN_URL,
                 "ISSUER": upload_api.ISSUER,
                 "HANDLE_HOLD_DAYS": "30",
+                "METRICS_SERVICE": "profiles-test",
                 "PGHOST": "db",
                 "PGUSER": "reader",
             },

@@ -229,8 +229,9 @@ def test_measure_memory_does_not_reuse_freed_memory() -> None:
     blocks = [b"x" * 100_000 for _ in range(500)]
     del blocks[:-1]  # the last one keeps the others from being returned to the system
     assert first > 10_000_000
-    assert abs(worker.measure_memory(image, None) - first) < 2_000_000
-    assert abs(worker.measure_memory(b"", None)) < 1_000_000
+    # Within some megabytes, as the kernel also counts and reclaims pages of this process between the forks.
+    assert worker.measure_memory(image, None) == pytest.approx(first, rel=0.5)
+    assert abs(worker.measure_memory(b"", None)) < first / 2
 
 
 # --- Campaigns --------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ ENVIRONMENTS = {
         "UPLOADS_PER_HOUR": "60",
         "LIMITS_TABLE": "limits",
         "MODERATION_FUNCTION_ARN": "",
+        "METRICS_SERVICE": "avatars",
     },
     "migrate_database": {"DATABASE_URL_PARAMETER": "database-url"},
     "presign_upload": {"UPLOADS_BUCKET": "uploads", "MAX_UPLOAD_BYTES": "5000000", "LARGEST_SIZE": "512"},
@@ -65,6 +66,7 @@ ENVIRONMENTS = {
         "LIMITS_TABLE": "limits",
         "DISTRIBUTION_ID": "",
         "MODERATION_FUNCTION_ARN": "",
+        "METRICS_SERVICE": "avatars",
     },
     "profile": {
         "UPLOADS_BUCKET": "uploads",
@@ -72,6 +74,7 @@ ENVIRONMENTS = {
         "CDN_URL": "https://cdn.example.com",
         "ISSUER": "https://cognito-idp.eu-west-1.amazonaws.com/pool",
         "HANDLE_HOLD_DAYS": "30",
+        "METRICS_SERVICE": "avatars",
         "DATABASE_URL_PARAMETER": "database-url",
     },
     "sweep_avatars": {"ASSETS_BUCKET": "assets", "ORIGINALS_DAYS": "14"},

@@ -8,9 +8,13 @@ import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.core.utils import unix_time_millis
+from moto.sqs import models as sqs_models
 
 from client.session import Session
 from local.emulators.lambda_functions import SourceFunction
@@ -21,12 +25,13 @@ from tests.functions.servers import HttpStub
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTO = Path(__file__).parent.parent.parent / "local" / "photo.jpg"
 _numbers = itertools.count()
+ALARMS = {"avatars:alarmEmail": "on-call@example.com", "avatars:reservedConcurrency": '{"profile": 20}'}
 
 
 @pytest.fixture(scope="session")
 def config() -> dict[str, str]:
     """That of a development stack, but attacks make more requests than its throttle allows."""
-    return {**read_config("dev")[0], "avatars:throttleRate": "10000", "avatars:throttleBurst": "5000"}
+    return {**read_config("dev")[0], "avatars:throttleRate": "10000", "avatars:throttleBurst": "5000", **ALARMS}
 
 
 @pytest.fixture(scope="package")
@@ -64,6 +69,25 @@ def outputs_file(stack: LocalStack, tmp_path: Path) -> str:
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps(dict(operate(stack).outputs)))
     return str(file)
+
+
+@pytest.fixture
+def advance_queue_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock that ends visibility timeouts by some seconds."""
+    offset_ms = 0.0
+    now_ms = unix_time_millis
+
+    def advance(seconds: float) -> None:
+        nonlocal offset_ms
+        offset_ms += seconds * 1000
+
+    def wait_for_messages(_queue: Any, timeout: float) -> None:
+        time.sleep(0.02)
+
+    monkeypatch.setattr(sqs_models, "unix_time_millis", lambda: now_ms() + offset_ms)
+    # A long poll of moto would notice only after a second that a message has become visible.
+    monkeypatch.setattr(sqs_models.Queue, "wait_for_messages", wait_for_messages)
+    return advance
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +143,7 @@ def build_s3_event(key: str) -> str:
     """Builds the part of an S3 event notification that the function reads."""
     now = datetime.datetime.now(datetime.UTC).isoformat()
     stored = {"key": key, "eTag": "0" * 32, "sequencer": now}
-    return json.dumps({"Records": [{"eventTime": now, "s3": {"object": stored}}]})
+    return json.dumps({"Records": [{"eventName": "ObjectCreated:Post", "eventTime": now, "s3": {"object": stored}}]})
 
 
 def send_message(stack: LocalStack, body: str) -> str:
@@ -138,3 +162,21 @@ def hold_events(stack: LocalStack) -> Generator[None]:
         yield
     finally:
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+
+
+def fail_until_dead(stack: LocalStack, body: str, advance_queue_clock: Callable[[float], None]) -> tuple[str, int]:
+    """Sends a message that fails until it is moved. Returns its ID, and how often it was delivered."""
+    queue, _ = find_queue_urls(stack)
+    attributes = stack.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+    max_receives = int(json.loads(attributes["Attributes"]["RedrivePolicy"])["maxReceiveCount"])
+    message_id = send_message(stack, body)
+    for receives in range(1, max_receives + 1):
+        wait_until(partial(has_failures, stack, message_id, receives), f"the message has failed {receives} times")
+        advance_queue_clock(400)  # longer than the longest pause before a retry
+    return message_id, max_receives
+
+
+def has_failures(stack: LocalStack, message_id: str, count: int) -> bool:
+    log = stack.functions.find_by_package("process_avatar").read_log()
+    retries = [line for line in log.splitlines() if message_id in line and "message is retried" in line]
+    return len(retries) == count

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import datetime
 import io
-import json
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import pillow_heif
 import pytest
 import requests
-from moto.core.utils import unix_time_millis
-from moto.sqs import models as sqs_models
 from PIL import Image, ImageOps
 
 from client.session import ClientError, Session
@@ -26,7 +21,9 @@ from operations.reprocessing import reprocess
 from tests.local.conftest import (
     PHOTO,
     build_s3_event,
+    fail_until_dead,
     find_queue_urls,
+    has_failures,
     hold_events,
     operate,
     send_message,
@@ -432,24 +429,6 @@ class TestOrder:
 
 
 class TestDeadLetterQueue:
-    @pytest.fixture
-    def advance_queue_clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-        """Moves the clock that ends visibility timeouts by some seconds."""
-        offset_ms = 0.0
-        now_ms = unix_time_millis
-
-        def advance(seconds: float) -> None:
-            nonlocal offset_ms
-            offset_ms += seconds * 1000
-
-        def wait_for_messages(_queue: Any, timeout: float) -> None:
-            time.sleep(0.02)
-
-        monkeypatch.setattr(sqs_models, "unix_time_millis", lambda: now_ms() + offset_ms)
-        # A long poll of moto would notice only after a second that a message has become visible.
-        monkeypatch.setattr(sqs_models.Queue, "wait_for_messages", wait_for_messages)
-        return advance
-
     def test_failing_message_goes_to_dead_letter_queue_and_blocks_nothing(
         self,
         stack: LocalStack,
@@ -459,13 +438,8 @@ class TestDeadLetterQueue:
         advance_queue_clock: Callable[[float], None],
     ) -> None:
         sqs = stack.aws.client("sqs")
-        queue, dead_letter_queue = find_queue_urls(stack)
-        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
-        max_receives = int(json.loads(attributes["RedrivePolicy"])["maxReceiveCount"])
-        message_id = send_message(stack, "poison")
-        for receives in range(1, max_receives + 1):
-            wait_until(partial(has_failures, stack, message_id, receives), f"the message has failed {receives} times")
-            advance_queue_clock(400)  # longer than the longest pause before a retry
+        _, dead_letter_queue = find_queue_urls(stack)
+        message_id, max_receives = fail_until_dead(stack, "poison", advance_queue_clock)
         dead: list[Any] = []
 
         def receive_dead_letters() -> bool:
@@ -477,12 +451,6 @@ class TestDeadLetterQueue:
         assert [message["Body"] for message in dead] == ["poison"]
         assert has_failures(stack, message_id, max_receives)
         assert session.upload(photo, "image/jpeg").avatar["subject"] == session.subject
-
-
-def has_failures(stack: LocalStack, message_id: str, count: int) -> bool:
-    log = stack.functions.find_by_package("process_avatar").read_log()
-    retries = [line for line in log.splitlines() if message_id in line and "message is retried" in line]
-    return len(retries) == count
 
 
 def queue_is_empty(stack: LocalStack) -> bool:

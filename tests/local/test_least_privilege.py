@@ -29,7 +29,7 @@ from local.emulators.sqs_poller import EventSourceMapping
 from local.recording.graph import Graph, ProgramError, Resource
 from local.stack import LocalStack
 from operations.erasure import erase
-from operations.moderation import decide, list_held
+from operations.moderation import HeldUpload, decide, list_held
 from operations.operated_stack import OperationError
 from tests.fixtures import pictures
 from tests.local.conftest import build_s3_event, hold_events, operate, send_message, sign_in, wait_until
@@ -164,8 +164,8 @@ def fail_and_retry(stack: LocalStack, photo: bytes, seconds: float) -> None:
     s3.delete_object(**original)
 
 
-def finish_uploads(stack: LocalStack, photo: bytes, _seconds: float) -> None:
-    """Has uploads finished whose events do not arrive, the last one held and rejected by an operator."""
+def finish_uploads(stack: LocalStack, photo: bytes, seconds: float) -> None:
+    """Has uploads finished whose events do not arrive, the last one held until an operator's decision does."""
     session = sign_in(stack)
     with hold_events(stack):
         assert [finish(session, photo)["status"] for _ in range(2)] == ["ready", "ready"]
@@ -173,10 +173,11 @@ def finish_uploads(stack: LocalStack, photo: bytes, _seconds: float) -> None:
         assert rejected["reason"] == "not_an_image"
         assert session.finish(rejected["upload_id"]) == rejected
         assert finish(session, _SMALL)["status"] == "held"
-        (held,) = [held for held in list_held(operate(stack)) if held.subject == session.subject]
+        (held,) = list_held_by(stack, session)
         decide(operate(stack), session.subject, held.name, Decision("reject"))
-        assert session.finish(held.name.partition("-")[0])["reason"] == "not_allowed"
-        assert not [held for held in list_held(operate(stack)) if held.subject == session.subject]
+        assert session.finish(held.name.partition("-")[0])["status"] == "pending"  # left to its event
+    send_message(stack, build_s3_event(storage_keys.incoming_key(session.subject, held.name.partition("-")[0])))
+    wait_until(lambda: not list_held_by(stack, session), "the rejected upload is not held any more", seconds)
 
 
 def finish(session: Session, photo: bytes) -> dict[str, Any]:
@@ -237,10 +238,14 @@ def hold_and_reject(stack: LocalStack, _photo: bytes, seconds: float) -> None:
     session = sign_in(stack)
     with pytest.raises(UploadHeldError):
         session.upload(_SMALL, "image/png", seconds, finish=False)
-    (held,) = [held for held in list_held(operate(stack)) if held.subject == session.subject]
+    (held,) = list_held_by(stack, session)
     decide(operate(stack), session.subject, held.name, Decision("reject"))
     wait_until(lambda: not list_originals(stack, session.subject), "the rejected original is deleted", seconds)
     assert session.fetch_status(held.name.partition("-")[0])["reason"] == "not_allowed"
+
+
+def list_held_by(stack: LocalStack, session: Session) -> list[HeldUpload]:
+    return [held for held in list_held(operate(stack)) if held.subject == session.subject]
 
 
 STEPS: tuple[Step, ...] = (

@@ -27,6 +27,7 @@ from functions.process_avatar.s3_events import Created
 from functions.process_avatar.topic import Topic
 from functions.shared import storage_keys, stored_avatar, upload_id
 from functions.shared.avatar_deletion import AvatarDeletion
+from functions.shared.metrics import Metrics
 from functions.sweep_avatars.sweep import Sweep, list_subjects
 from local.emulators.http_server import HttpServer
 from local.emulators.moto import create_dispatcher
@@ -83,6 +84,7 @@ class Stack:
             moderation=Moderation(None, "", self.s3, self.uploads),
             quota=Quota(self.s3, "", 0),  # counts nothing
             read_block_end=lambda _subject: None,
+            metrics=Metrics("avatars"),
         )
         created = Created(storage_keys.incoming_key(subject, uploaded), datetime.now(UTC), self.etags[uploaded], "1")
         processor.process(created, may_be_repeated=may_be_repeated)

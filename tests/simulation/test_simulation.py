@@ -235,6 +235,50 @@ def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch:
     assert outcome.rule == "every_answer_is_announced"
 
 
+def test_decided_copy_of_another_file_counts_twice_if_taken_for_a_post(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user posts another file before the event of an operator's decision arrives."""
+    choices: dict[str, Value] = {
+        "moderation": True,
+        "ada-1: verdict": "hold",
+        "ada-1: second post": "other file",
+        "ada-1: milliseconds to the second post": 5000,
+        "ada-1: decision": "reject",
+        "ada-1: decision at the second post": False,
+        "operator rejects ada-1: CopyObject incoming/ada/ada-1: slow milliseconds": 1900,
+    }
+    decided = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(decided, Simulation)
+    assert "rejects ada-1" in str(decided.history)
+    created = vars(module("process_avatar.s3_events"))["_created"]
+    monkeypatch.setattr(
+        module("process_avatar.s3_events"), "_created", lambda record: created(record)._replace(is_copy=False)
+    )
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "quota_is_kept"
+
+
+def test_held_upload_that_was_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user posts an approved file again after process_avatar was killed between stable JPEG and manifest."""
+    choices: dict[str, Value] = {
+        **TWO_UPLOADS,
+        "moderation": True,
+        "ada-2: verdict": "hold",
+        "ada-2: second post": "same file",
+        "ada-2: milliseconds to the second post": 5000,
+        "ada-2: decision at the second post": False,
+        "process ada-2 decided#1: PutObject avatars/ada.jpg: sandbox": "sandbox killed after the effect",
+    }
+    completed = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(completed, Simulation)
+    assert [upload.statuses[-1] for upload in completed.uploads.values()] == ["ready", "ready"]
+    processor = module("process_avatar.process_upload").UploadProcessor
+    monkeypatch.setattr(processor, "_end_published", lambda *_: None)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "newest_upload_is_shown"
+
+
 def test_same_seed_gives_the_same_history() -> None:
     histories = [run_choices(RandomChoices("5:17"), SETTINGS, []).history for _ in range(2)]
     assert histories[0] == histories[1]

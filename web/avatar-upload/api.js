@@ -13,9 +13,7 @@ const RETRY_DELAYS_MS = [500, 1000, 2000];
  */
 
 export class Api {
-  #url;
   #getToken;
-  #signal;
   #token = "";
 
   /**
@@ -24,9 +22,23 @@ export class Api {
    * @param {AbortSignal} signal ends every call
    */
   constructor(url, getToken, signal) {
-    this.#url = url.replace(/\/+$/, "");
+    this.url = url.replace(/\/+$/, "");
+    this.signal = signal;
     this.#getToken = getToken;
-    this.#signal = signal;
+  }
+
+  /** That of the last call, which may have been refreshed. */
+  get token() {
+    return this.#token;
+  }
+
+  /**
+   * Requests the token, unless there is one.
+   * @throws {UploadError} `session_expired`, `network`, `offline`, or an UploadError of `getToken`
+   */
+  async authorize() {
+    this.#token ||= await this.#requestToken(false);
+    return this.#token;
   }
 
   /**
@@ -39,7 +51,7 @@ export class Api {
    */
   async call(method, path, content) {
     const send = () => this.#send(method, path, content);
-    this.#token ||= await this.#requestToken(false);
+    await this.authorize();
     let response = await this.#withRetry(send);
     if (isUnauthorized(response)) {
       this.#token = await this.#requestToken(true);
@@ -54,13 +66,14 @@ export class Api {
    * @param {"POST"} method
    * @param {string} path
    * @param {number} timeout in milliseconds
+   * @param {object} [content] sent as JSON
    * @returns {Promise<ApiResponse | null>} null if there is no response
    */
-  async tryOnce(method, path, timeout) {
+  async tryOnce(method, path, timeout, content) {
     try {
-      return await this.#send(method, path, undefined, timeout);
+      return await this.#send(method, path, content, timeout);
     } catch {
-      this.#signal.throwIfAborted();
+      this.signal.throwIfAborted();
       return null;
     }
   }
@@ -72,10 +85,10 @@ export class Api {
         const response = await send();
         if (!isRetryable(response)) return response;
       } catch (error) {
-        this.#signal.throwIfAborted();
+        this.signal.throwIfAborted();
         if (isTimeout(error) || !navigator.onLine) throw createNetworkError(error);
       }
-      await sleep(delay * (0.75 + Math.random() / 2), this.#signal); // jitter
+      await sleep(delay * (0.75 + Math.random() / 2), this.signal); // jitter
     }
     return this.#lastAttempt(send);
   }
@@ -83,7 +96,7 @@ export class Api {
   /** @param {() => Promise<ApiResponse>} send */
   async #lastAttempt(send) {
     const response = await send().catch((error) => {
-      this.#signal.throwIfAborted();
+      this.signal.throwIfAborted();
       throw createNetworkError(error);
     });
     if (isRetryable(response)) throw new UploadError("server_error", { cause: response });
@@ -98,8 +111,8 @@ export class Api {
    * @returns {Promise<ApiResponse>}
    */
   #send(method, path, content, timeout = TIMEOUT_MS) {
-    return withTimeout(timeout, this.#signal, async (signal) => {
-      const response = await fetch(this.#url + path, {
+    return withTimeout(timeout, this.signal, async (signal) => {
+      const response = await fetch(this.url + path, {
         method,
         headers: { Authorization: `Bearer ${this.#token}`, ...(content && { "Content-Type": "application/json" }) },
         body: content && JSON.stringify(content),
@@ -114,10 +127,10 @@ export class Api {
   /** @param {boolean} refresh */
   async #requestToken(refresh) {
     try {
-      const token = await rejectOnAbort(this.#getToken({ refresh }), this.#signal);
+      const token = await rejectOnAbort(this.#getToken({ refresh }), this.signal);
       if (token && typeof token === "string") return token;
     } catch (cause) {
-      this.#signal.throwIfAborted();
+      this.signal.throwIfAborted();
       if (cause instanceof UploadError) throw cause;
       throw navigator.onLine ? new UploadError("session_expired", { cause }) : createNetworkError(cause);
     }

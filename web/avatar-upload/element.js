@@ -54,6 +54,7 @@ export class AvatarUpload extends BaseElement {
   #view = new View(this.attachShadow({ mode: "open" }), {
     choose: this.#receiver.receive,
     crop: (crop) => this.#flow.crop(crop),
+    prepare: () => this.#flow.prepare(),
     use: () => this.#flow.use(),
     retry: () => this.#flow.retry(),
     cancel: () => this.#flow.cancel(),

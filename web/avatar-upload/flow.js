@@ -3,6 +3,7 @@
 import { UploadError } from "./errors.js";
 import { checkFile } from "./files.js";
 import { Photo as DecodedPhoto, decodePhoto } from "./photo.js";
+import { Preparation } from "./preparation.js";
 import { removeAvatar } from "./remove.js";
 import { uploadAvatar } from "./upload.js";
 
@@ -29,6 +30,8 @@ import { uploadAvatar } from "./upload.js";
  * @property {(error: UploadError) => string} describeError
  */
 
+/** The upload is prepared when the square has not been changed for this time. */
+const CROP_REST_MS = 300;
 /** @type {Photo} */
 const NO_PHOTO = { file: null, preview: null, crop: null, fraction: 0, slow: false, error: null, note: null };
 /** @type {ReadonlySet<State>} */
@@ -40,8 +43,10 @@ export class Flow {
   #callbacks;
   /** Aborted when the photo is discarded; results for an aborted choice are ignored. */
   #choice = new AbortController();
-  /** The decoded file, if the browser can decode it. @type {Promise<DecodedPhoto | null>} */
-  #decoding = Promise.resolve(null);
+  /** Of the chosen photo. @type {Preparation | undefined} */
+  #preparation;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #cropTimer;
   /** @type {State} */
   state = "idle";
   photo = NO_PHOTO;
@@ -55,7 +60,8 @@ export class Flow {
   async choose(file) {
     this.#end(null);
     const { signal } = this.#choice;
-    this.#decoding = decodePhoto(file);
+    const decoding = decodePhoto(file);
+    this.#preparation = new Preparation(file, decoding, signal);
     this.#change("chosen", { ...NO_PHOTO, file, preview: "loading" });
     try {
       await checkFile(file);
@@ -65,14 +71,27 @@ export class Flow {
     }
     if (signal.aborted) return;
     this.#callbacks.emit("avatar-select", { file });
-    const preview = await this.#decoding;
-    if (signal.aborted) preview?.close();
-    else this.#change(this.state, { preview });
+    const preview = await decoding;
+    if (signal.aborted) {
+      preview?.close();
+      return;
+    }
+    this.#change(this.state, { preview });
+    this.prepare();
   }
 
   /** @param {import("./crop.js").Crop | null} crop */
   crop(crop) {
-    if (this.state === "chosen") this.#change("chosen", { crop });
+    if (this.state !== "chosen") return;
+    this.#change("chosen", { crop });
+    clearTimeout(this.#cropTimer);
+    this.#cropTimer = setTimeout(() => this.prepare(), CROP_REST_MS);
+  }
+
+  /** Called whenever the user may soon decide to use the chosen photo. */
+  prepare() {
+    if (this.state !== "chosen") return;
+    this.#preparation?.prepare({ ...this.#callbacks.getSettings(), crop: this.photo.crop });
   }
 
   use() {
@@ -117,7 +136,7 @@ export class Flow {
       const manifest = await uploadAvatar(file, {
         ...this.#callbacks.getSettings(),
         crop,
-        photo: this.#decoding,
+        preparation: this.#preparation,
         signal,
         onProgress: (progress) => signal.aborted || this.#progress(progress),
       });

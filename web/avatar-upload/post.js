@@ -6,9 +6,13 @@ import { createNetworkError } from "./errors.js";
 const STALL_TIMEOUT_MS = 120_000;
 
 /**
- * @typedef {{ upload_id: string, url: string, fields: Record<string, string>, max_bytes: number,
- *   useful_edge: number }} Form
- *   the response of POST /avatars/key_upload
+ * Smaller photos are sent without a listener for their progress: it would cost a preflight, and with it a round trip.
+ * https://xhr.spec.whatwg.org/#the-send()-method
+ */
+const PROGRESS_FROM_BYTES = 2 ** 19;
+
+/**
+ * @typedef {import("./form.js").Form} Form
  * @typedef {{ status: number, code: string }} PostResponse `code`: S3's error code, or empty
  */
 
@@ -16,7 +20,7 @@ const STALL_TIMEOUT_MS = 120_000;
  * @param {Form} form
  * @param {Blob} photo
  * @param {AbortSignal} signal
- * @param {(fraction: number) => void} onSent
+ * @param {(fraction: number) => void} onSent called for photos of 512 kB or more
  * @returns {Promise<PostResponse>}
  * @throws {import("./errors.js").UploadError} `network`, `offline`
  */
@@ -37,14 +41,16 @@ export function post(form, photo, signal, onSent) {
       clearTimeout(stalled);
       finished.abort();
     };
-    request.upload.addEventListener(
-      "progress",
-      ({ loaded, total }) => {
-        watch();
-        onSent(total ? loaded / total : 0);
-      },
-      once,
-    );
+    if (photo.size >= PROGRESS_FROM_BYTES) {
+      request.upload.addEventListener(
+        "progress",
+        ({ loaded, total }) => {
+          watch();
+          onSent(total ? loaded / total : 0);
+        },
+        once,
+      );
+    }
     request.addEventListener("load", () => resolve({ status: request.status, code: parseErrorCode(request) }), once);
     request.addEventListener("error", () => reject(createNetworkError()), once);
     request.addEventListener("abort", () => reject(signal.aborted ? signal.reason : createNetworkError()), once);

@@ -25,10 +25,13 @@ export function shrinkPhoto(photo, crop) {
   const copy = (/** @type {number} */ edge) => photo.copySquare(crop ?? centerCrop(photo), edge);
   const smallest = copy(SMALLEST_EDGE);
   const type = photo.format === "JPEG" || isOpaque(smallest) ? "image/jpeg" : getTypeWithAlpha();
-  const content = encode(smallest, type, SMALLEST_EDGE);
+  let encoded = { edge: SMALLEST_EDGE, content: encode(smallest, type, SMALLEST_EDGE) };
   return {
     type,
-    encode: (edge = SMALLEST_EDGE) => (edge <= SMALLEST_EDGE ? content : encode(copy(edge), type, edge)),
+    encode(edge = SMALLEST_EDGE) {
+      if (edge > encoded.edge) encoded = { edge, content: encode(copy(edge), type, edge) };
+      return encoded.content;
+    },
   };
 }
 
@@ -41,7 +44,7 @@ export function shrinkPhoto(photo, crop) {
  * @returns {Promise<Blob>}
  */
 async function encode(canvas, type, edge) {
-  const quality = Math.min(0.98, 1.18 - (0.25 * canvas.width) / edge);
+  const quality = Math.min(0.98, (type === "image/jpeg" ? 1.14 : 1.18) - (0.25 * canvas.width) / edge);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, type, quality));
   if (!blob) throw new Error("the canvas cannot be encoded");
   return blob;

@@ -3,10 +3,12 @@
 import { rejectOnAbort, sleep } from "./abortable.js";
 import { Api } from "./api.js";
 import { UploadError } from "./errors.js";
-import { checkFile, getContentType } from "./files.js";
+import { checkFile } from "./files.js";
+import { requestForm } from "./form.js";
 import { decodePhoto } from "./photo.js";
 import { post } from "./post.js";
-import { shrinkPhoto } from "./shrink.js";
+import { preconnect } from "./preconnect.js";
+import { Preparation } from "./preparation.js";
 
 /** Without a result by then, the status is polled: the queue has processed the photo. */
 const FINISH_TIMEOUT_MS = 5000;
@@ -27,9 +29,9 @@ const SLOW_PAUSE_MS = 10_000;
 const GIVE_UP_AFTER_MS = 600_000;
 
 const RESULTS = new Set(["ready", "rejected", "held"]);
+const NOT_DECODED = Promise.resolve(null);
 
 /**
- * @typedef {import("./photo.js").Photo} Photo
  * @typedef {"preparing" | "sending" | "processing"} Stage
  * @typedef {{ stage: Stage, fraction: number, slow: boolean }} Progress
  *   `fraction` of the bytes sent, 0 to 1; `slow`: processing takes longer than a minute
@@ -42,7 +44,7 @@ const RESULTS = new Set(["ready", "rejected", "held"]);
  * @property {import("./api.js").GetToken} getToken called once, and with `refresh` after each 401 or 403
  * @property {import("./crop.js").Crop | null} [crop] the square to keep; default: the largest centered one
  * @property {boolean} [original] sends the file as it is, also if the browser can shrink it
- * @property {Promise<Photo | null>} [photo] of `decodePhoto`, if the file is decoded already
+ * @property {Preparation} [preparation] of this file, if it has begun already
  * @property {AbortSignal} [signal] aborts the upload at any point; the promise rejects with its reason
  * @property {(progress: Progress) => void} [onProgress]
  */
@@ -55,67 +57,76 @@ const RESULTS = new Set(["ready", "rejected", "held"]);
  * @throws {UploadError}
  */
 export async function uploadAvatar(file, options) {
-  const { apiUrl, getToken, crop, original, signal = new AbortController().signal, onProgress } = options;
+  const { apiUrl, getToken, crop, original = false, signal = new AbortController().signal, onProgress } = options;
   await checkFile(file);
   signal.throwIfAborted();
   /** @type {UploadContext} */
   const context = {
-    file,
     crop,
-    photo: original ? null : (options.photo ?? decodePhoto(file)),
+    original,
+    preparation: options.preparation ?? new Preparation(file, original ? NOT_DECODED : decodePhoto(file), signal),
     signal,
     api: new Api(apiUrl, getToken, signal),
     report: (stage, fraction, slow = false) => onProgress?.({ stage, fraction, slow }),
   };
-  const uploadId = await sendPhoto(context);
-  context.report("processing", 1);
-  const response = await finish(context, uploadId);
-  if (RESULTS.has(response?.body?.status)) return parseStatus(response);
-  return pollStatus(context, uploadId, response?.status === 202 ? BEGUN : QUEUED);
+  const upload = await sendPhoto(context);
+  const result = await waitForResult(context, upload.id);
+  if (!upload.isEarly || !isOvertaken(result, upload.id)) return getManifest(result);
+  return getManifest(await waitForResult(context, (await sendPhoto(context)).id));
 }
 
 /**
- * @typedef {{ file: File, crop: UploadOptions["crop"], photo: Promise<Photo | null> | null, signal: AbortSignal,
- *   api: Api, report: (stage: Stage, fraction: number, slow?: boolean) => void }} UploadContext
+ * @typedef {{ crop: UploadOptions["crop"], original: boolean, preparation: Preparation, signal: AbortSignal, api: Api,
+ *   report: (stage: Stage, fraction: number, slow?: boolean) => void }} UploadContext
+ *
+ * @typedef {{ id: string, isEarly: boolean }} Upload
+ *   `isEarly`: the form was requested before the user decided to upload the photo
  */
 
 /**
  * Sends the photo. A form may expire on a slow connection: after a 403 one new form is tried.
  * @param {UploadContext} context
- * @returns {Promise<string>} the upload's id
+ * @returns {Promise<Upload>}
  */
 async function sendPhoto(context) {
-  const uploadId = (await sendWithNewForm(context)) ?? (await sendWithNewForm(context));
-  if (!uploadId) throw new UploadError("upload_refused");
-  return uploadId;
+  const upload = (await sendWithUnusedForm(context)) ?? (await sendWithUnusedForm(context));
+  if (!upload) throw new UploadError("upload_refused");
+  return upload;
 }
 
 /**
  * @param {UploadContext} context
- * @returns {Promise<string | null>} the upload's id; null when S3 responds with 403
+ * @returns {Promise<Upload | null>} null when S3 responds with 403
  */
-async function sendWithNewForm(context) {
-  const { file, crop, signal, report } = context;
+async function sendWithUnusedForm({ crop, original, preparation, signal, api, report }) {
   report("preparing", 0);
-  const photo = await rejectOnAbort(context.photo, signal);
-  const shrunk = photo && shrinkPhoto(photo, crop);
-  const form = await requestForm(
-    context,
-    shrunk
-      ? { content_type: shrunk.type }
-      : { content_type: getContentType(file), size: file.size, ...(crop && { crop }) },
-  );
-  const content = shrunk ? await rejectOnAbort(shrunk.encode(form.useful_edge), signal) : file;
+  const { request, encode } = await preparation.getContent(crop, original);
+  const early = await preparation.takeForm(api, request);
+  const form = early ?? (await requestForm(api, request));
+  const content = await rejectOnAbort(encode(form.useful_edge), signal);
   report("sending", 0);
-  const response = await post(form, content, signal, (fraction) => report("sending", fraction));
-  if (response.status < 300) return form.upload_id;
+  const sent = post(form, content, signal, (fraction) => report("sending", fraction));
+  preconnect(import.meta.url, null); // to the CDN, for the new avatar
+  const response = await sent;
+  if (response.status < 300) return { id: form.upload_id, isEarly: early !== null };
   if (response.status === 403) return null;
   throw toUploadError(response, form);
 }
 
 /**
+ * Uploads and removals are in the order of the requests for their forms. What the user has done after that, for example
+ * in another tab, but before this upload, does not prevail over it.
+ * @param {import("./api.js").ApiResponse} result
+ * @param {string} uploadId
+ */
+function isOvertaken({ body }, uploadId) {
+  if (body?.status === "rejected") return body.reason === "deleted";
+  return body?.status === "ready" && body.avatar.upload_id !== uploadId;
+}
+
+/**
  * @param {import("./post.js").PostResponse} response
- * @param {import("./post.js").Form} form
+ * @param {import("./form.js").Form} form
  */
 function toUploadError(response, form) {
   if (response.code === "EntityTooLarge") return new UploadError("file_too_large", { maxBytes: form.max_bytes });
@@ -125,34 +136,15 @@ function toUploadError(response, form) {
 }
 
 /**
+ * Waits until the upload is ready, held or rejected, or unknown.
  * @param {UploadContext} context
- * @param {{ content_type: string, size?: number, crop?: import("./crop.js").Crop }} request
- * @returns {Promise<import("./post.js").Form>}
+ * @param {string} uploadId
  */
-async function requestForm({ api, signal }, request) {
-  const response = await api.call("POST", "/avatars/key_upload", request);
-  if (response.status === 200 && response.body?.fields) return response.body;
-  if (response.status === 413) {
-    throw new UploadError("file_too_large", { maxBytes: await requestMaxBytes(api, request.content_type, signal) });
-  }
-  if (response.status === 415) throw new UploadError("unsupported_type");
-  throw new UploadError("unexpected", { cause: response });
-}
-
-/**
- * The stack's limit. A 413 response does not contain it; a form does, and is issued when the request has no size.
- * @param {Api} api
- * @param {string} content_type
- * @param {AbortSignal} signal
- * @returns {Promise<number | undefined>}
- */
-async function requestMaxBytes(api, content_type, signal) {
-  try {
-    return (await api.call("POST", "/avatars/key_upload", { content_type })).body?.max_bytes;
-  } catch {
-    signal.throwIfAborted();
-    return undefined;
-  }
+async function waitForResult(context, uploadId) {
+  context.report("processing", 1);
+  const response = await finish(context, uploadId);
+  if (response && RESULTS.has(response.body?.status)) return response;
+  return pollStatus(context, uploadId, response?.status === 202 ? BEGUN : QUEUED);
 }
 
 /**
@@ -170,15 +162,15 @@ function finish({ api }, uploadId) {
  * @param {UploadContext} context
  * @param {string} uploadId
  * @param {Pauses} pauses
- * @returns {Promise<Manifest>}
+ * @returns {Promise<import("./api.js").ApiResponse>}
  */
 async function pollStatus({ api, signal, report }, uploadId, { first, second }) {
   const started = performance.now();
   let delay = second;
   await sleep(first, signal);
   for (;;) {
-    const avatar = parseStatus(await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`));
-    if (avatar) return avatar;
+    const response = await api.call("GET", `/avatars/uploads/${encodeURIComponent(uploadId)}`);
+    if (response.body?.status !== "pending") return response;
     const elapsed = performance.now() - started;
     if (elapsed > GIVE_UP_AFTER_MS) throw new UploadError("still_pending");
     const slow = elapsed > SLOW_AFTER_MS;
@@ -189,15 +181,14 @@ async function pollStatus({ api, signal, report }, uploadId, { first, second }) 
 }
 
 /**
- * @param {import("./api.js").ApiResponse} response
- * @returns {Manifest | null} null while it is pending
+ * @param {import("./api.js").ApiResponse} result
+ * @returns {Manifest}
  */
-function parseStatus(response) {
-  const { status, body } = response;
+function getManifest(result) {
+  const { status, body } = result;
   if (status === 404) throw new UploadError("upload_lost");
   if (body?.status === "held") throw new UploadError("held");
   if (body?.status === "rejected") throw new UploadError("rejected", { reason: body.reason });
   if (body?.status === "ready") return body.avatar;
-  if (body?.status === "pending") return null;
-  throw new UploadError("unexpected", { cause: response });
+  throw new UploadError("unexpected", { cause: result });
 }

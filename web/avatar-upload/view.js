@@ -23,6 +23,7 @@ import { getStyles } from "./styles.js";
  * @typedef {object} ViewCallbacks
  * @property {(file: File) => void} choose
  * @property {(crop: import("./crop.js").Crop | null) => void} crop
+ * @property {() => void} prepare called when the pointer reaches `use`
  * @property {() => void} use
  * @property {() => void} retry
  * @property {() => void} cancel
@@ -120,7 +121,7 @@ export class View {
    * @param {ShadowRoot} root
    * @param {ViewCallbacks} callbacks
    */
-  constructor(root, { choose, crop, ...callbacks }) {
+  constructor(root, { choose, crop, prepare, ...callbacks }) {
     this.#root = root;
     this.#onCrop = crop;
     root.adoptedStyleSheets = [getStyles()];
@@ -131,6 +132,7 @@ export class View {
       // The second click of a double click could hit a button that has appeared in the same place.
       this.#buttons[name].addEventListener("click", ({ detail }) => detail < 2 && actions[name]());
     }
+    this.#buttons.use.addEventListener("pointerenter", prepare);
     this.card.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || this.#layout !== CONFIRMING) return;
       event.preventDefault(); // otherwise a dialog around the element would close
@@ -214,9 +216,10 @@ export class View {
     const sending = state === "sending";
     const quarter = Math.floor(fraction * 4) / 4;
     this.#bar.hidden = this.#layout !== BUSY && this.#layout !== REMOVING;
-    if (sending) this.#progress.value = fraction;
+    const isKnown = sending && fraction > 0;
+    if (isKnown) this.#progress.value = fraction;
     else this.#progress.removeAttribute("value");
-    setText(this.#percent, sending ? formatPercent(fraction, language) : "");
+    setText(this.#percent, isKnown ? formatPercent(fraction, language) : "");
     const said = sending && quarter > 0 && quarter < 1;
     setText(this.#quarters, said ? fillIn(messages.sent, { percent: formatPercent(quarter, language) }) : "");
   }

@@ -17,10 +17,12 @@ from functions.process_avatar.imaging.formats import Format, ImageRejectedError
 from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage
 
 # What Pillow raises for incomplete or damaged files. It documents OSError, SyntaxError, and ValueError. Its parsers
-# also let through the errors of indexing, unpacking, and decompressing short data, and libheif raises RuntimeError.
-# Not MemoryError: it is not the file's fault, and the upload is retried.
+# also let through the errors of indexing, unpacking, and decompressing short data, and of dividing by what a file
+# declares (the time scale of an AVIF), and libheif raises RuntimeError. Not MemoryError: it is not the file's fault,
+# and the upload is retried.
 _DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError, RuntimeError,
+    ArithmeticError,
 )  # fmt: skip
 
 # Decoders allocate some bytes for each row besides its pixels: an image one pixel wide and as high as the pixel limit

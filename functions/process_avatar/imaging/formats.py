@@ -25,6 +25,8 @@ _CODEC_BRANDS: dict[bytes, Format] = {
 }
 # These name the container only; the compatible brands that follow name the codec.
 _CONTAINER_BRANDS = {b"mif1", b"msf1"}
+# As far as compatible brands are searched: 28 of them. Cameras and encoders write up to ten; a file can have millions.
+_BRANDS_SEARCH_BYTES = 128
 _UNSUPPORTED_BRANDS = {b"mif2", b"miaf", b"avci", b"jpeg", b"j2ki", b"vvic"}
 
 # Image formats that are not accepted. They get a reason of their own, so that a client can tell the user to convert the
@@ -86,7 +88,7 @@ def _read_brands(data: bytes) -> list[bytes]:
     """
     if data[4:8] != b"ftyp":
         return []
-    end = min(int.from_bytes(data[:4]), len(data)) if data[8:12] in _CONTAINER_BRANDS else 0
+    end = min(int.from_bytes(data[:4]), len(data), _BRANDS_SEARCH_BYTES) if data[8:12] in _CONTAINER_BRANDS else 0
     return [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
 
 

@@ -133,8 +133,10 @@ def replace_object(client: BaseClient, etag: str | None, **request: Any) -> None
         raise
 
 
-def delete_unchanged_object(client: BaseClient, etag: str, *, bucket: str, key: str) -> None:
-    """DeleteObject if the object still has that ETag: one that has replaced it stays.
+def delete_unchanged_object(client: BaseClient, etag: str, *, bucket: str, key: str) -> bool:
+    """DeleteObject if the object still has that ETag: one that has replaced it stays. Returns whether it was deleted.
+
+    False also if the response to an attempt that deleted it was lost.
 
     Needs s3:GetObject in addition to s3:DeleteObject.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
@@ -148,6 +150,8 @@ def delete_unchanged_object(client: BaseClient, etag: str, *, bucket: str, key: 
     except ClientError as error:
         if _status(error) not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND):
             raise
+        return False
+    return True
 
 
 def _status(error: ClientError) -> int:

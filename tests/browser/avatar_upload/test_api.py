@@ -56,13 +56,14 @@ def test_request_timeout_is_not_retried(widget: Widget, stack: LocalStack, patte
     url = bucket_url(stack) if pattern == "bucket" else pattern
     widget.page.route(url, lambda route: asked.append(route.request))
     with widget.page.expect_request(url):
-        widget.upload(jpeg())
+        widget.start_crop(jpeg())
+        widget.button("Use this photo").click()
         if pattern == STATUS:
             widget.wait_for("processing")
             widget.page.clock.run_for(FIRST_PAUSE_MS)
     widget.advance_until("failed", 5000)
     assert widget.event_details("error")[0]["code"] == "network"
-    assert len(asked) == (2 if pattern == STATUS else 1)
+    assert len(asked) == (1 if pattern == "bucket" else 2)  # once before it is needed: early, or to finish
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -80,9 +81,10 @@ def test_transient_status_is_retried_silently(widget: Widget, status: int, patte
 def test_persistent_503_fails_after_four_attempts(widget: Widget, pattern: str) -> None:
     asked: list[Request] = []
     widget.page.route(pattern, respond_with(503, "<html>no JSON</html>", record=asked))
-    widget.upload(jpeg())
+    widget.start_crop(jpeg())
+    widget.button("Use this photo").click()
     widget.wait_for("failed")
-    assert len(asked) == (5 if pattern == STATUS else 4)
+    assert len(asked) == 5  # the first is made once: early, or to finish
     expect(widget.error).to_contain_text("The service has a problem at the moment.")
     error = widget.event_details("error")[0]
     assert (error["code"], error["retry"]) == ("server_error", True)
@@ -100,27 +102,30 @@ def test_response_outside_contract_fails_as_unexpected(widget: Widget, pattern: 
 
 def test_token_refused_is_refreshed_once_silently(open_page: OpenPage, user: Session) -> None:
     widget = open_page(tokens=[UNKNOWN_TOKEN, user.access_token])
-    widget.upload(jpeg())
+    widget.start_crop(jpeg())
+    widget.button("Use this photo").click()
     widget.wait_for("ready")
-    assert widget.page.evaluate("window.app.asked") == [False, True]
+    assert widget.page.evaluate("window.app.asked") == [False, False, True]
     assert widget.event_names == ["select", "ready"]
 
 
 @pytest.mark.parametrize("pattern", [FORM, STATUS])
 @pytest.mark.parametrize("status", [401, 403])
 def test_token_refused_at_any_call_is_refreshed(widget: Widget, pattern: str, status: int) -> None:
-    widget.page.route(pattern, respond_with(status, {"message": "Forbidden"}, times=2 if pattern == STATUS else 1))
-    widget.upload(jpeg())
+    widget.page.route(pattern, respond_with(status, {"message": "Forbidden"}, times=2))
+    widget.start_crop(jpeg())
+    widget.button("Use this photo").click()
     widget.wait_for("ready")
-    assert widget.page.evaluate("window.app.asked") == [False, True]
+    assert widget.page.evaluate("window.app.asked") == [False, False, True]
 
 
 def test_token_refused_twice_fires_session_expired(open_page: OpenPage, user: Session) -> None:
     widget = open_page(tokens=[UNKNOWN_TOKEN])
-    widget.upload(jpeg())
+    widget.start_crop(jpeg())
+    widget.button("Use this photo").click()
     widget.wait_for("failed")
     expect(widget.error).to_have_text("Your session has ended. Sign in again, then try again.")
-    assert widget.page.evaluate("window.app.asked") == [False, True]
+    assert widget.page.evaluate("window.app.asked") == [False, False, True]
     assert widget.event_names == ["select", "session-expired", "error"]
     assert widget.event_details("error")[0]["code"] == "session_expired"
     widget.page.evaluate("token => { window.app.tokens = [token]; }", user.access_token)

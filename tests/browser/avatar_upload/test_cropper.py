@@ -155,10 +155,10 @@ def test_crop_small_picture_disables_zoom_and_small_square_hides_all(widget: Wid
 
 
 def test_crop_during_upload_is_shown_without_controls(widget: Widget) -> None:
+    widget.page.route(FORM, leave_unanswered)
     widget.start_crop(jpeg(900, 600))
     widget.press("+", "+", "ArrowLeft")
     chosen = widget.preview_image()
-    widget.page.route(FORM, leave_unanswered)
     widget.button("Use this photo").click()
     widget.wait_for("preparing")
     assert mean_difference(widget.preview_image(), chosen) == 0

@@ -59,8 +59,8 @@ def test_choose_same_file_after_cancel_selects_it_again(widget: Widget) -> None:
 
 def test_use_photo_double_click_uploads_once(widget: Widget) -> None:
     forms = record_requests(widget.page, "key_upload")
-    widget.choose(jpeg())
     widget.page.route(STATUS, respond_pending)
+    widget.choose(jpeg())
     widget.button("Use this photo").dblclick()
     widget.wait_for("processing")
     assert len(forms) == 1
@@ -145,6 +145,7 @@ def test_reset_while_response_is_read_ignores_response(widget: Widget, stack: Lo
         }""",
         [last, bucket_url(stack)],
     )
+    widget.send_original()  # otherwise its form would be requested before
     widget.upload(jpeg())
     wait_until(lambda: "cancel" in widget.event_names, "the upload is cancelled")
     widget.page.evaluate("new Promise((resolve) => setTimeout(resolve))")

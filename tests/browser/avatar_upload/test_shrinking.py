@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -43,16 +43,17 @@ SHRUNK = {
 
 
 def send(widget: Widget, photo: FilePayload, form: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], bytes]:
-    """Drops a photo and sends it."""
-    drop_files(widget.element.locator("[part=card]"), photo)
-    return use(widget, form)
-
-
-def use(widget: Widget, form: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], bytes]:
-    """Presses "Use this photo". Returns the body of the request for a form, and the posted file.
+    """Drops a photo and sends it. Returns the body of the request for a form, and the posted file.
 
     `form` replaces parts of the form.
     """
+    asked = watch(widget, form)
+    drop_files(widget.element.locator("[part=card]"), photo)
+    return use(widget, asked)
+
+
+def watch(widget: Widget, form: Mapping[str, Any] | None = None) -> list[Request]:
+    """Records the requests for a form, and the posted file."""
     asked: list[Request] = []
 
     def change(route: Route) -> None:
@@ -72,6 +73,11 @@ def use(widget: Widget, form: Mapping[str, Any] | None = None) -> tuple[dict[str
             });
         }"""
     )
+    return asked
+
+
+def use(widget: Widget, asked: Sequence[Request]) -> tuple[dict[str, Any], bytes]:
+    """Presses "Use this photo"."""
     widget.button("Use this photo").click()
     posted = base64.b64decode(widget.page.evaluate(f"async () => ({TO_BASE64})(await window.posted)"))
     (request,) = asked
@@ -83,10 +89,11 @@ def test_photo_is_sent_upright_cropped_small_and_without_metadata(widget: Widget
     exif = pictures.exif(6)
     data = pictures.encode(pictures.rotate_for_exif(upright, 6), "JPEG", quality=95, exif=exif)
     assert b"Exif" in data
+    asked = watch(widget)
     widget.start_crop(file_payload(data))
     widget.press("ArrowLeft", "+")
     shown = widget.preview_image()
-    request, posted = use(widget)
+    request, posted = use(widget, asked)
     widget.wait_for("ready")
 
     assert request == {"content_type": "image/jpeg"}

@@ -103,7 +103,8 @@ def test_post_from_other_origin_stores_nothing(
         """async (form) => {
             const { post } = await import("/avatar-upload/post.js");
             const nothing = () => {};
-            return post(form, new Blob(["photo"]), new AbortController().signal, nothing).catch(({ code }) => code);
+            const photo = new Blob([new Uint8Array(2 ** 19)]); // with a preflight, for its progress
+            return post(form, photo, new AbortController().signal, nothing).catch(({ code }) => code);
         }""",
         form.json(),
     )
@@ -119,6 +120,7 @@ def test_finished_upload_needs_no_status_request(widget: Widget, user: Session) 
     manifest = user.upload(PHOTO.read_bytes(), "image/jpeg").avatar
     asked = record_requests(widget.page, "/avatars/uploads/")
     widget.page.route(FINISH, respond_with(200, {"status": "ready", "avatar": manifest}))
+    widget.send_original()
     widget.upload(jpeg())
     widget.wait_for("ready")
     assert [url.rpartition("/")[2] for url in asked] == ["finish"]

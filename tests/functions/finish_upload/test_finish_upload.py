@@ -26,10 +26,11 @@ from tests.functions.process_avatar.conftest import (
     stack,
     warm_render_process,
 )
+from tests.functions.process_avatar.test_metrics import AVATAR, Log, log
 from tests.functions.process_avatar.test_moderation import ARN, answer
 from tests.functions.servers import HttpStub
 
-__all__ = ["clients", "stack", "warm_render_process"]
+__all__ = ["clients", "log", "stack", "warm_render_process"]
 
 Finish = Callable[..., tuple[int, dict[str, Any]]]
 PENDING = (202, "pending")
@@ -319,3 +320,40 @@ def test_held_upload_is_announced_by_its_event_without_asking_again(
     assert (heard["event"], heard["moderation_reason"]) == ("avatar.held", "suggestive")
     assert len(team.requests) == 1
     assert storage_keys.incoming_key(SUBJECT, new) in stack.keys(stack.uploads)
+
+
+def test_finished_avatar_is_measured_by_its_event_to_when_it_was_published(
+    stack: Stack, finish: Finish, log: Log
+) -> None:
+    new = stack.upload(1, jpeg_of(RED))
+    finish(new)
+    assert log.read_metrics() == []
+    key = storage_keys.manifest_key(SUBJECT)
+    stored = stack.get(stack.assets, key)
+    an_hour_ago = int(stored["Metadata"]["published-ms"]) - 3_600_000
+    metadata = {**stored["Metadata"], "published-ms": str(an_hour_ago), "render-ms": "41"}
+    stack.s3.put_object(Bucket=stack.assets, Key=key, Body=stored["Body"].read(), Metadata=metadata)
+    stack.deliver(new, age=timedelta(minutes=61))
+    measured = {datum.name: datum.value for datum in log.read_metrics()}
+    assert list(measured) == AVATAR
+    assert 50_000 < measured["TimeToAvatar"] <= 60_000
+    assert (measured["AvatarWithin5Seconds"], measured["RenderTime"]) == (0, 41)
+
+
+def test_failed_finish_is_counted(stack: Stack, finish: Finish, log: Log) -> None:
+    new = stack.upload(1, jpeg_of(RED), crop="everything")
+    assert status_of(finish(new)) == PENDING
+    assert [(datum.name, datum.dimensions, datum.unit, datum.value) for datum in log.read_metrics()] == [
+        ("FailedFinishes", {"service": "avatars"}, "Count", 1)
+    ]
+
+
+def test_held_upload_is_counted_once(stack: Stack, finish: Finish, team: HttpStub, log: Log) -> None:
+    answer(team, "hold", "suggestive")
+    new = stack.upload(1, jpeg_of(RED))
+    finish(new)
+    stack.deliver(new)
+    stack.deliver(new, receive_count=2)
+    assert [(datum.name, datum.dimensions, datum.unit, datum.value) for datum in log.read_metrics()] == [
+        ("UploadsHeld", {"service": "avatars"}, "Count", 1)
+    ]

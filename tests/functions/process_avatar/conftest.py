@@ -39,6 +39,7 @@ SETTINGS = {
     "LIMITS_TABLE": "limits",
     "DISTRIBUTION_ID": "",
     "MODERATION_FUNCTION_ARN": "",
+    "METRICS_SERVICE": "avatars",
 }
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 

@@ -2,11 +2,24 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from functions.process_avatar import s3_events
 from tests.functions.process_avatar import upload_events
+
+_RECORD: dict[str, Any] = {
+    "eventName": "ObjectCreated:Post",
+    "eventTime": "2026-11-20T09:30:15.412Z",
+    "s3": {"object": {"key": "incoming/a/1", "eTag": "d41d", "sequencer": "0A"}},
+}
+
+
+def _without(name: str) -> str:
+    stored = {key: value for key, value in _RECORD["s3"]["object"].items() if key != name}
+    record = {key: value for key, value in {**_RECORD, "s3": {"object": stored}}.items() if key != name}
+    return json.dumps({"Records": [record]})
 
 
 def created(body: str) -> list[s3_events.Created]:
@@ -18,10 +31,10 @@ def test_every_record_is_parsed() -> None:
     assert [its.key for its in objects] == ["incoming/a/1", "incoming/b/2"]
 
 
-def test_event_time_etag_and_sequencer_are_parsed() -> None:
-    stored = '{"key": "k", "eTag": "d41d", "sequencer": "0A"}'
-    (its,) = created(f'{{"Records": [{{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {{"object": {stored}}}}}]}}')
-    assert its == ("k", datetime(2026, 11, 20, 9, 30, 15, 412_000, tzinfo=UTC), '"d41d"', "0A")
+@pytest.mark.parametrize(("name", "is_copy"), [("ObjectCreated:Post", False), ("ObjectCreated:Copy", True)])
+def test_time_etag_sequencer_and_copy_are_parsed(name: str, *, is_copy: bool) -> None:
+    (its,) = created(json.dumps({"Records": [{**_RECORD, "eventName": name}]}))
+    assert its == ("incoming/a/1", datetime(2026, 11, 20, 9, 30, 15, 412_000, tzinfo=UTC), '"d41d"', "0A", is_copy)
 
 
 def test_keys_are_decoded_as_s3_encodes_them() -> None:
@@ -44,10 +57,8 @@ def test_s3_test_event_has_no_objects() -> None:
         '{"Records": null}',
         '{"Records": ["text"]}',
         '{"Records": [{"s3": {}}]}',
-        '{"Records": [{"s3": {"object": {"key": "incoming/a/1", "eTag": "d41d", "sequencer": "0A"}}}]}',
-        '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k", "sequencer": "0A"}}}]}',
-        '{"Records": [{"eventTime": "2026-11-20T09:30:15.412Z", "s3": {"object": {"key": "k", "eTag": "d41d"}}}]}',
-        '{"Records": [{"eventTime": "yesterday", "s3": {"object": {"key": "incoming/a/1", "sequencer": "0A"}}}]}',
+        *(_without(name) for name in ("eventName", "eventTime", "s3", "key", "eTag", "sequencer")),
+        json.dumps({"Records": [{**_RECORD, "eventTime": "yesterday"}]}),
         '{"Records": [{"eventSource": "aws:sns", "Sns": {"Message": "{}"}}]}',
     ],
 )

@@ -128,6 +128,7 @@ def load(
             "CDN_URL": "https://cdn.example.com",
             "ISSUER": ISSUER,
             "HANDLE_HOLD_DAYS": "30",
+            "METRICS_SERVICE": "profiles",
             "DATABASE_URL_PARAMETER": url_parameter(url),
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": cognito.url,
             "AWS_ENDPOINT_URL_SSM": moto_endpoint,
@@ -693,6 +694,7 @@ def test_unavailable_database_returns_503_with_retry_after(
     said = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.getMessage() for record in said] == ["database unavailable"] * 4
     assert all("Connection refused" in vars(record)["reason"] for record in said)
+    assert [(vars(record)["service"], vars(record)["DatabaseUnavailable"]) for record in said] == [("profiles", 1)] * 4
 
 
 def test_database_that_does_not_answer_returns_503_after_seconds(load: Callable[[str], Api]) -> None:
@@ -748,7 +750,11 @@ def test_missing_schema_raises_undefined_table(load: Callable[[str], Api], datab
 
 
 @pytest.mark.parametrize(
-    "missing", ["UPLOADS_BUCKET", "ASSETS_BUCKET", "CDN_URL", "ISSUER", "HANDLE_HOLD_DAYS", "DATABASE_URL_PARAMETER"]
+    "missing",
+    [
+        *("UPLOADS_BUCKET", "ASSETS_BUCKET", "CDN_URL", "ISSUER", "HANDLE_HOLD_DAYS", "METRICS_SERVICE"),
+        "DATABASE_URL_PARAMETER",
+    ],
 )
 def test_import_without_variable_raises_key_error(load_handler: LoadHandler, missing: str) -> None:
     settings = {
@@ -757,6 +763,7 @@ def test_import_without_variable_raises_key_error(load_handler: LoadHandler, mis
         "CDN_URL": "https://cdn",
         "ISSUER": ISSUER,
         "HANDLE_HOLD_DAYS": "30",
+        "METRICS_SERVICE": "profiles",
         "DATABASE_URL_PARAMETER": "name",
     }
     del settings[missing]

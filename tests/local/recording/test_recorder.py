@@ -140,6 +140,18 @@ def test_program_exception_is_raised_and_does_not_affect_next_run() -> None:
     assert [resource.name for resource in run(lambda: aws.s3.Bucket("other"))] == ["other"]
 
 
+def test_tasks_of_a_program_that_fails_are_cancelled() -> None:
+    tasks: list[asyncio.Future[None]] = []
+
+    def failing() -> None:
+        tasks.append(asyncio.ensure_future(asyncio.sleep(3600)))
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        run(failing)
+    assert tasks[0].cancelled()
+
+
 def test_configuration_is_not_kept_for_the_next_run() -> None:
     seen: list[str | None] = []
     run(lambda: seen.append(pulumi.Config().get("colour")), colour="red")

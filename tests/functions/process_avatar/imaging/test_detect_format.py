@@ -26,6 +26,7 @@ def box(major: bytes, *compatible: bytes, size: int | None = None) -> bytes:
         (box(b"msf1", b"hevc"), "heic"),
         (box(b"mif1", b"mif1", b"miaf", b"avif"), "avif"),
         (box(b"mif1", b"heic", size=2**31), "heic"),
+        (box(b"mif1", *[b"miaf"] * 27, b"heic"), "heic"),
     ],
 )
 def test_detect_format_accepted_file_returns_its_format(data: bytes, expected: Format) -> None:
@@ -49,6 +50,7 @@ def test_detect_format_accepted_file_returns_its_format(data: bytes, expected: F
         b"%!PS-Adobe",
         b"qoif",
         *(box(brand) for brand in (b"mif1", b"msf1", b"mif2", b"miaf", b"avci", b"jpeg", b"j2ki", b"vvic")),
+        box(b"mif1", *[b"miaf"] * 28, b"heic"),
         *(b"BM" + b"\1" * 12 + size.to_bytes(4, "little") + b"\1" for size in (12, 40, 52, 56, 64, 108, 124)),
         b"<svg",
         b"\xef\xbb\xbf\n <SVG",

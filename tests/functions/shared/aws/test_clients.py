@@ -296,3 +296,15 @@ def test_client_has_the_standard_configuration(service: str) -> None:
     config = clients.create(service, read_timeout_seconds=1).meta.config
     assert config.retries == {"mode": "standard", "total_max_attempts": 3}
     assert (config.connect_timeout, config.read_timeout) == (0.5, 1)
+
+
+def test_request_in_lambda_has_the_trace_of_the_invocation(
+    server: HttpStub, client: BaseClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore passes it on, without the X-Ray SDK: docs/decisions/0058-tracing-without-an-sdk.md."""
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "process-avatar")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    put(client)
+    ((headers, _),) = server.requests
+    assert headers["x-amzn-trace-id"] == trace

@@ -150,14 +150,14 @@ def test_missing_bucket_raises_client_error(client: BaseClient) -> None:
 
 def test_delete_unchanged_object_deletes_it(client: BaseClient, bucket: str) -> None:
     put(client, bucket)
-    s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
+    assert s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
     assert s3.head_object(client, bucket, KEY) is None
-    s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
+    assert not s3.delete_unchanged_object(client, ETAG, bucket=bucket, key=KEY)
 
 
 def test_delete_unchanged_object_keeps_another_one(client: BaseClient, bucket: str) -> None:
     put(client, bucket)
-    s3.delete_unchanged_object(client, '"0123456789abcdef0123456789abcdef"', bucket=bucket, key=KEY)
+    assert not s3.delete_unchanged_object(client, '"0123456789abcdef0123456789abcdef"', bucket=bucket, key=KEY)
     assert s3.head_object(client, bucket, KEY)
 
 
