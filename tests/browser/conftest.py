@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from local.stack import LocalStack, read_config
 from tests.browser.site import EmbeddingSite
+from tests.browser.tabs import Tabs
 
 MAX_UPLOAD_BYTES = 4 * 1024 * 1024
 # Chromium without windows first: opening a page takes a quarter of the CPU time.
@@ -71,6 +72,11 @@ def browser(playwright: Playwright) -> Generator[Browser]:
     assert executable, _NO_BROWSER
     with playwright.chromium.launch(executable_path=executable) as browser:
         yield browser
+
+
+@pytest.fixture(scope="package")
+def tabs(browser: Browser) -> Tabs:
+    return Tabs(browser)
 
 
 @cache

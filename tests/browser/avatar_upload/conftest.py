@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import expect
 
 from client.session import Session
 from local.stack import LocalStack
 from tests.browser.avatar_upload.widget import Widget
 from tests.browser.site import EmbeddingSite
+from tests.browser.tabs import Tabs
 from tests.local.conftest import sign_in
 
 OpenPage = Callable[..., Widget]
@@ -74,41 +76,31 @@ def user(stack: LocalStack) -> Session:
 
 
 @pytest.fixture
-def open_page(browser: Browser, stack: LocalStack, site: EmbeddingSite, user: Session) -> Generator[OpenPage]:
-    """Opens a page with one element. `options` are those of a browser context.
+def open_page(tabs: Tabs, stack: LocalStack, site: EmbeddingSite, user: Session) -> Generator[OpenPage]:
+    """Opens a page with one element. `options` are those of `Tabs.use`."""
+    with ExitStack() as cleanup:
 
-    Without animations, unless an option asks for them: drawing one takes up to a third of a processor.
-    The page's clock runs in real time and can be moved forward; `clock=False` leaves the browser's own.
-    """
-    contexts: list[BrowserContext] = []
+        def open_page(
+            attributes: str = "",
+            *,
+            body: str | None = None,
+            tokens: Sequence[str] = (),
+            clock: bool = True,
+            at: EmbeddingSite = site,
+            **options: Any,
+        ) -> Widget:
+            element = f'<avatar-upload id="avatar" api-url="{stack.api_url}" token-callback="app.token" {attributes}>'
+            at.pages["/"] = body if body is not None else f"{element}</avatar-upload>"
+            page = cleanup.enter_context(tabs.use(f"{at.origin}/page.css", clock=clock, **options))
+            widget = Widget(page, has_clock=clock)
+            cleanup.callback(widget.close)
+            tokens = list(tokens) or [user.access_token]
+            cleanup.enter_context(page.add_init_script(f"{_RECORDER}\nwindow.app.tokens = {json.dumps(tokens)};"))
+            page.goto(f"{at.origin}/")
+            expect(page.locator("avatar-upload:not(:defined)")).to_have_count(0)
+            return widget
 
-    def open_page(
-        attributes: str = "",
-        *,
-        body: str | None = None,
-        tokens: Sequence[str] = (),
-        clock: bool = True,
-        at: EmbeddingSite = site,
-        **options: Any,
-    ) -> Widget:
-        element = f'<avatar-upload id="avatar" api-url="{stack.api_url}" token-callback="app.token" {attributes}>'
-        at.pages["/"] = body if body is not None else f"{element}</avatar-upload>"
-        calm: dict[str, Any] = {"reduced_motion": "reduce", **options}
-        context = browser.new_context(**calm)
-        contexts.append(context)
-        page = context.new_page()
-        widget = Widget(page, has_clock=clock)
-        page.add_init_script(_RECORDER)
-        page.add_init_script(f"window.app.tokens = {json.dumps(list(tokens) or [user.access_token])};")
-        if clock:
-            page.clock.install()
-        page.goto(f"{at.origin}/")
-        expect(page.locator("avatar-upload:not(:defined)")).to_have_count(0)
-        return widget
-
-    yield open_page
-    for context in contexts:
-        context.close()
+        yield open_page
 
 
 @pytest.fixture

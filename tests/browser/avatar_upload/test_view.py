@@ -71,7 +71,8 @@ def test_messages_cover_every_error_code(widget: Widget) -> None:
     assert read_error_codes() <= set(known)
 
 
-def test_progress_is_reported_and_announced_by_quarters(widget: Widget) -> None:
+def test_progress_is_reported_and_announced_by_quarters(open_page: OpenPage) -> None:
+    widget = open_page(shared=False)
     spoken = widget.element.evaluate_handle(
         """({ shadowRoot }) => {
             const spoken = [];
@@ -94,7 +95,8 @@ def test_progress_is_reported_and_announced_by_quarters(widget: Widget) -> None:
     assert spoken.json_value() == ["25% sent", "50% sent", "75% sent"]
 
 
-def test_progress_bar_has_name_and_percentage(widget: Widget) -> None:
+def test_progress_bar_has_name_and_percentage(open_page: OpenPage) -> None:
+    widget = open_page(shared=False)
     throttle_upload(widget.page, bytes_per_second=300_000)
     bar = widget.element.get_by_role("progressbar", name="Sending your photo")
     widget.send_original()
@@ -113,7 +115,8 @@ def throttle_upload(page: Page, bytes_per_second: int) -> None:
     )
 
 
-def test_keyboard_alone_uploads_and_keeps_focus(widget: Widget) -> None:
+def test_keyboard_alone_uploads_and_keeps_focus(open_page: OpenPage) -> None:
+    widget = open_page(shared=False)
     page = widget.page
     held = HeldRequests(page, FORM)
     page.on("filechooser", lambda chooser: chooser.set_files(jpeg()))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from client.session import Session
 from local.stack import LocalStack
 from tests.browser.profile.visitor import NewPerson, NewVisitor, Person, Visitor, next_number
+from tests.browser.tabs import Tabs
 from tests.local.conftest import create_user
 
 
@@ -32,16 +33,17 @@ def alice(new_person: NewPerson) -> Person:
 
 
 @pytest.fixture
-def new_visitor(browser: Browser, stack: LocalStack) -> Generator[NewVisitor]:
-    """Creates visitors. `options` are those of a browser context."""
+def new_visitor(tabs: Tabs, stack: LocalStack) -> Generator[NewVisitor]:
+    """Creates visitors. `options` are those of `Tabs.use`."""
     visitors: list[Visitor] = []
+    with ExitStack() as cleanup:
 
-    def create(**options: Any) -> Visitor:
-        calm: dict[str, Any] = {"reduced_motion": "reduce", **options}
-        visitors.append(Visitor(browser.new_context(**calm), stack))
-        return visitors[-1]
+        def create(**options: Any) -> Visitor:
+            tab = cleanup.enter_context(tabs.use(stack.exports["avatarUploadUrl"], **options))
+            visitors.append(Visitor(tab, stack))
+            return visitors[-1]
 
-    yield create
+        yield create
     for visitor in visitors:
         visitor.close()
 

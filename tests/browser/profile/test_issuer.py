@@ -26,6 +26,7 @@ from tests.browser.profile.visitor import (
     route_operation,
     save,
 )
+from tests.browser.tabs import Tabs
 from tests.local.conftest import PHOTO, create_user, wait_until
 from tests.local.conftest import sign_in as create_session
 
@@ -50,9 +51,10 @@ def issuer_stack(browser: Browser) -> Generator[LocalStack]:
 
 
 @pytest.fixture
-def visitor(browser: Browser, issuer_stack: LocalStack) -> Generator[Visitor]:
-    visitor = Visitor(browser.new_context(reduced_motion="reduce"), issuer_stack)
-    yield visitor
+def visitor(tabs: Tabs, issuer_stack: LocalStack) -> Generator[Visitor]:
+    with tabs.use(issuer_stack.exports["avatarUploadUrl"]) as tab:
+        visitor = Visitor(tab, issuer_stack)
+        yield visitor
     visitor.close()
 
 
@@ -342,10 +344,11 @@ def test_response_or_id_token_of_another_sign_in_is_refused(
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
 
 
-def test_sign_in_without_storage_is_refused_in_words(visitor: Visitor) -> None:
-    visitor.context.add_init_script(
+def test_sign_in_without_storage_is_refused_in_words(visitor: Visitor, issuer_stack: LocalStack) -> None:
+    with visitor.context.add_init_script(
         "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
-    )
-    page = visitor.open()
+    ):
+        page = visitor.context.new_page()
+        page.goto(issuer_stack.exports["profileUrl"])
     sign_in_button(page).click()
     expect(page.get_by_role("alert")).to_have_text("To sign in, allow this page to store data in your browser.")

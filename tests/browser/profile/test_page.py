@@ -11,6 +11,7 @@ from playwright.sync_api import Route, expect
 from tests.browser.profile.visitor import (
     PROFILE,
     NewPerson,
+    NewVisitor,
     Person,
     Visitor,
     avatar_image,
@@ -151,7 +152,8 @@ def test_load_503_fails_after_six_requests(visitor: Visitor) -> None:
     assert len(visitor.request_bodies("GET profiles/somebody")) == 6
 
 
-def test_load_on_slow_network_does_not_shift_layout(visitor: Visitor, alice: Person) -> None:
+def test_load_on_slow_network_does_not_shift_layout(new_visitor: NewVisitor, alice: Person) -> None:
+    visitor = new_visitor(shared=False)
     alice.session.upload(PHOTO.read_bytes(), "image/jpeg")
     page = visitor.context.new_page()
     page.add_init_script(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Route
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, WebError
 
 from client.session import Session
 from local.stack import LocalStack
@@ -51,29 +51,31 @@ class Person:
 
 
 class Visitor:
-    """A browser context. Errors and warnings on its consoles fail the test at its end, unless the test allows them.
+    """Who uses a tab, and others of its context. Errors and warnings on their consoles fail the test at its end, unless
+    the test allows them."""
 
-    The clock of its pages runs in real time and can be moved forward.
-    """
-
-    def __init__(self, context: BrowserContext, stack: LocalStack) -> None:
-        self.context = context
+    def __init__(self, tab: Page, stack: LocalStack) -> None:
+        self.context = tab.context
+        self._unused: Page | None = tab
         self._url = stack.exports["profileUrl"]
         self._console_errors: list[str] = []
         self._allowed: list[str] = []
         self.requests: list[Request] = []
-        context.on("console", self._record_console_message)
-        context.on("weberror", lambda error: self._console_errors.append(str(error.error)))
-        context.on("request", lambda request: self.requests.append(request))
-        context.clock.install()
+        self.context.on("console", self._record_console_message)
+        self.context.on("weberror", self._record_exception)
+        self.context.on("request", self._record_request)
 
     def open(self, handle: str | None = None) -> Page:
         """Opens the page in a new tab. The first tab does not wait for others that could share a session."""
-        is_first = not self.context.pages
-        page = self.context.new_page()
-        page.goto(self._url if handle is None else f"{self._url}?handle={handle}")
-        if is_first:
-            page.clock.run_for(_OTHER_TABS_WAIT_MS)
+        url = self._url if handle is None else f"{self._url}?handle={handle}"
+        if self._unused is None:
+            page = self.context.new_page()
+            page.goto(url)
+            return page
+        page, self._unused = self._unused, None
+        with page.add_init_script("sessionStorage.clear()"):  # that of the tab's former visitor
+            page.goto(url)
+        page.clock.run_for(_OTHER_TABS_WAIT_MS)
         return page
 
     def sign_in(self, person: Person) -> Page:
@@ -94,8 +96,16 @@ class Visitor:
         if message.type in ("error", "warning"):
             self._console_errors.append(message.text)
 
+    def _record_request(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def _record_exception(self, error: WebError) -> None:
+        self._console_errors.append(str(error.error))
+
     def close(self) -> None:
-        self.context.close()
+        self.context.remove_listener("console", self._record_console_message)
+        self.context.remove_listener("weberror", self._record_exception)
+        self.context.remove_listener("request", self._record_request)
         errors = [text for text in self._console_errors if not any(re.search(known, text) for known in self._allowed)]
         assert errors == []
         assert [r.url for r in self.requests if re.search(r"undefined|null|NaN|favicon", r.url)] == []

@@ -5,7 +5,8 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,10 @@ ALLOWED = {"isAuthorized": True, "context": {"sub": SUBJECT}}
 @dataclass(frozen=True)
 class Key:
     kid: str
-    private: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+
+    @cached_property
+    def private(self) -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(65537, 2048)
 
     def published(self) -> dict[str, Any]:
         numbers = json.loads(RSAAlgorithm.to_jwk(self.private.public_key()))
