@@ -24,7 +24,7 @@ def test_tracing_is_active_in_functions_and_topic(run_stack: RunStack) -> None:
     functions = graph.of_type(FUNCTION)
     assert {function.inputs["tracingConfig"]["mode"] for function in functions} == {"Active"}
     assert find_functions_with_permission(graph) == {function.name for function in functions}
-    topic = graph.one("aws:sns/topic:Topic")
+    topic = graph.one("aws:sns/topic:Topic", "avatars-pipeline-events")
     assert topic.inputs["tracingConfig"] == "Active"
     policy = graph.one(POLICY).inputs
     assert policy["policyName"] == "avatars-pipeline-events-test"
