@@ -50,7 +50,7 @@ class LogsApi:
         expression, start = re.compile(pattern[1:-1]), request.get("startTime", 0)
         found = [
             event
-            for event in _read_events(function.read_log())
+            for event in _read_events(function.read_log(), int(function.deployed_at.timestamp() * 1000))
             if event["timestamp"] >= start and expression.search(event["message"])
         ]
         first = int(request.get("nextToken", 0))
@@ -59,18 +59,23 @@ class LogsApi:
         return "200 OK", {"events": found[first:after], "searchedLogStreams": [], **more}
 
 
-def _read_events(log: str) -> Iterator[dict[str, Any]]:
-    """Yields the lines of a log. One that has no time, such as of a traceback, has that of the line before."""
-    timestamp = 0
+def _read_events(log: str, timestamp: int) -> Iterator[dict[str, Any]]:
+    """Yields the lines of a log. One that has no time, such as of a traceback, has that of the line before.
+
+    `timestamp` is that of a first line that has none.
+    """
     for number, line in enumerate(log.splitlines()):
         timestamp = _parse_timestamp(line) or timestamp
         yield {"eventId": f"{timestamp}-{number}", "timestamp": timestamp, "message": line, "logStreamName": "local"}
 
 
 def _parse_timestamp(line: str) -> int | None:
-    """Returns milliseconds since 1970."""
+    """Returns milliseconds since 1970. Records with metrics have them as CloudWatch reads them."""
     try:
-        return int(datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() * 1000)
+        record = json.loads(line)
+        if "_aws" in record:
+            return record["_aws"]["Timestamp"]
+        return int(datetime.fromisoformat(record["timestamp"]).timestamp() * 1000)
     except (ValueError, KeyError, TypeError):
         return None
 

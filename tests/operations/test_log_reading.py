@@ -56,6 +56,17 @@ def test_records_of_all_functions_are_merged_by_time_over_all_pages(
     ]
 
 
+def test_record_with_metrics_has_their_time(
+    outputs_file: str, logs: Mapping[str, Function], capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = (
+        json.dumps({"_aws": {"Timestamp": int((NOW - timedelta(hours=hours)).timestamp() * 1000)}, "message": "ready"})
+        for hours in (2, 0.5)
+    )
+    logs["process_avatar"].log = f"{old}\n{new}"
+    assert run(outputs_file, capsys)[0] == [f"process_avatar {new}"]
+
+
 def test_upload_is_found_since_it_began(
     outputs_file: str, logs: Mapping[str, Function], capsys: pytest.CaptureFixture[str]
 ) -> None:
