@@ -18,6 +18,7 @@ from tests.browser.avatar_upload.widget import (
     jpeg,
     paste_file,
 )
+from tests.local.conftest import wait_until
 
 
 def test_drop_image_among_files_uploads_image(widget: Widget, stack: LocalStack, user: Session) -> None:
@@ -46,5 +47,4 @@ def test_paste_into_page_input_is_ignored(open_page: OpenPage, stack: LocalStack
     widget = open_page(body=f'<input id="field"><avatar-upload id="avatar" api-url="{stack.api_url}"></avatar-upload>')
     paste_file(widget.page.locator("#field"), jpeg())
     paste_file(widget.element, jpeg())
-    widget.wait_for("chosen")
-    assert widget.event_names == ["select"]
+    wait_until(lambda: widget.event_names == ["select"], "the file is selected")
