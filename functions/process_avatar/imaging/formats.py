@@ -25,7 +25,7 @@ _CODEC_BRANDS: dict[bytes, Format] = {
 }
 # These name the container only; the compatible brands that follow name the codec.
 _CONTAINER_BRANDS = {b"mif1", b"msf1"}
-# As far as compatible brands are searched: 28 of them. Cameras and encoders write up to ten; a file can have millions.
+# As far as compatible brands are searched: the first 28. A file of ten megabytes can have millions.
 _BRANDS_SEARCH_BYTES = 128
 _UNSUPPORTED_BRANDS = {b"mif2", b"miaf", b"avci", b"jpeg", b"j2ki", b"vvic"}
 
