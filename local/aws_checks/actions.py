@@ -109,7 +109,8 @@ def _s3(request: SignedRequest) -> list[Permission]:
         f"s3:requestobjecttag/{key.lower()}": value
         for key, value in parse_qsl(request.headers.get("x-amz-tagging", ""))
     }
-    required = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
+    read = "s3:GetObjectVersion" if "versionId" in query else "s3:GetObject"
+    required = [Permission({"GET": read, "HEAD": read, "PUT": "s3:PutObject",
                           "DELETE": "s3:DeleteObject"}[request.method], resource, tags)]  # fmt: skip
     if "x-amz-tagging" in request.headers:
         required.append(Permission("s3:PutObjectTagging", resource, tags))

@@ -1,4 +1,4 @@
-"""Each section of the runbook with commands: something breaks, the operator follows the document, and all is well.
+"""Each section of the runbook: something breaks, the operator follows the document, and all is well.
 
 The commands are those of the document: `make` runs its recipes, but what they start runs in this process. The tests
 print what an operator sees.
@@ -17,13 +17,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
 from moto.s3.models import s3_backends
+from psycopg import sql
 
-from client.session import Session
+from client.session import ClientError, Session
 from functions.process_avatar.quota import Quota
 from functions.shared import storage_keys
 from functions.shared.stored_avatar import read_manifest
@@ -31,26 +34,58 @@ from local.aws_checks.iam import Statement
 from local.emulators.moto import ACCOUNT_ID
 from local.emulators.sns_webhooks import WebhookReceiver
 from local.emulators.sqs_poller import EventSourceMapping
+from local.recording.graph import Graph, ProgramError
 from local.stack import ROOT, LocalStack
 from operations.__main__ import main
+from tests.fixtures import pictures
 from tests.functions.servers import HttpStub
-from tests.local.conftest import find_queue_urls, hold_events, operate, send_message, sign_in, wait_until
+from tests.local.conftest import (
+    build_s3_event,
+    create_user,
+    find_queue_urls,
+    hold_events,
+    operate,
+    send_message,
+    sign_in,
+    wait_until,
+)
+from tests.local.test_alarms import break_authorizer, call_api
 from tests.local.test_moderation_example import find
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-FOR_DEVELOPERS = {"Changing the schema"}
-"""Sections whose commands change the program."""
+NOT_PLAYED = {
+    "The dashboard": "a description: tests/components/test_dashboard.py",
+    "Alarms": "moto does not evaluate them: tests/local/test_alarms.py does",
+    "A certificate is not renewed": "a local run has no domain",
+    "The budget is exceeded": "a local run costs nothing",
+    "Reading the logs": "moto runs no queries: tests/components/test_saved_queries.py",
+    "Tracing": "a local run has no X-Ray",
+    "Scaling to 10,000 uploads an hour": "limits of an AWS account",
+    "Changing the domain": "a local run has no domain: tests/browser/profile/test_domain.py",
+    "Reading a preview": "needs Pulumi's engine: tests/components/test_changes.py",
+    "Destroying a stack": "needs Pulumi's engine",
+    "Rolling back a deployment": "needs Pulumi's engine; the schema is rolled back in another section",
+    "Profiles: the database": "settings and metrics of Aurora",
+    "Changing the schema": "for developers: tests/functions/migrate_database/test_migrations.py",
+    "Restoring the database": "needs Aurora",
+    "Deleting the database": "needs Aurora",
+    "Deploying from GitHub": "needs GitHub",
+}
+"""Sections for which nothing can be broken in the local stack, with the reason."""
+
+
+def read_lines(text: str) -> list[str]:
+    """Returns the lines of the shell in a document."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines()]
 
 
 def read_commands() -> dict[str, list[str]]:
     """Returns the command lines with `make` of each section."""
-    sections = re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)
     found: dict[str, list[str]] = {}
-    for text in sections:
-        blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-        lines = [line.strip() for block in blocks for line in block.splitlines()]
-        if commands := [line for line in lines if line.startswith("make ")]:
-            found[text.partition("\n")[0].removeprefix("# ")] = commands
+    for text in re.split(r"^## ", RUNBOOK, flags=re.MULTILINE):
+        name = text.partition("\n")[0].removeprefix("# ")
+        found[name] = [line for line in read_lines(text) if line.startswith("make ")]
     return found
 
 
@@ -109,6 +144,23 @@ class GameDay:
             sqs.set_queue_attributes(QueueUrl=queue, Attributes={name: policy})
 
     @contextlib.contextmanager
+    def documented_permissions(self, section: str) -> Generator[None]:
+        """Lets the operator have the permissions that the section names. Fails if one of them is not needed."""
+        text = RUNBOOK.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+        actions = set(re.findall(r"`([a-z0-9]+:[A-Z]\w+)`", text))
+        policy = {"Statement": {"Effect": "Allow", "Action": sorted(actions), "Resource": "*"}}
+        role = self.stack.aws.principals.add_role("restricted-operator", [policy])
+        file = self.folder / "outputs.json"
+        before = file.read_text()
+        outputs: dict[str, Any] = json.loads(before)
+        outputs["operator"].update({name.lower(): value for name, value in role.to_environment().items()})
+        file.write_text(json.dumps(outputs))
+        yield
+        file.write_text(before)
+        assert role.denied == set()
+        assert {action for action, _ in role.used} == actions
+
+    @contextlib.contextmanager
     def without_permission(self, action: str) -> Generator[None]:
         """Takes a permission from the role of process_avatar."""
         role = self.stack.functions.find_by_package("process_avatar").role
@@ -137,7 +189,7 @@ def commands() -> Mapping[str, list[str]]:
 
 
 @pytest.fixture
-def stack(openid_stack: LocalStack, rekognition: HttpStub) -> Iterator[LocalStack]:
+def moderated_stack(openid_stack: LocalStack, rekognition: HttpStub) -> Iterator[LocalStack]:
     """The stack with a moderation function, which approves."""
     find(rekognition)
     yield openid_stack
@@ -146,11 +198,14 @@ def stack(openid_stack: LocalStack, rekognition: HttpStub) -> Iterator[LocalStac
 
 @pytest.fixture
 def day(
-    stack: LocalStack, tmp_path: Path, advance_queue_clock: Callable[[float], None], request: pytest.FixtureRequest
+    moderated_stack: LocalStack,
+    tmp_path: Path,
+    advance_queue_clock: Callable[[float], None],
+    request: pytest.FixtureRequest,
 ) -> GameDay:
     """A folder where `make STACK=prod` operates the local stack: with stand-ins for Pulumi and Python."""
     print(f"\n## {request.node.name.removeprefix('test_').replace('_', ' ')}\n\n{request.node.function.__doc__}\n")
-    (tmp_path / "outputs.json").write_text(json.dumps(dict(operate(stack).outputs)))
+    (tmp_path / "outputs.json").write_text(json.dumps(dict(operate(moderated_stack).outputs)))
     make = shutil.which("make")
     assert make
     scripts = {
@@ -163,17 +218,21 @@ def day(
         (tmp_path / name).chmod(0o755)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "local").touch()
-    return GameDay(stack, tmp_path, advance_queue_clock)
+    return GameDay(moderated_stack, tmp_path, advance_queue_clock)
 
 
 @pytest.fixture
-def session(stack: LocalStack) -> Session:
-    return sign_in(stack)
+def session(moderated_stack: LocalStack) -> Session:
+    return sign_in(moderated_stack)
 
 
-def test_each_section_with_commands_has_a_test(commands: Mapping[str, list[str]]) -> None:
-    tests = {f"test_{re.sub('[^a-z]+', '_', name.lower())}" for name in commands.keys() - FOR_DEVELOPERS}
-    assert tests - globals().keys() == set()
+def test_each_section_is_played_or_has_a_reason_why_not(commands: Mapping[str, list[str]]) -> None:
+    played = {name for name in commands if f"test_{re.sub('[^a-z]+', '_', name.lower())}" in globals()}
+    assert commands.keys() - played == NOT_PLAYED.keys()
+
+
+def test_runbook_needs_make_and_pulumi_only() -> None:
+    assert {line.split()[0] for line in read_lines(RUNBOOK)} == {"make", "pulumi"}
 
 
 def test_runbook(day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes) -> None:
@@ -240,6 +299,39 @@ def test_undelivered_events(
 def _refuse(_receiver: WebhookReceiver, _environ: object, start_response: Callable[..., object]) -> list[bytes]:
     start_response("403 Forbidden", [("Content-Length", "0")])
     return []
+
+
+def test_outages(day: GameDay, session: Session, photo: bytes) -> None:
+    """The issuer cannot be reached, and later the database."""
+    with break_authorizer(day.stack):
+        new = sign_in(day.stack)  # its token is not in the authorizer's cache
+        assert call_api(day.stack, new, "/avatars/me") == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert "keys cannot be fetched" in day.follow("make logs STACK=prod FUNCTION=authorize")
+    assert call_api(day.stack, new, "/avatars/me") == HTTPStatus.NOT_FOUND  # there is no avatar
+
+    with another_password(day.stack):
+        assert call_api(day.stack, session, "/profile") == HTTPStatus.SERVICE_UNAVAILABLE
+        session.upload(photo, "image/jpeg")
+    assert "database unavailable" in day.follow("make logs STACK=prod FUNCTION=profile")
+    assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
+
+
+@contextlib.contextmanager
+def another_password(stack: LocalStack) -> Generator[str]:
+    """Changes the database's password, and ends the connections of the functions. Yields the URL with the new one."""
+    old = urlsplit(stack.database.url).password
+    assert old
+    _set_password(stack, new := "another")
+    try:
+        yield stack.database.url.replace(old, new)
+    finally:
+        _set_password(stack, old)
+
+
+def _set_password(stack: LocalStack, password: str) -> None:
+    with psycopg.connect(stack.database.administrator_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE avatars PASSWORD {}").format(sql.Literal(password)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'avatars'")
 
 
 def test_late_uploads(day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes) -> None:
@@ -411,6 +503,8 @@ def test_erasing_a_user(day: GameDay, commands: Mapping[str, list[str]], session
     avatar = session.upload(photo, "image/jpeg").avatar
     assert "object versions" in day.follow(erase, SUBJECT=session.subject)
     assert requests.get(avatar["url"], timeout=5).status_code == HTTPStatus.NOT_FOUND
+    nothing = f"no avatar of {session.subject} is kept"
+    assert day.follow("make restore STACK=prod SUBJECT=$SUBJECT", SUBJECT=session.subject).startswith(nothing)
     day.follow(block, SUBJECT=session.subject)
     assert "  a block of uploads, until " in day.follow(again, SUBJECT=session.subject)
 
@@ -428,6 +522,125 @@ def test_changing_the_sizes_of_images(
     manifest = read_manifest(day.stack.aws.client("s3"), day.stack.exports["assetsBucket"], session.subject)
     assert manifest
     assert [image["size"] for image in manifest.content["images"]] == [256, 128]
+
+
+def test_revoking_a_user_s_access(stack: LocalStack) -> None:
+    """A user of the user pool has lost a phone."""
+    outputs, (username, password) = {**stack.exports, "cognitoEndpoint": stack.aws_url}, create_user(stack)
+    session = Session.sign_in(outputs, username, password)
+    pool = stack.exports["userPoolId"]
+    stack.aws.client("cognito-idp").admin_disable_user(UserPoolId=pool, Username=username)
+    with pytest.raises(ClientError, match="disabled"):
+        Session.sign_in(outputs, username, password)
+    assert call_api(stack, session, "/avatars/me") == HTTPStatus.NOT_FOUND  # the token is valid: there is no avatar
+
+
+def test_restoring_an_avatar(day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes) -> None:
+    """A user wants the previous avatar back; later, it was taken down by mistake."""
+    listing, dry_run, restore, restore_deleted = commands["Restoring an avatar"]
+    first = session.upload(photo, "image/jpeg").avatar
+    second = session.upload(pictures.encode(pictures.plain(90, 90, pictures.GRAY), "PNG"), "image/png")
+    day.wait_for_completion(session)
+    picture = requests.get(first["images"][0]["url"], timeout=5).content
+    user = {"SUBJECT": session.subject}
+    its = {**user, "VERSION": first["version"]}
+    with day.documented_permissions("Restoring an avatar"):
+        listed = re.findall(r"VERSION=(\S+) of \S+, (.+)\n  (http.*)\n", day.follow(listing, **user))
+        assert [each[:2] for each in listed] == [(second.avatar["version"], "current"), (first["version"], "former")]
+        assert requests.get(listed[1][2], timeout=5).headers["content-type"] == "image/jpeg"
+        assert "This was a dry run: nothing has changed." in day.follow(dry_run, **its)
+        assert fetch_avatar(day.stack, session) == second.avatar
+        day.follow(restore, **its)
+    restored = fetch_avatar(day.stack, session)
+    assert requests.get(restored["images"][0]["url"], timeout=5).content == picture
+    assert [image["size"] for image in restored["images"]] == [image["size"] for image in first["images"]]
+    assert day.stack.receiver.wait_for(restored["upload_id"], 10)["avatar"] == restored
+
+    original = storage_keys.incoming_key(session.subject, second.upload_id)  # as if its event had been late
+    day.stack.aws.client("s3").put_object(Bucket=day.stack.exports["uploadsBucket"], Key=original, Body=photo)
+    day.wait_for_completion(session)
+    assert fetch_avatar(day.stack, session) == restored
+
+    with hold_events(day.stack):
+        day.follow("make takedown STACK=prod SUBJECT=$SUBJECT", **user)
+        with pytest.raises(AssertionError, match=f"a deletion of the avatar of {session.subject} is not complete"):
+            day.follow(restore_deleted, **its)
+    (request,) = list_keys(day.stack, "uploadsBucket", storage_keys.deletions_prefix(session.subject))
+    send_message(day.stack, build_s3_event(request))
+    wait_until(lambda: not list_keys(day.stack, "uploadsBucket", request), "the deletion is complete")
+    assert f"VERSION={restored['version']} of {restored['updated_at']}, deleted at 20" in day.follow(listing, **user)
+    its["VERSION"] = restored["version"]
+    with pytest.raises(AssertionError, match=f"DELETED=1 restores {restored['version']} nevertheless"):
+        day.follow(restore, **its)
+    day.follow(restore_deleted, **its)
+    again = fetch_avatar(day.stack, session)
+    assert requests.get(again["images"][0]["url"], timeout=5).content == picture
+    assert session.upload(photo, "image/jpeg").avatar["version"] > again["version"]
+
+
+def fetch_avatar(stack: LocalStack, session: Session) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {session.access_token}"}
+    return requests.get(f"{stack.api_url}/avatars/me", headers=headers, timeout=5).json()
+
+
+def test_running_migrations_manually(day: GameDay, commands: Mapping[str, list[str]], session: Session) -> None:
+    """A deployment is to be rolled back."""
+    revision, dry_run, migrate = commands["Running migrations manually"]
+    with day.documented_permissions("Running migrations manually"):
+        before = day.follow(revision)
+        known = before.rpartition(": ")[2].strip().split(", ")
+        assert before.startswith(f"revision {known[-1]}; deployed migrations: 0001, ")
+        assert f"would migrate from {known[-1]} to {known[-2]}\nThis was a dry run" in day.follow(dry_run, TARGET="-1")
+        assert day.follow(revision) == before
+        assert f"migrated from {known[-1]} to {known[-2]}\n" in day.follow(migrate, TARGET="-1")
+        assert day.follow(revision).startswith(f"revision {known[-2]}; ")
+        day.follow(migrate, TARGET="head")
+        assert "nothing to do" in day.follow(migrate, TARGET=known[-1])
+    assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
+
+
+def test_a_migration_failed(day: GameDay, session: Session) -> None:
+    """The last migration cannot be applied, as somebody has changed the schema."""
+    day.follow("make revision STACK=prod TARGET=-1 APPLY=1")
+    before = day.follow("make revision STACK=prod")
+    change(day.stack, "ALTER TABLE avatars.retired_handles ADD former_subject text")
+    with pytest.raises(ProgramError, match=r"former_subject.* already exists"):
+        deploy(day.stack)
+    assert "DuplicateColumn" in day.follow("make logs STACK=prod FUNCTION=migrate_database")
+    assert day.follow("make revision STACK=prod") == before
+    assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
+    change(day.stack, "ALTER TABLE avatars.retired_handles DROP former_subject")
+    deploy(day.stack)
+    assert day.follow("make revision STACK=prod TARGET=head").endswith("nothing to do\n")
+
+
+def deploy(stack: LocalStack) -> None:
+    """Invokes migrate_database as `pulumi up` does."""
+    stack._run_invocations(Graph())  # pyright: ignore[reportPrivateUsage]
+
+
+def change(stack: LocalStack, statement: LiteralString) -> None:
+    with psycopg.connect(stack.database.administrator_url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def test_rotating_secrets(day: GameDay, session: Session) -> None:
+    """The password of the database was changed."""
+    assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
+    with another_password(day.stack) as url:
+        assert call_api(day.stack, session, "/profile") == HTTPStatus.SERVICE_UNAVAILABLE
+        assert "password authentication failed" in day.follow("make logs STACK=prod FUNCTION=profile")
+        set_database_url(day.stack, url)
+        assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
+    set_database_url(day.stack, day.stack.database.url)
+    # One request fails, and has the parameter read again.
+    wait_until(lambda: call_api(day.stack, session, "/profile") == HTTPStatus.OK, "profile has the old password again")
+
+
+def set_database_url(stack: LocalStack, url: str) -> None:
+    """Changes the parameter as `pulumi up` does."""
+    name = stack.functions.find_by_package("profile").config.environment["DATABASE_URL_PARAMETER"]
+    stack.aws.client("ssm").put_parameter(Name=name, Type="SecureString", Value=url, Overwrite=True)
 
 
 def test_command_that_the_program_does_not_know_fails(day: GameDay) -> None:
