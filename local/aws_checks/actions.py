@@ -149,8 +149,9 @@ def _sqs(request: SignedRequest) -> list[Permission]:
 
 
 def _sns(request: SignedRequest) -> list[Permission]:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html"""
     form = parse_qs(request.body.decode())
-    return [Permission(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
+    return [Permission(f"sns:{form['Action'][0].removesuffix('Batch')}", form["TopicArn"][0])]
 
 
 def _ssm(request: SignedRequest) -> list[Permission]:

@@ -264,14 +264,15 @@ def test_failed_uploads(day: GameDay, commands: Mapping[str, list[str]], session
     assert f"  MESSAGE={poison}: not an S3 event: not JSON: " in printed
     assert "AccessDenied" in day.follow(logs, UPLOAD=upload)
 
-    printed = day.follow(dry_run)
-    assert "can be moved to the queue: 1; left: 1\nThis was a dry run: nothing has changed." in printed
-    assert session.fetch_status(upload)["status"] == "pending"
-    printed = day.follow(redrive)
-    assert f"message {poison} stays: not an S3 event" in printed
-    assert "moved to the queue: 1; left: 1" in printed
-    day.wait_for(session, upload, "ready")
-    assert f"message {poison} is deleted: poison" in day.follow(discard, MESSAGE=poison)
+    with day.documented_permissions("Failed uploads"):
+        printed = day.follow(dry_run)
+        assert "can be moved to the queue: 1; left: 1\nThis was a dry run: nothing has changed." in printed
+        assert session.fetch_status(upload)["status"] == "pending"
+        printed = day.follow(redrive)
+        assert f"message {poison} stays: not an S3 event" in printed
+        assert "moved to the queue: 1; left: 1" in printed
+        day.wait_for(session, upload, "ready")
+        assert f"message {poison} is deleted: poison" in day.follow(discard, MESSAGE=poison)
     assert "failed       nothing" in day.follow("make status STACK=prod")
 
 
@@ -286,11 +287,12 @@ def test_undelivered_events(
         upload = day.post(session, photo)
         wait_until(lambda: count_messages(day.stack, queue) == 1, "the event is undelivered")
     assert "undelivered  1, since " in day.follow("make status STACK=prod")
-    printed = day.follow(dry_run)
-    assert f"avatar.ready SUBJECT={session.subject} UPLOAD={upload} since " in printed
-    assert "can be published again: 1; left: 0" in printed
-    assert not [event for event in day.stack.receiver.events if event["upload_id"] == upload]
-    assert "published again: 1; left: 0" in day.follow(republish)
+    with day.documented_permissions("Undelivered events"):
+        printed = day.follow(dry_run)
+        assert f"avatar.ready SUBJECT={session.subject} UPLOAD={upload} since " in printed
+        assert "can be published again: 1; left: 0" in printed
+        assert not [event for event in day.stack.receiver.events if event["upload_id"] == upload]
+        assert "published again: 1; left: 0" in day.follow(republish)
     event = day.stack.receiver.wait_for(upload, 10)
     assert (event["event"], event["avatar"]) == ("avatar.ready", session.fetch_status(upload)["avatar"])
     assert "undelivered  nothing" in day.follow("make status STACK=prod")
@@ -384,12 +386,12 @@ def test_uploads_over_the_quota(
     upload = day.post(session, photo)
     day.wait_for(session, upload, "rejected")
     assert f" too_many_uploads SUBJECT={session.subject} UPLOAD={upload} at " in day.follow("make status STACK=prod")
-    assert f"counted uploads of {session.subject} in this hour (UTC): 60\n" in day.follow(
-        count, SUBJECT=session.subject
-    )
-    assert "the hour begins anew" in day.follow(reset, SUBJECT=session.subject)
-    day.wait_for(session, day.post(session, photo), "ready")
-    assert f"counted uploads of {session.subject} in this hour (UTC): 1\n" in day.follow(count, SUBJECT=session.subject)
+    user = {"SUBJECT": session.subject}
+    with day.documented_permissions("Uploads over the quota"):
+        assert f"counted uploads of {session.subject} in this hour (UTC): 60\n" in day.follow(count, **user)
+        assert "the hour begins anew" in day.follow(reset, **user)
+        day.wait_for(session, day.post(session, photo), "ready")
+        assert f"counted uploads of {session.subject} in this hour (UTC): 1\n" in day.follow(count, **user)
 
     with day.without_permission("dynamodb:UpdateItem"):  # without an answer, it fails in the same way, after retries
         upload = day.post(session, photo)
@@ -402,13 +404,14 @@ def test_taking_down_an_avatar(day: GameDay, commands: Mapping[str, list[str]], 
     """Somebody reports a picture."""
     takedown, block, unblock = commands["Taking down an avatar"]
     avatar = session.upload(photo, "image/jpeg").avatar
-    day.follow(takedown, SUBJECT=session.subject)
-    assert requests.get(avatar["url"], timeout=5).status_code == HTTPStatus.NOT_FOUND
-    upload = day.post(session, photo)
-    day.wait_for(session, upload, "rejected")
-    assert session.fetch_status(upload)["reason"] == "blocked"
-    day.follow(block, SUBJECT=session.subject)
-    day.follow(unblock, SUBJECT=session.subject)
+    with day.documented_permissions("Taking down an avatar"):
+        day.follow(takedown, SUBJECT=session.subject)
+        assert requests.get(avatar["url"], timeout=5).status_code == HTTPStatus.NOT_FOUND
+        upload = day.post(session, photo)
+        day.wait_for(session, upload, "rejected")
+        assert session.fetch_status(upload)["reason"] == "blocked"
+        day.follow(block, SUBJECT=session.subject)
+        day.follow(unblock, SUBJECT=session.subject)
     day.wait_for(session, day.post(session, photo), "ready")
 
 
@@ -424,9 +427,10 @@ def test_held_uploads(
         day.wait_for(each, uploads[each.subject], "held")
     find(rekognition)
     assert "held         2, since " in day.follow("make status STACK=prod")
-    names = dict(re.findall(r"SUBJECT=(\S+) UPLOAD=(\S+) since", day.follow(held)))
-    day.follow(approve, SUBJECT=session.subject, UPLOAD=names[session.subject])
-    day.follow(reject, SUBJECT=other.subject, UPLOAD=names[other.subject])
+    with day.documented_permissions("Held uploads"):
+        names = dict(re.findall(r"SUBJECT=(\S+) UPLOAD=(\S+) since", day.follow(held)))
+        day.follow(approve, SUBJECT=session.subject, UPLOAD=names[session.subject])
+        day.follow(reject, SUBJECT=other.subject, UPLOAD=names[other.subject])
     day.wait_for(session, uploads[session.subject], "ready")
     day.wait_for(other, uploads[other.subject], "rejected")
     wait_until(lambda: not list_keys(day.stack, "uploadsBucket", storage_keys.HELD), "the records are deleted")
@@ -475,7 +479,8 @@ def test_deletion_of_superseded_images(
     for key, its in stored.items():
         if session.subject in key:
             its.last_modified = datetime.now() - timedelta(days=31)
-    printed = day.follow(sweep)
+    with day.documented_permissions("Deletion of superseded images"):
+        printed = day.follow(sweep)
     assert re.fullmatch(r"[1-9]\d* users, [1-9]\d* objects deleted\n", printed)
     listing = list_keys(day.stack, "assetsBucket", storage_keys.versions_prefix(session.subject))
     assert {key.split("/")[2] for key in listing} == {new["version"]} != {old["version"]}
@@ -484,24 +489,31 @@ def test_deletion_of_superseded_images(
 def test_a_single_upload_is_stuck(
     day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes
 ) -> None:
-    """S3 does not send an event."""
+    """S3 does not send an event; another message has failed."""
     status, reprocess = commands["A single upload is stuck"]
+    _, dead_letters = find_queue_urls(day.stack)
+    poison = day.stack.aws.client("sqs").send_message(QueueUrl=dead_letters, MessageBody="poison")["MessageId"]
     with hold_events(day.stack):
         upload = day.post(session, photo)
     its = {"SUBJECT": session.subject, "UPLOAD": upload}
-    printed = day.follow(status, **its)
-    assert printed.startswith(f"original     {len(photo):,} bytes, image/jpeg, since ")
-    assert printed.endswith("message      in the queue, or lost -> if it stays so: make reprocess\navatar       none\n")
-    day.follow(reprocess, **its)
+    with day.documented_permissions("A single upload is stuck"):
+        printed = day.follow(status, **its)
+        assert printed.startswith(f"original     {len(photo):,} bytes, image/jpeg, since ")
+        assert printed.endswith(
+            "message      in the queue, or lost -> if it stays so: make reprocess\navatar       none\n"
+        )
+        day.follow(reprocess, **its)
     day.wait_for(session, upload, "ready")
     assert "avatar       of this upload, since " in day.follow(status, **its)
+    day.follow("make discard STACK=prod MESSAGE=$MESSAGE", MESSAGE=poison)
 
 
 def test_erasing_a_user(day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes) -> None:
     """A user leaves."""
     erase, block, again = commands["Erasing a user"]
     avatar = session.upload(photo, "image/jpeg").avatar
-    assert "object versions" in day.follow(erase, SUBJECT=session.subject)
+    with day.documented_permissions("Erasing a user"):
+        assert "object versions" in day.follow(erase, SUBJECT=session.subject)
     assert requests.get(avatar["url"], timeout=5).status_code == HTTPStatus.NOT_FOUND
     nothing = f"no avatar of {session.subject} is kept"
     assert day.follow("make restore STACK=prod SUBJECT=$SUBJECT", SUBJECT=session.subject).startswith(nothing)

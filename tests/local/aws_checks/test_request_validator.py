@@ -184,6 +184,8 @@ class TestPermissions:
         assert sns.publish(TopicArn=mine, Message="x")["MessageId"]
         with pytest.raises(ClientError) as error:
             sns.publish(TopicArn=other, Message="x")
+        entries = [{"Id": "1", "Message": "x"}]
+        assert sns.publish_batch(TopicArn=mine, PublishBatchRequestEntries=entries)["Successful"]
         assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize("name", ["mine", "/team/mine"])
