@@ -21,6 +21,7 @@ _INVOKE_PATH = re.compile(
     r"/2015-03-31/functions/(?:arn:aws:lambda:([a-z0-9-]+):(\d{12}):function:|(\d{12}):function:)?"
     r"([\w-]+)(?::(\$LATEST|[\w-]+))?/invocations"
 )
+_CONFIGURATION_PATH = re.compile(r"/2015-03-31/functions/([\w-]+)/configuration")
 
 
 class UnknownActionError(Exception):
@@ -70,6 +71,15 @@ def parse_invoked_function(path: str, query: str, region: str) -> InvokedFunctio
     given_region, account, partial_account, name, qualifier = match.groups()
     arn = f"arn:aws:lambda:{given_region or region}:{account or partial_account or DEFAULT_ACCOUNT_ID}:function:{name}"
     return InvokedFunction(arn, parse_qs(query).get("Qualifier", [qualifier])[0])
+
+
+def parse_described_function(path: str) -> str | None:
+    """Returns the name of the function whose configuration a GET request returns; None for any other request.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html#API_GetFunctionConfiguration_RequestSyntax
+    """
+    match = _CONFIGURATION_PATH.fullmatch(path)
+    return None if match is None else match[1]
 
 
 def find_required_permissions(request: SignedRequest, service: str) -> list[Permission]:
@@ -182,10 +192,20 @@ def _lambda(request: SignedRequest) -> list[Permission]:
 
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
     """
+    described = parse_described_function(request.path)
+    if described and request.method == "GET":
+        arn = f"arn:aws:lambda:{_region(request)}:{DEFAULT_ACCOUNT_ID}:function:{described}"
+        return [Permission("lambda:GetFunctionConfiguration", arn)]
     invoked = parse_invoked_function(request.path, request.query, _region(request))
     if invoked is None or request.method != "POST":
         raise UnknownActionError(f"lambda: {request.method} {request.path}")
     return [Permission("lambda:InvokeFunction", invoked.qualified_arn)]
+
+
+def _logs(request: SignedRequest) -> list[Permission]:
+    operation = request.headers["x-amz-target"].removeprefix("Logs_20140328.")
+    group = json.loads(request.body)["logGroupName"]
+    return [Permission(f"logs:{operation}", f"arn:aws:logs:{_region(request)}:{DEFAULT_ACCOUNT_ID}:log-group:{group}")]
 
 
 def _region(request: SignedRequest) -> str:
@@ -200,4 +220,5 @@ _SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {
     "dynamodb": _dynamodb,
     "cloudfront": _cloudfront,
     "lambda": _lambda,
+    "logs": _logs,
 }
