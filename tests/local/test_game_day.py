@@ -18,13 +18,11 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, LiteralString
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import requests
 from moto.s3.models import s3_backends
-from psycopg import sql
 
 from client.session import ClientError, Session
 from functions.process_avatar.quota import Quota
@@ -40,6 +38,7 @@ from operations.__main__ import main
 from tests.fixtures import pictures
 from tests.functions.servers import HttpStub
 from tests.local.conftest import (
+    another_password,
     build_s3_event,
     create_user,
     find_queue_urls,
@@ -322,24 +321,6 @@ def test_outages(day: GameDay, session: Session, photo: bytes) -> None:
         session.upload(photo, "image/jpeg")
     assert "database unavailable" in day.follow("make logs STACK=prod FUNCTION=profile")
     assert call_api(day.stack, session, "/profile") == HTTPStatus.OK
-
-
-@contextlib.contextmanager
-def another_password(stack: LocalStack) -> Generator[str]:
-    """Changes the database's password, and ends the connections of the functions. Yields the URL with the new one."""
-    old = urlsplit(stack.database.url).password
-    assert old
-    _set_password(stack, new := "another")
-    try:
-        yield stack.database.url.replace(old, new)
-    finally:
-        _set_password(stack, old)
-
-
-def _set_password(stack: LocalStack, password: str) -> None:
-    with psycopg.connect(stack.database.administrator_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER ROLE avatars PASSWORD {}").format(sql.Literal(password)))
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'avatars'")
 
 
 def test_late_uploads(day: GameDay, commands: Mapping[str, list[str]], session: Session, photo: bytes) -> None:
