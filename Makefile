@@ -13,7 +13,7 @@ INSTALL = $(VENV)/python -m pip install --no-compile --disable-pip-version-check
 # No target here deploys, so packages for Lambda need not be compiled: Python 3.14 is only required for `pulumi up`.
 export ALLOW_UNCOMPILED_PACKAGES := 1
 
-.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize status logs redrive republish discard quota sweep held approve reject clean help
+.PHONY: local test fuzz simulate load mutate contact-sheet check check-package check-policies format packages bench cost migration migrate rollback upload erase takedown block unblock reprocess resize status logs redrive republish discard quota sweep restore revision held approve reject clean help
 
 help:
 	@echo "make local                    run the whole stack on this machine and upload a photo"
@@ -48,6 +48,8 @@ help:
 	@echo "make discard STACK= MESSAGE=  delete a message of the dead-letter queue that is no S3 event"
 	@echo "make quota STACK= SUBJECT= RESET=   count the uploads of a user in this hour; RESET=1 begins it anew"
 	@echo "make sweep STACK=             delete superseded images now, not within a day"
+	@echo "make restore STACK= SUBJECT= [VERSION= APPLY= DELETED=]   list former avatars of a user; APPLY=1 restores one"
+	@echo "make revision STACK= [TARGET= APPLY=]   say the revision of a stack's database; APPLY=1 migrates it"
 	@echo "make reprocess STACK= SUBJECT= UPLOAD=   process an original again whose event was lost"
 	@echo "make resize STACK= SIZES= APPLY= RATE=   bring existing avatars to other sizes; APPLY=1 changes them, at RATE a second"
 	@echo "make held STACK=              list uploads that moderation holds, with URLs to look at them"
@@ -189,6 +191,14 @@ quota: .venv/local .build/outputs/$(STACK).json
 
 sweep: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) sweep
+
+restore: .venv/local .build/outputs/$(STACK).json
+	@$(SUBJECT_IS_GIVEN)
+	@$(OPERATE) restore $(SUBJECT) $(if $(VERSION),--version $(VERSION)) $(if $(filter 1,$(APPLY)),--apply) \
+	  $(if $(filter 1,$(DELETED)),--deleted)
+
+revision: .venv/local .build/outputs/$(STACK).json
+	@$(OPERATE) revision $(if $(TARGET),--target=$(TARGET)) $(if $(filter 1,$(APPLY)),--apply)
 
 held: .venv/local .build/outputs/$(STACK).json
 	@$(OPERATE) held

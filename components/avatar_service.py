@@ -548,6 +548,7 @@ class AvatarService(pulumi.ComponentResource):
                 topic_arn=pipeline.topic_arn,
                 limits_table_name=pipeline.limits_table_name,
                 distribution_id=self.cdn.distribution_id,
+                database_metrics_service=self.profiles.metrics_service if self.profiles else None,
                 database_cluster_id=self.database.cluster_id if isinstance(self.database, AuroraDatabase) else None,
                 image_count=len(self._args.sizes) + 1,
             ),

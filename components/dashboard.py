@@ -37,7 +37,7 @@ Metric: TypeAlias = list[Any]
 @dataclass(frozen=True, kw_only=True)
 class DashboardArgs:
     metrics_service: str
-    """The dimension `service` of the functions' own metrics."""
+    """The dimension `service` of the pipeline's own metrics."""
     functions: Mapping[str, PythonFunction]
     """Those that users wait for, by package."""
     api_id: pulumi.Input[str]
@@ -50,6 +50,8 @@ class DashboardArgs:
     topic_arn: pulumi.Output[str]
     limits_table_name: pulumi.Input[str]
     distribution_id: pulumi.Input[str]
+    database_metrics_service: str | None
+    """The dimension `service` of the profiles' own metrics. None: no database."""
     database_cluster_id: pulumi.Input[str] | None
     """None: no Aurora cluster."""
     image_count: int
@@ -142,11 +144,13 @@ class Dashboard(pulumi.ComponentResource):
         return self._graph("Functions: duration, p99, ms", *self._functions("Duration", "p99"))
 
     def _errors(self) -> Widget:
+        database, unavailable = self._args.database_metrics_service, "database does not answer profile"
         return self._graph(
             "Functions: errors",
             *self._functions("Errors", "Sum"),
             self._own("FailedAttempts", "Sum", label="given back to the queue"),
             self._own("FailedFinishes", "Sum", label="left to the queue by finish_upload"),
+            *([_own("DatabaseUnavailable", database, "Sum", label=unavailable)] if database else []),
         )
 
     def _throttles(self) -> Widget:
@@ -255,7 +259,7 @@ class Dashboard(pulumi.ComponentResource):
         return {**graph, "height": _HEIGHT // 2}
 
     def _own(self, name: str, stat: str, **shown: Any) -> Metric:
-        return [METRICS_NAMESPACE, name, "service", self._args.metrics_service, _show(stat, **shown)]
+        return _own(name, self._args.metrics_service, stat, **shown)
 
     def _search(self, name: str, dimension: str, stat: str) -> str:
         """An expression for the metrics with all values of a dimension.
@@ -303,6 +307,10 @@ class Dashboard(pulumi.ComponentResource):
                 **properties,
             },
         }
+
+
+def _own(name: str, service: str, stat: str, **shown: Any) -> Metric:
+    return [METRICS_NAMESPACE, name, "service", service, _show(stat, **shown)]
 
 
 def _show(stat: str, **shown: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.moderation_decision import Decision
-from operations import log_reading, quota, redelivery, resize_command, status
+from operations import log_reading, migrating, quota, redelivery, resize_command, restoring, status
 from operations.blocking import block, take_down, unblock
 from operations.erasure import erase
 from operations.moderation import decide, list_held
@@ -84,6 +84,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     its_quota = operations.add_parser("quota", parents=[subject], help="count the uploads of a user in this hour")
     its_quota.add_argument("--reset", action="store_true", help="and begin the hour anew")
     its_quota.set_defaults(run=_print_quota)
+    restore = operations.add_parser("restore", parents=[subject, applying], help="restore a former avatar of a user")
+    restore.add_argument("--version", help="as it is listed without")
+    restore.add_argument("--deleted", action="store_true", help="although the avatar was deleted since")
+    restore.set_defaults(run=restoring.run)
+    revision = operations.add_parser("revision", parents=[applying], help="say and change the revision of the database")
+    revision.add_argument("--target", help="head, -1 or a revision")
+    revision.set_defaults(run=migrating.run)
     operations.add_parser("sweep", help="delete superseded images now").set_defaults(run=_sweep)
 
     other_sizes = operations.add_parser("resize", help="bring existing avatars to other sizes")

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from botocore.config import Config
-
 from functions.shared import storage_keys
 from functions.shared.aws import s3
 from functions.shared.moderation_decision import MAX_REASON_CHARACTERS, Decision
 from functions.shared.stored_avatar import read_manifest
 from operations.operated_stack import OperatedStack, OperationError
 from operations.reprocessing import copy_onto_itself
-
-_URL_SECONDS = 600
-# URLs with the regional host name are not redirected: functions/presign_upload/upload_form.py.
-_PRESIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
-
 
 # Of the SHA-256 in hexadecimal: enough that a user cannot make two files that have them in common.
 _FILE_DIGITS = 32
@@ -37,7 +30,7 @@ class HeldUpload(NamedTuple):
 
 def list_held(stack: OperatedStack) -> Iterator[HeldUpload]:
     """Yields held uploads whose originals exist, in the order of their subjects."""
-    bucket, presigning = stack.get_output("uploadsBucket"), stack.create_client("s3", config=_PRESIGNING)
+    bucket = stack.get_output("uploadsBucket")
     for listed in s3.list_objects(stack.s3, bucket, storage_keys.HELD):
         subject, upload_id = storage_keys.parse_held_key(listed.key)
         record = s3.get_json(stack.s3, bucket, listed.key)
@@ -50,7 +43,7 @@ def list_held(stack: OperatedStack) -> Iterator[HeldUpload]:
                 record["at"],
                 record["reason"],
                 _is_superseded(stack, subject, upload_id),
-                presigning.generate_presigned_url("get_object", original, ExpiresIn=_URL_SECONDS),
+                stack.presign(**original),
             )
 
 

@@ -13,6 +13,10 @@ import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
+_URL_SECONDS = 600
+# URLs with the regional host name are not redirected: functions/presign_upload/upload_form.py.
+_PRESIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+
 
 class OperationError(Exception):
     """The operation is not possible, for the reason in the message."""
@@ -56,6 +60,14 @@ class OperatedStack:
     @cached_property
     def s3(self) -> BaseClient:
         return self.create_client("s3")
+
+    @cached_property
+    def _presigning_s3(self) -> BaseClient:
+        return self.create_client("s3", config=_PRESIGNING)
+
+    def presign(self, **object_: str) -> str:
+        """Returns a URL of an object, valid for ten minutes. Takes the parameters of GetObject."""
+        return self._presigning_s3.generate_presigned_url("get_object", object_, ExpiresIn=_URL_SECONDS)
 
     @cached_property
     def dynamodb(self) -> BaseClient:

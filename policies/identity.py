@@ -190,11 +190,11 @@ RULES = (
         "CKV_AWS_290",
         "The policy does not allow to write to any resource.",
         ROLE_POLICY,
-        lambda policy: all(_is_read(action) for action in list_unrestricted(policy)),
-        passes=_policy("ec2:DescribeSubnets"),
+        lambda policy: all(_is_read(action) for action in set(list_unrestricted(policy)) - _WITHOUT_RESOURCES),
+        passes=_policy("ec2:DescribeSubnets", "xray:PutTraceSegments"),
         fails=_policy("ec2:CreateNetworkInterface"),
         why_not="Lambda creates the network interfaces of functions in a VPC with the function's role. The same policy "
-        "denies it to the function's code. Traces have no resource.",
+        "denies it to the function's code.",
     ),
     Rule(
         "CKV_AWS_355",

@@ -1,9 +1,12 @@
-"""Migrate the database schema. Event: {"target": "head"}, a revision such as "0001", or "-1" for the previous one."""
+"""Migrate the database schema, or only say its revision.
+
+Event: {"target": "head"}, a revision such as "0001", or "-1" for the previous one; without target nothing is changed.
+"""
 
 import logging
 import os
 import time
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from functions.migrate_database import app_user
 from functions.migrate_database.schema import Schema
@@ -40,15 +43,17 @@ APP_USER = os.environ.get("APP_USER")  # unset if the stack does not manage the 
 
 
 class MigrateEvent(TypedDict):
-    target: str
+    target: NotRequired[str]
 
 
-def handle(event: MigrateEvent, _context: object) -> dict[str, str | None]:
-    """Return the revisions {"from", "to"}, null for none.
+def handle(event: MigrateEvent, _context: object) -> dict[str, object]:
+    """Return the revisions {"from", "to"}, null for none; or {"revision", "known"}, all of the package, oldest first.
 
     Raises:
         Exception: What prevented the migration, as Lambda reports it to `pulumi up`.
     """
+    if "target" not in event:
+        return {"revision": SCHEMA.read_revision(), "known": SCHEMA.list_revisions()}
     result = SCHEMA.migrate(event["target"])
     log.info("migrated", extra={"from": result.before, "to": result.after})
     if APP_USER and not result.is_downgrade:

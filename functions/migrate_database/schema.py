@@ -6,6 +6,7 @@ from typing import NamedTuple
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
 from functions.shared.db.postgres import Connect
@@ -40,12 +41,18 @@ class Schema:
             alembic.util.CommandError: There is no such target.
             sqlalchemy.exc.DBAPIError: A migration failed.
         """
-        before = self._read_revision()
+        before = self.read_revision()
         run = command.downgrade if _is_downgrade(target, before) else command.upgrade
         run(self._config, target)
-        return MigrationResult(before, self._read_revision())
+        return MigrationResult(before, self.read_revision())
 
-    def _read_revision(self) -> str | None:
+    def list_revisions(self) -> list[str]:
+        """Return those of the package, the oldest first."""
+        scripts = ScriptDirectory.from_config(self._config).walk_revisions()
+        return [script.revision for script in scripts][::-1]
+
+    def read_revision(self) -> str | None:
+        """Return that of the database. None: no migration is applied."""
         engine = create_engine("postgresql+psycopg://", creator=self._connect, poolclass=pool.NullPool)
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table_schema": "avatars"})

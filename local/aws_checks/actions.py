@@ -21,6 +21,7 @@ _INVOKE_PATH = re.compile(
     r"/2015-03-31/functions/(?:arn:aws:lambda:([a-z0-9-]+):(\d{12}):function:|(\d{12}):function:)?"
     r"([\w-]+)(?::(\$LATEST|[\w-]+))?/invocations"
 )
+_CONFIGURATION_PATH = re.compile(r"/2015-03-31/functions/([\w-]+)/configuration")
 
 
 class UnknownActionError(Exception):
@@ -72,6 +73,15 @@ def parse_invoked_function(path: str, query: str, region: str) -> InvokedFunctio
     return InvokedFunction(arn, parse_qs(query).get("Qualifier", [qualifier])[0])
 
 
+def parse_described_function(path: str) -> str | None:
+    """Returns the name of the function whose configuration a GET request returns; None for any other request.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html#API_GetFunctionConfiguration_RequestSyntax
+    """
+    match = _CONFIGURATION_PATH.fullmatch(path)
+    return None if match is None else match[1]
+
+
 def find_required_permissions(request: SignedRequest, service: str) -> list[Permission]:
     """Returns every permission that the request requires.
 
@@ -109,7 +119,8 @@ def _s3(request: SignedRequest) -> list[Permission]:
         f"s3:requestobjecttag/{key.lower()}": value
         for key, value in parse_qsl(request.headers.get("x-amz-tagging", ""))
     }
-    required = [Permission({"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject",
+    read = "s3:GetObjectVersion" if "versionId" in query else "s3:GetObject"
+    required = [Permission({"GET": read, "HEAD": read, "PUT": "s3:PutObject",
                           "DELETE": "s3:DeleteObject"}[request.method], resource, tags)]  # fmt: skip
     if "x-amz-tagging" in request.headers:
         required.append(Permission("s3:PutObjectTagging", resource, tags))
@@ -148,8 +159,9 @@ def _sqs(request: SignedRequest) -> list[Permission]:
 
 
 def _sns(request: SignedRequest) -> list[Permission]:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html"""
     form = parse_qs(request.body.decode())
-    return [Permission(f"sns:{form['Action'][0]}", form["TopicArn"][0])]
+    return [Permission(f"sns:{form['Action'][0].removesuffix('Batch')}", form["TopicArn"][0])]
 
 
 def _ssm(request: SignedRequest) -> list[Permission]:
@@ -180,10 +192,20 @@ def _lambda(request: SignedRequest) -> list[Permission]:
 
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
     """
+    described = parse_described_function(request.path)
+    if described and request.method == "GET":
+        arn = f"arn:aws:lambda:{_region(request)}:{DEFAULT_ACCOUNT_ID}:function:{described}"
+        return [Permission("lambda:GetFunctionConfiguration", arn)]
     invoked = parse_invoked_function(request.path, request.query, _region(request))
     if invoked is None or request.method != "POST":
         raise UnknownActionError(f"lambda: {request.method} {request.path}")
     return [Permission("lambda:InvokeFunction", invoked.qualified_arn)]
+
+
+def _logs(request: SignedRequest) -> list[Permission]:
+    operation = request.headers["x-amz-target"].removeprefix("Logs_20140328.")
+    group = json.loads(request.body)["logGroupName"]
+    return [Permission(f"logs:{operation}", f"arn:aws:logs:{_region(request)}:{DEFAULT_ACCOUNT_ID}:log-group:{group}")]
 
 
 def _region(request: SignedRequest) -> str:
@@ -198,4 +220,5 @@ _SERVICES: dict[str, Callable[[SignedRequest], list[Permission]]] = {
     "dynamodb": _dynamodb,
     "cloudfront": _cloudfront,
     "lambda": _lambda,
+    "logs": _logs,
 }

@@ -7,20 +7,16 @@ https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from local.aws_checks.actions import parse_invoked_function
+from local.aws_checks.actions import parse_described_function, parse_invoked_function
 from local.emulators.lambda_sandbox import THROTTLED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from local.emulators.lambda_functions import LambdaFunction
-
-
-_CONFIGURATION_PATH = re.compile(r"/2015-03-31/functions/([\w-]+)/configuration")
 
 
 class LambdaApi:
@@ -34,8 +30,8 @@ class LambdaApi:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path, _, query = environ["REQUEST_URI"].partition("?")
-        if environ["REQUEST_METHOD"] == "GET" and (described := _CONFIGURATION_PATH.fullmatch(path)):
-            return self._describe(described[1], start_response)
+        if environ["REQUEST_METHOD"] == "GET" and (described := parse_described_function(path)):
+            return self._describe(described, start_response)
         invoked = parse_invoked_function(path, query, self._region)
         if invoked is None or environ["REQUEST_METHOD"] != "POST":
             return self._aws(environ, start_response)

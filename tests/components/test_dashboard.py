@@ -20,7 +20,13 @@ from tests.components.test_program import EVERYTHING, STACKS
 
 FUNCTION = "aws:lambda/function:Function"
 DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
-OWN = {"TimeToAvatar", "AvatarWithin5Seconds", "RenderTime", "UploadsHeld", "FailedAttempts", "FailedFinishes"}
+OWN = {
+    "avatars-pipeline-test": {
+        *("TimeToAvatar", "AvatarWithin5Seconds", "RenderTime"),
+        *("UploadsHeld", "FailedAttempts", "FailedFinishes"),
+    },
+    "avatars-profiles-test": {"DatabaseUnavailable"},
+}
 OWN_BY = {("UploadsRejected", "reason"), ("OriginalSize", "format")}
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 METRIC_PROPERTIES = {
@@ -154,20 +160,26 @@ def test_every_metric_of_aws_exists(run_stack: RunStack, settings: dict[str, Any
 
 
 def test_own_metrics_are_those_that_the_functions_write(run_stack: RunStack) -> None:
-    """tests/functions/process_avatar/test_metrics.py and tests/local/test_metrics.py have that they write them."""
+    """Tests of the functions have that they write them, for example tests/functions/process_avatar/test_metrics.py."""
     graph = run_stack(EVERYTHING)
-    functions = [graph.one(FUNCTION, f"avatars-pipeline-{name}") for name in ("process-avatar", "finish-upload")]
+    names = ("pipeline-process-avatar", "pipeline-finish-upload", "profiles-profile")
+    functions = [graph.one(FUNCTION, f"avatars-{name}") for name in names]
     services = {function.inputs["environment"]["variables"]["METRICS_SERVICE"] for function in functions}
-    assert services == {"avatars-pipeline-test"}
+    assert services == OWN.keys()
     found = list(list_metrics(read_body(graph)))
     own = [named for named, _ in found if named and named[0] == metrics.NAMESPACE]
-    assert {tuple(dimensions) for _, _, *dimensions in own} == {("service", "avatars-pipeline-test")}
-    assert {name for _, name, *_ in own} == OWN
+    assert {dimension for _, _, dimension, _ in own} == {"service"}
+    assert {(service, name) for _, name, _, service in own} == {(its, name) for its in OWN for name in OWN[its]}
     searches = re.findall(
         r"SEARCH\('\{Avatars,(\w+),service\} MetricName=\"(\w+)\" service=\"avatars-pipeline-test\"', '\w+', 60\)",
         json.dumps([shown.get("expression", "") for _, shown in found]).replace('\\"', '"'),
     )
     assert {(name, dimension) for dimension, name in searches} == OWN_BY
+
+
+def test_dashboard_without_profiles_has_no_metrics_of_theirs(run_stack: RunStack) -> None:
+    services = {named[3] for named, _ in list_metrics(read_body(run_stack())) if named[:1] == [metrics.NAMESPACE]}
+    assert services == {"avatars-pipeline-test"}
 
 
 def test_expressions_use_metrics_of_their_widget(run_stack: RunStack) -> None:

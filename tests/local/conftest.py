@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from moto.core.utils import unix_time_millis
 from moto.sqs import models as sqs_models
+from psycopg import sql
 
 from client.session import Session
 from local.emulators.lambda_functions import SourceFunction
@@ -180,3 +183,21 @@ def has_failures(stack: LocalStack, message_id: str, count: int) -> bool:
     log = stack.functions.find_by_package("process_avatar").read_log()
     retries = [line for line in log.splitlines() if message_id in line and "message is retried" in line]
     return len(retries) == count
+
+
+@contextmanager
+def another_password(stack: LocalStack) -> Generator[str]:
+    """Changes the database's password, and ends the connections of the functions. Yields the URL with the new one."""
+    old = urlsplit(stack.database.url).password
+    assert old
+    _set_password(stack, new := "another")
+    try:
+        yield stack.database.url.replace(old, new)
+    finally:
+        _set_password(stack, old)
+
+
+def _set_password(stack: LocalStack, password: str) -> None:
+    with psycopg.connect(stack.database.administrator_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE avatars PASSWORD {}").format(sql.Literal(password)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'avatars'")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 
 import pytest
 
 from client.session import ClientError
 from local.emulators.embedded_metrics import read_metrics
 from local.stack import LocalStack
-from tests.local.conftest import send_message, sign_in, wait_until
+from tests.local.conftest import another_password, send_message, sign_in, wait_until
+from tests.local.test_alarms import call_api
 
 DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
 QUERY = "aws:cloudwatch/queryDefinition:QueryDefinition"
@@ -22,7 +24,7 @@ NOT_LOGGED_HERE = {"@timestamp", "@log", "record.status", "key"}
 
 @pytest.fixture(scope="module")
 def logs(stack: LocalStack, photo: bytes) -> str:
-    """The logs of an avatar, a rejection and a failed delivery: other tests have used the stack before."""
+    """The logs of an avatar, a rejection, a failed delivery and a failed database: not those of tests before."""
     before = {arn: len(function.read_log()) for arn, function in stack.functions.by_arn.items()}
 
     def read_new_logs() -> str:
@@ -33,7 +35,9 @@ def logs(stack: LocalStack, photo: bytes) -> str:
     with pytest.raises(ClientError, match="not_an_image"):
         session.upload(b"no picture", "image/jpeg")
     send_message(stack, "poison")
-    wanted = {"TimeToAvatar", "UploadsRejected", "FailedAttempts"}
+    with another_password(stack):
+        assert call_api(stack, session, "/profile") == HTTPStatus.SERVICE_UNAVAILABLE
+    wanted = {"TimeToAvatar", "UploadsRejected", "FailedAttempts", "DatabaseUnavailable"}
     wait_until(lambda: wanted <= {datum.name for datum in read_metrics(read_new_logs())}, "everything is measured")
     return read_new_logs()
 
@@ -60,7 +64,7 @@ def test_functions_write_the_metrics_of_the_dashboard(stack: LocalStack, logs: s
 
 def test_no_dimension_identifies_a_user(logs: str) -> None:
     values = {value for datum in read_metrics(logs) for value in datum.dimensions.values()}
-    assert values <= {"avatars-pipeline-local", "jpeg", "png", "webp", "not_an_image"}
+    assert values <= {"avatars-pipeline-local", "avatars-profiles-local", "jpeg", "png", "webp", "not_an_image"}
 
 
 def test_functions_log_the_fields_of_the_saved_queries(stack: LocalStack, logs: str) -> None:

@@ -366,6 +366,15 @@ def test_handle_targets_return_revisions_before_and_after(load: LoadFunction) ->
     ]
 
 
+@pytest.mark.parametrize("target", [None, "0002"])
+def test_handle_without_target_says_the_revision_and_changes_nothing(load: LoadFunction, target: str | None) -> None:
+    handler = load()
+    if target:
+        handler.handle({"target": target}, None)
+    responses = [handler.handle({}, None) for _ in range(2)]
+    assert responses == [{"revision": target, "known": NUMBERS}] * 2
+
+
 @pytest.mark.parametrize("target", ["9999", "0000", "nonsense", "-9"])
 def test_handle_unknown_target_raises_and_changes_nothing(
     load: LoadFunction, owner: postgres.Connection, target: str

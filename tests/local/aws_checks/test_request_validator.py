@@ -130,18 +130,20 @@ class TestPermissions:
         key, version = "held/alice/1", {"Key": "held/alice/1", "VersionId": "null"}
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
         current = aws.client_as(
-            "s3", create_role(aws, (["s3:ListBucket", "s3:DeleteObject"], f"arn:aws:s3:::{BUCKET}*"))
+            "s3", create_role(aws, (["s3:ListBucket", "s3:GetObject", "s3:DeleteObject"], f"arn:aws:s3:::{BUCKET}*"))
         )
         versions = aws.client_as(
             "s3",
             create_role(
                 aws,
                 (["s3:ListBucketVersions"], f"arn:aws:s3:::{BUCKET}"),
-                (["s3:DeleteObjectVersion"], f"arn:aws:s3:::{BUCKET}/held/*"),
+                (["s3:GetObjectVersion", "s3:DeleteObjectVersion"], f"arn:aws:s3:::{BUCKET}/held/*"),
             ),
         )
         with pytest.raises(ClientError, match="s3:ListBucketVersions on resource"):
             current.list_object_versions(Bucket=BUCKET)
+        with pytest.raises(ClientError, match="s3:GetObjectVersion on resource"):
+            current.get_object(Bucket=BUCKET, **version)
         with pytest.raises(ClientError, match="s3:DeleteObjectVersion on resource"):
             current.delete_objects(Bucket=BUCKET, Delete={"Objects": [version]})
         with pytest.raises(ClientError, match="s3:DeleteObject on resource"):
@@ -149,6 +151,7 @@ class TestPermissions:
         with pytest.raises(ClientError, match="public/greeting"):
             versions.delete_objects(Bucket=BUCKET, Delete={"Objects": [{**version, "Key": "public/greeting"}]})
         assert [its["Key"] for its in versions.list_object_versions(Bucket=BUCKET, Prefix="held/")["Versions"]] == [key]
+        assert versions.get_object(Bucket=BUCKET, **version)["Body"].read() == b"x"
         versions.delete_objects(Bucket=BUCKET, Delete={"Objects": [version]})
         assert "Versions" not in versions.list_object_versions(Bucket=BUCKET, Prefix="held/")
 
@@ -181,6 +184,8 @@ class TestPermissions:
         assert sns.publish(TopicArn=mine, Message="x")["MessageId"]
         with pytest.raises(ClientError) as error:
             sns.publish(TopicArn=other, Message="x")
+        entries = [{"Id": "1", "Message": "x"}]
+        assert sns.publish_batch(TopicArn=mine, PublishBatchRequestEntries=entries)["Successful"]
         assert get_code(error) == "AccessDenied"
 
     @pytest.mark.parametrize("name", ["mine", "/team/mine"])
