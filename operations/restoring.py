@@ -1,7 +1,8 @@
 """Restores a former avatar of a user, from the versions of objects that the assets bucket keeps.
 
 It is published as a new version, with copies of its images. So versions stay in one order: whatever was uploaded or
-deleted before is superseded, however late it is processed, and what the user does from then on supersedes it.
+deleted before is superseded, however late it is processed, and what the user does from then on supersedes it:
+docs/decisions/0060-restored-avatars.md.
 """
 
 from __future__ import annotations
