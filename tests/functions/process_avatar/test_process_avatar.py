@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-from unittest.mock import ANY
+from unittest.mock import ANY, Mock
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -747,10 +747,13 @@ def test_failed_message_is_received_again_within_seconds(stack: Stack, fixed_jit
     assert again["MessageId"] == failing["messageId"]
 
 
+@pytest.mark.parametrize(
+    "error", [ClientError({}, "ChangeMessageVisibility"), EndpointConnectionError(endpoint_url="https://sqs")]
+)
 def test_failure_to_change_visibility_is_logged_only(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stack: Stack, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(stack.handler.SQS, "change_message_visibility", refuse)
+    monkeypatch.setattr(stack.handler.SQS, "change_message_visibility", Mock(side_effect=error))
     failing = message("not json")
     assert stack.failures(failing) == [failing["messageId"]]
     assert "message waits for the visibility timeout" in caplog.text
