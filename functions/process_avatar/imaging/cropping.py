@@ -122,7 +122,7 @@ def _to_averageable_mode(image: Image.Image) -> Image.Image:
         return _to_8_bit(image)
     if image.has_transparency_data:
         return image.convert("La") if image.mode == "LA" else image.convert("RGBA").convert("RGBa")
-    return image.convert("L" if image.mode == "1" else "RGB")
+    return image.convert("RGB")
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -12,6 +12,8 @@ from functions.process_avatar.imaging.prepared_image import Cicp, PreparedImage,
 _FULL_BOX_HEADER_BYTES = 4  # version and flags
 _LARGE_SIZE = 1  # the size follows as eight bytes
 _TO_END_OF_FILE = 0
+# The first byte of a full box: ISO/IEC 14496-12, 4.2.
+_VERSION = 0
 
 
 def parse(heif: bytes) -> PreparedImage:
@@ -30,7 +32,7 @@ def _parse_cicp(heif: memoryview) -> Cicp | None:
     """Return the code points among the properties of the primary item."""
     meta = _find_box(heif, b"meta")[_FULL_BOX_HEADER_BYTES:]
     properties, primary_box = _find_box(meta, b"iprp"), _find_box(meta, b"pitm")
-    (primary,) = struct.unpack_from(">H" if _version(primary_box) == 0 else ">I", primary_box, 4)
+    (primary,) = struct.unpack_from(">H" if primary_box[_VERSION] == 0 else ">I", primary_box, 4)
     property_numbers = _parse_associations(primary, _find_box(properties, b"ipma"))
     boxes = list(limit_segments(_read_boxes(_find_box(properties, b"ipco"))))
     for number, (name, content) in enumerate(boxes, 1):
@@ -58,13 +60,9 @@ def _read_boxes(container: memoryview) -> Generator[tuple[bytes, memoryview]]:
         at += size
 
 
-def _version(full_box: memoryview) -> int:
-    return full_box[0] if full_box else 0
-
-
 def _parse_associations(item: int, associations: memoryview) -> set[int]:
     """Return the numbers of an item's properties, from 1, in an item property association box: 23008-12, 9.3.1."""
-    is_wide = _version(associations) > 0
+    is_wide = associations[_VERSION] > 0
     number_format, number_bytes = (">H", 2) if associations[3] & 1 else (">B", 1)
     essential = 1 << (8 * number_bytes - 1)
     (entries,) = struct.unpack_from(">I", associations, 4)

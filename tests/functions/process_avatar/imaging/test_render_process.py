@@ -403,7 +403,6 @@ def test_process_over_timeout_raises_timeout_error(code: str, message: str, star
 
 def test_process_that_does_not_read_raises_timeout_error(start_exploitable: StartProcess) -> None:
     process = start_exploitable(timeout_seconds=2)
-    render(process, PHOTO)
     os.kill(process.process.pid, signal.SIGSTOP)
     with pytest.raises(TimeoutError):
         render(process, bytes(10_000_000))  # more than the connection buffers

@@ -4,6 +4,7 @@ import math
 import random
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat, PngImagePlugin
 from functions.process_avatar.imaging import renderer
 from functions.process_avatar.imaging.cropping import crop_square
 from functions.process_avatar.imaging.decoding import open_image
-from functions.process_avatar.imaging.formats import ImageRejectedError
+from functions.process_avatar.imaging.formats import Format, ImageRejectedError
 from functions.process_avatar.imaging.rendition import Rendition, Source
 from functions.shared.square_crop import SquareCrop
 from fuzz.floods import FLOODS
@@ -449,9 +450,20 @@ def test_render_exactly_pixel_limit_is_accepted() -> None:
     assert get_rejection_reason(encode(plain(100, 90), "PNG"), max_pixels=8999) == "too_many_pixels"
 
 
-def test_render_webp_over_format_pixel_limit_is_rejected() -> None:
-    large = pictures.webp_of_one_color(8000, 6251)
-    assert get_rejection_reason(large, max_pixels=100_000_000) == "too_many_pixels"
+@pytest.mark.parametrize(
+    ("file_format", "declare_size"),
+    [
+        ("webp", pictures.webp_of_one_color),
+        ("avif", partial(pictures.heif_declaring, "AVIF")),
+        ("heic", partial(pictures.heif_declaring, "HEIF")),
+    ],
+)
+def test_open_over_pixel_limit_of_format_is_rejected(
+    file_format: Format, declare_size: Callable[[int, int], bytes]
+) -> None:
+    assert open_image(declare_size(8000, 6250), file_format, max_pixels=100_000_000).image.size == (8000, 6250)
+    with pytest.raises(ImageRejectedError, match="too_many_pixels"):
+        open_image(declare_size(8000, 6251), file_format, max_pixels=100_000_000)
     assert get_rejection_reason(pictures.png_declaring(8000, 6251), max_pixels=100_000_000) == "truncated"
 
 
