@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -121,6 +122,17 @@ def test_claim_stands_until_its_end_or_release(dynamodb: Any, limits_table: str,
     # Another file with the same form, posted in the next hour
     assert quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=5)))
     assert not quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=7)))
+
+
+@pytest.mark.parametrize(("minute", "reads"), [(30, 1), (3, 2), (57, 2)])
+def test_claim_is_read_once_unless_two_hours_can_have_it(
+    dynamodb: Any, limits_table: str, monkeypatch: pytest.MonkeyPatch, minute: int, reads: int
+) -> None:
+    """Each read is billed."""
+    get_item = Mock(wraps=dynamodb.get_item)
+    monkeypatch.setattr(dynamodb, "get_item", get_item)
+    assert not Quota(dynamodb, limits_table, 2).is_claimed(SUBJECT, post(1, AT.replace(minute=minute)))
+    assert get_item.call_count == reads
 
 
 def test_count_users_have_separate_quotas(dynamodb: Any, limits_table: str) -> None:

@@ -14,6 +14,10 @@ def test_response_is_json_without_caching() -> None:
     }
 
 
+def test_no_content_has_no_body_and_is_not_cached() -> None:
+    assert http_api.no_content() == {"statusCode": 204, "headers": {"cache-control": "no-store"}}
+
+
 def test_error_response_has_documented_body() -> None:
     response = http_api.error_response(404, "not_found", "there is no such upload")
     assert response["statusCode"] == 404

@@ -10,6 +10,7 @@ def test_keys_have_documented_format() -> None:
     assert storage_keys.incoming_key("s-1", UPLOAD) == f"incoming/s-1/{UPLOAD}"
     assert storage_keys.rejection_key("s-1", UPLOAD) == f"rejected/s-1/{UPLOAD}.json"
     assert storage_keys.held_key("s-1", UPLOAD) == f"held/s-1/{UPLOAD}.json"
+    assert storage_keys.deletion_key("s-1", UPLOAD) == f"deletions/s-1/{UPLOAD}"
     assert storage_keys.manifest_key("s-1") == "avatars/s-1.json"
     assert storage_keys.stable_key("s-1") == "avatars/s-1.jpg"
     assert storage_keys.variant_key("s-1", f"{UPLOAD}-0a1b2c3d", 512) == f"avatars/s-1/{UPLOAD}-0a1b2c3d/512.webp"
@@ -51,6 +52,13 @@ def test_parse_held_key_returns_subject_and_upload_id() -> None:
     for key in (f"held/{SUBJECT}/{UPLOAD}", f"held/{SUBJECT}/{UPLOAD}xjson", f"rejected/{SUBJECT}/{UPLOAD}.json"):
         with pytest.raises(ValueError, match="is not the key of a held upload"):
             storage_keys.parse_held_key(key)
+
+
+def test_parse_deletion_key_returns_subject_and_deletion_id() -> None:
+    assert storage_keys.parse_deletion_key(storage_keys.deletion_key(SUBJECT, UPLOAD)) == (SUBJECT, UPLOAD)
+    for key in (f"deletions/{UPLOAD}", f"deletions/{SUBJECT}/{UPLOAD}.json", f"incoming/{SUBJECT}/{UPLOAD}"):
+        with pytest.raises(ValueError, match="is not the key of a deletion"):
+            storage_keys.parse_deletion_key(key)
 
 
 @pytest.mark.parametrize("subject", ["", "a/b", "..", "x/../victim", "a.jpg", "a%2Fb", "a b", "é", "s\n", "s" * 129])

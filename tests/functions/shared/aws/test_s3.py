@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from unittest.mock import ANY
 
@@ -111,6 +112,17 @@ def test_get_large_object_returns_all_of_it(client: BaseClient, bucket: str) -> 
     stored = s3.get_object(client, bucket, KEY)
     assert stored
     assert stored.data == data
+
+
+def test_list_objects_reads_all_pages_in_order(
+    client: BaseClient, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a/3", "a/1", "b/1", "a/2"):
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    monkeypatch.setattr(client, "list_objects_v2", partial(client.list_objects_v2, MaxKeys=2))
+    assert list(s3.list_objects(client, bucket, "a/")) == [(f"a/{number}", 3, ANY) for number in (1, 2, 3)]
+    assert [its.key for its in s3.list_objects(client, bucket, "", start_after="a/2")] == ["a/3", "b/1"]
+    assert list(s3.list_objects(client, bucket, "c/")) == []
 
 
 def test_get_json_returns_the_object(client: BaseClient, bucket: str) -> None:
