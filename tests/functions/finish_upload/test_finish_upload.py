@@ -154,7 +154,8 @@ def test_finish_after_event_tells_what_became_of_it(stack: Stack, finish: Finish
 def test_finish_of_unknown_upload_returns_404(stack: Stack, finish: Finish) -> None:
     new = stack.upload(1, jpeg_of(RED))
     for response in (finish(upload_id.create(SUBJECT, 1)), finish(new, "somebody-else"), finish("no-id")):
-        assert (response[0], response[1]["error"]["code"]) == (404, "not_found")
+        message = "nothing was posted with the form of this upload"
+        assert response == (404, {"error": {"code": "not_found", "message": message}})
     assert stack.keys(stack.assets) == []
 
 
