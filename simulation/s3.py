@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 
 from simulation.clock import sleep
-from simulation.network import Request, SimulatedClient
+from simulation.network import BODY_LOST, PARTLY, Request, SimulatedClient
 
 _EMPTY: Mapping[str, str] = {}
 
@@ -219,7 +219,7 @@ class SimulatedS3Client(SimulatedClient):
             stored = request.simulation.s3.find(Bucket, Key)
             if stored is None:
                 raise s3_error("GetObject", 404, "NoSuchKey", "The specified key does not exist.")
-            raw = _BrokenBody(self.read_timeout_seconds) if request.is_body_lost else io.BytesIO(stored.data)
+            raw = _BrokenBody(self.read_timeout_seconds) if request.fault == BODY_LOST else io.BytesIO(stored.data)
             return {**_head(stored), "Body": StreamingBody(raw, len(stored.data))}
 
         return self.call("GetObject", Key, effect, bucket=Bucket, is_read=True)
@@ -331,9 +331,12 @@ class SimulatedS3Client(SimulatedClient):
             raise NotImplementedError("only errors are in the response")
 
         def effect(request: Request) -> dict[str, Any]:
-            for key, version_id in versions:
+            failed = versions[:1] if request.fault == PARTLY else []
+            for key, version_id in versions[len(failed) :]:
                 request.simulation.s3.delete_version(Bucket, key, version_id, request.simulation.scheduler.now_ms)
-            return {}
+            error = {"Code": "InternalError", "Message": "We encountered an internal error. Please try again."}
+            errors = [{"Key": key, "VersionId": version_id, **error} for key, version_id in failed]
+            return {"Errors": errors} if errors else {}
 
         keys = tuple(key for key, _ in versions)
         return self.call("DeleteObjects", keys[0], effect, bucket=Bucket, keys=keys)

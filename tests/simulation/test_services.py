@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from simulation.choices import RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
-from simulation.network import ERROR, HANG, RESPONSE_LOST
+from simulation.network import ERROR, HANG, PARTLY, RESPONSE_LOST
 from simulation.s3 import SimulatedS3Client
 from simulation.settings import Settings
 from simulation.simulation import Simulation
@@ -170,6 +170,20 @@ def test_deletion_of_versions_with_a_response_for_each_is_refused() -> None:
     objects = [{"Key": "v/a", "VersionId": "null"}]
     error, _ = run(lambda: client().delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": False}))
     assert repr(error) == "NotImplementedError('only errors are in the response')"
+
+
+def test_deletion_of_versions_that_fails_partly_names_the_others() -> None:
+    def work() -> tuple[list[Any], list[Any]]:
+        for body in (b"1", b"2"):
+            client().put_object(Bucket=BUCKET, Key="v/a", Body=body)
+        objects = [{"Key": key, "VersionId": its_id} for key, its_id, _ in list_versions(client(), BUCKET)]
+        response = client().delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": True})
+        errors = [(its["Key"], its["VersionId"], its["Code"]) for its in response["Errors"]]
+        return errors, list_versions(client(), BUCKET)
+
+    errors, left = run(work, {"test: DeleteObjects v/a": PARTLY})[0]
+    assert errors == [("v/a", "version-2", "InternalError")]
+    assert left == [("v/a", "version-2", True)]
 
 
 def test_version_below_a_deleted_one_is_current_again() -> None:

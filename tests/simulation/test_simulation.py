@@ -16,7 +16,7 @@ from simulation.campaign import Failure, describe, run_campaign, run_choices, ru
 from simulation.choices import RandomChoices, RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.lambda_functions import SIZES, load
-from simulation.network import LATE
+from simulation.network import LATE, PARTLY
 from simulation.pictures import picture
 from simulation.rules import RULES, rendition_of
 from simulation.s3 import SimulatedS3Client
@@ -313,6 +313,28 @@ def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "erased_user_stays_erased"
+
+
+def test_erasure_keeps_the_latest_versions_if_an_old_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one would be current until the erasure is repeated."""
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the erasure": 4_000,
+        "erase ada 1: DeleteObjects avatars/ada.jpg": PARTLY,
+    }
+    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(erased, Simulation)
+    assert "erase ada 2" in str(erased.history)
+    versions = module("erase_user.stored_versions").StoredVersions
+    delete = vars(versions)["_delete"]
+
+    def delete_whatever_fails(self: Any, bucket: str, objects: list[Any]) -> int:
+        delete(self, bucket, objects)
+        return len(objects)
+
+    monkeypatch.setattr(versions, "_delete", delete_whatever_fails)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "older_never_replaces_newer"
 
 
 def test_sweep_that_ends_in_the_record_of_a_deletion_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
