@@ -24,7 +24,7 @@ from simulation.s3 import StoredObject, Version
 from simulation.scheduler import EPOCH_MS
 from simulation.simulation import DAY_MS, DELETED, Post, Simulation, Upload
 
-_PLACES = {UPLOADS_BUCKET: ("incoming", "rejected", "held"), ASSETS_BUCKET: ("avatars",)}
+_PLACES = {UPLOADS_BUCKET: ("incoming", "rejected", "held", "deletions"), ASSETS_BUCKET: ("avatars",)}
 
 
 class Rule:
@@ -79,10 +79,10 @@ class Rule:
         return self._erased_at(upload) is not None
 
     def _erased_deletion(self, version: Version, subject: str) -> str:
-        """The ID of the deletion of which it is the record, empty if it is not."""
-        if version.key != f"avatars/{subject}.jpg" or version.stored is None or version.stored.tagging != DELETED_TAG:
+        """The ID of the deletion of which it is the manifest, empty if it is not."""
+        if version.key != f"avatars/{subject}.json" or version.stored is None or version.stored.tagging != DELETED_TAG:
             return ""
-        return uploaded_in(version.stored)
+        return parse_manifest(version.stored.data)["upload_id"]
 
     def _subjects(self) -> list[str]:
         return list(dict.fromkeys(upload.subject for upload in self._simulation.uploads.values()))
@@ -126,8 +126,8 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             and upload.verdict == "approve"
             and not self._is_erased(upload)
         ]
-        erased = {self._erased_deletion(version, subject) for _, version in self._simulation.s3.erased}
-        deleted = max((its for its in self._deletions(subject) if its not in dead | erased), default="")
+        erased = max((self._erased_deletion(its, subject) for _, its in self._simulation.s3.erased), default="")
+        deleted = max((its for its in self._deletions(subject) if its not in dead and its > erased), default="")
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
         shown_id = manifest["upload_id"] if manifest else ""
         if shown_id < max(expected, deleted) and (manifest or expected > deleted):
@@ -136,6 +136,8 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.jpg")
         if manifest and "deleted_at" in manifest and (stored is None or uploaded_in(stored) == shown_id):
             return
+        if manifest is None and erased and stored is not None and stored.tagging == DELETED_TAG:
+            return  # an erasure that has failed leaves a part of the record
         shown = None if stored is None else self._find_shown(stored)
         if stored is not None and shown is None:
             self._report(f"{subject}: the stable JPEG is of none of the uploads")
@@ -400,12 +402,13 @@ class nothing_is_published_unseen(Rule):  # noqa: N801
 
 class erased_user_stays_erased(Rule):  # noqa: N801
     """When an erasure reports nothing to repeat, nothing of the user is there but the block, and what was stored after
-    the function has looked for it; until the block ends, nothing is published. No erasure brings back what was
-    replaced or deleted."""
+    the function has looked for it. Until the block ends, nothing is published, and never what was posted before the
+    erasure. No erasure brings back what was replaced or deleted."""
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
-        self._erased: set[str] = set()
+        self._erased: dict[str, tuple[int, int]] = {}
+        """By subject: when the erasure began, and how many messages had been announced when it ended."""
 
     def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
         if bucket != ASSETS_BUCKET or after is None or after.tagging == DELETED_TAG:
@@ -414,29 +417,45 @@ class erased_user_stays_erased(Rule):  # noqa: N801
         subject = key.split("/")[1].partition(".")[0]
         if after.modified_ms < simulation.scheduler.now_ms:
             self._report(f"an old version of {key} is current again")
-        elif subject in self._erased and simulation.scheduler.now_ms < simulation.blocks[subject].end_ms:
+        elif subject not in self._erased:
+            return
+        elif simulation.scheduler.now_ms < simulation.blocks[subject].end_ms:
             self._report(f"{key} is published after {subject} was erased")
+        elif key.endswith(".jpg") and self._is_from_before(uploaded_in(after)):
+            self._report(f"{key} of {uploaded_in(after)} is published, from before {subject} was erased")
 
     def check_erased(self, erasure: str, subject: str, block_end_ms: int) -> None:
         simulation = self._simulation
-        self._erased.add(subject)
         items = simulation.dynamodb.items
         if periods := [period for its_subject, period in items if its_subject == subject and period != "block"]:
             self._report(f"{subject} was erased, and {periods} are counted")
-        done_ms = {
-            tuple(each.what.split(" ")[:2]): EPOCH_MS + each.at_ms
-            for each in simulation.history
-            if each.actor == erasure and each.details[0] == "200"
-        }
+        requests = [each for each in simulation.history if each.actor == erasure and each.details[0] == "200"]
+        done_ms = {tuple(each.what.split(" ")[:2]): EPOCH_MS + each.at_ms for each in requests}
+        self._erased[subject] = EPOCH_MS + requests[0].at_ms, len(simulation.sns.published)
         block = simulation.blocks.get(subject)
-        blocked_ms = done_ms.get(("PutItem", f"{subject}/block"), 0)
-        if block is None or (block.end_ms != block_end_ms and block.begin_ms <= blocked_ms):  # not the operator's since
+        if block is None or block.end_ms < block_end_ms:  # later: the operator has blocked the user for longer
             self._report(f"{subject} was erased, and is not blocked until {block_end_ms}")
-        for bucket in (UPLOADS_BUCKET, ASSETS_BUCKET):
-            for prefix in (f"{place}/{subject}{end}" for place in _PLACES[bucket] for end in "/."):
+        for bucket, places in _PLACES.items():
+            for prefix in (f"{place}/{subject}{end}" for place in places for end in "/."):
+                listing = ("ListObjectsV2" if prefix.startswith("deletions/") else "ListObjectVersions", prefix)
+                looked_ms = done_ms.get(listing, simulation.scheduler.now_ms)
                 for version in simulation.s3.list_versions(bucket, prefix):
-                    if version.modified_ms <= done_ms.get(("ListObjectVersions", prefix), simulation.scheduler.now_ms):
+                    if version.modified_ms < looked_ms:
                         self._report(f"{subject} was erased, and {version.version_id} of {version.key} is there")
+
+    def check_rest(self) -> None:
+        for subject, (_, announced) in self._erased.items():
+            for message, _ in self._simulation.sns.published[announced:]:
+                content = json.loads(message)
+                is_ready = (content["event"], content["subject"]) == ("avatar.ready", subject)
+                if is_ready and self._is_from_before(content["upload_id"]):
+                    self._report(f"{content['upload_id']} is announced as ready after {subject} was erased")
+
+    def _is_from_before(self, upload_id: str) -> bool:
+        """Whether everything of the upload was posted before the erasure."""
+        upload = self._simulation.uploads[upload_id]
+        began_ms, _ = self._erased[upload.subject]
+        return all(post.at_ms < began_ms for post in upload.posts)
 
 
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801

@@ -141,9 +141,14 @@ class Users:
         simulation.invoke(f"delete {name}", simulation.functions.delete_avatar, _request(user), see_result)
 
     def block(self, user: str, duration_ms: int) -> None:
-        """Let the operator block the user: the item is what functions/shared/user_block.py puts."""
+        """Let the operator block the user: the item is what functions/shared/user_block.py puts.
+
+        The command cannot shorten the block of an erasure, which is the shortest that it allows.
+        """
         simulation = self._simulation
         end = simulation.scheduler.now_ms // 1000 + duration_ms // 1000
+        if user in simulation.blocks and simulation.blocks[user].end_ms > end * 1000:
+            return
         simulation.dynamodb.put((user, "block"), {"until": end, "expires_at": end})
         simulation.record("operator", "blocks %s for %s s", user, duration_ms // 1000)
 
