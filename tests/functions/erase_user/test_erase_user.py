@@ -256,8 +256,17 @@ def test_old_versions_are_deleted_before_the_latest(service: Service, monkeypatc
 
 def test_latest_versions_stay_if_an_old_one_is_not_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.publish()
-    error = {"Key": f"avatars/{SUBJECT}.jpg", "VersionId": "1", "Code": "InternalError", "Message": "try again"}
-    monkeypatch.setattr(service.handler.S3, "delete_objects", lambda **_: {"Errors": [error]})
+    delete_objects = service.handler.S3.delete_objects
+
+    def fail_once(**request: Any) -> Any:
+        *others, failed = request["Delete"]["Objects"]
+        if failed["Key"] != f"avatars/{SUBJECT}.json":
+            return delete_objects(**request)
+        monkeypatch.setattr(service.handler.S3, "delete_objects", delete_objects)
+        delete_objects(**{**request, "Delete": {"Objects": others, "Quiet": True}})
+        return {"Errors": [{**failed, "Code": "InternalError", "Message": "try again"}]}
+
+    monkeypatch.setattr(service.handler.S3, "delete_objects", fail_once)
     service.erase()
     manifest = json.load(service.s3.get_object(Bucket=service.assets, Key=f"avatars/{SUBJECT}.json")["Body"])
     assert "deleted_at" in manifest
