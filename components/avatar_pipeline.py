@@ -37,6 +37,8 @@ _MODERATION_SECONDS = 11
 # A caller who waits looks at the status instead: far below the 30 seconds of an HTTP API's integration.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 _FINISH_TIMEOUT_SECONDS = 10
+# A request of a function can take effect after its timeout: functions/process_avatar/quota.py.
+_LAST_REQUEST_SECONDS = 5
 # With the pauses of functions/process_avatar/handler.py, a message survives outages of four minutes.
 MAX_RECEIVES = 8
 _RETENTION_DAYS = 4  # SQS's default
@@ -557,7 +559,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     "ASSETS_BUCKET": args.assets_bucket_name,
                     "LIMITS_TABLE": limits.name,
                     "ERASE_PROFILE_ARN": "" if erase_profile_arn is None else erase_profile_arn,
-                    "PROCESSING_SECONDS": str(_get_timeout(args)),
+                    "PROCESSING_SECONDS": str(_get_timeout(args) + _LAST_REQUEST_SECONDS),
                     "LOG_RETENTION_DAYS": str(args.log_retention_days),
                 },
                 statements=[

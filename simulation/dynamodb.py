@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.htm
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,12 +15,22 @@ from simulation.network import Request, SimulatedClient
 
 Item = dict[str, Any]
 Values = Mapping[str, Mapping[str, Any]]
+_HASH_KEY, _RANGE_KEY = "subject", "period"
 
 
 class SimulatedDynamoDb:
     def __init__(self) -> None:
         self.items: dict[tuple[str, ...], Item] = {}
         """By the values of the hash key and the range key; sets of bytes as sets, numbers as integers."""
+        self.deleted: set[tuple[str, ...]] = set()
+        """Keys of items that were deleted."""
+        self.observers: list[Callable[[tuple[str, ...], Item], None]] = []
+        """Called after every item that is put."""
+
+    def put(self, key: tuple[str, ...], item: Item) -> None:
+        self.items[key] = item
+        for observe in self.observers:
+            observe(key, item)
 
 
 class ConditionalCheckFailedError(ClientError):
@@ -78,6 +88,57 @@ class SimulatedDynamoDbClient(SimulatedClient):
             return {}
 
         return self.call("UpdateItem", "/".join(key), effect, bucket=TableName)
+
+    def put_item(self, *, TableName: str, Item: Values) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html"""
+        key = (Item[_HASH_KEY]["S"], Item[_RANGE_KEY]["S"])
+        item = {name: _value(typed) for name, typed in Item.items() if name not in (_HASH_KEY, _RANGE_KEY)}
+
+        def effect(request: Request) -> dict[str, Any]:
+            request.simulation.dynamodb.put(key, item)
+            return {}
+
+        return self.call("PutItem", "/".join(key), effect, bucket=TableName)
+
+    def delete_item(self, *, TableName: str, Key: Values) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteItem.html"""
+        key = _values(Key)
+
+        def effect(request: Request) -> dict[str, Any]:
+            dynamodb = request.simulation.dynamodb
+            if dynamodb.items.pop(key, None) is not None:
+                dynamodb.deleted.add(key)
+            return {}
+
+        return self.call("DeleteItem", "/".join(key), effect, bucket=TableName)
+
+    def query(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        KeyConditionExpression: str,  # noqa: N803
+        ExpressionAttributeValues: Values,  # noqa: N803
+        ConsistentRead: bool,  # noqa: N803
+    ) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html (one page holds everything)"""
+        if KeyConditionExpression != f"{_HASH_KEY} = :{_HASH_KEY}" or not ConsistentRead:
+            raise NotImplementedError("the items of one hash key are read, as they were written before")
+        hash_key = ExpressionAttributeValues[f":{_HASH_KEY}"]["S"]
+
+        def effect(request: Request) -> dict[str, Any]:
+            return {
+                "Items": [
+                    {
+                        _HASH_KEY: {"S": key[0]},
+                        _RANGE_KEY: {"S": key[1]},
+                        **{name: _typed(value) for name, value in item.items()},
+                    }
+                    for key, item in sorted(request.simulation.dynamodb.items.items())
+                    if key[0] == hash_key
+                ]
+            }
+
+        return self.call("Query", hash_key, effect, bucket=TableName, is_read=True, is_list=True)
 
 
 def _values(key: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ class _Explorer(Scheduler):
     def _possible(self) -> Iterator[Step]:
         for step, _ in self._waiting:
             yield step
-            if self._kills and step.actor.startswith(("process", "finish", "delete")):
+            if self._kills and step.actor.startswith(("process", "finish", "delete", "erase")):
                 yield step._replace(is_kill=True)
 
     def _take(self, chosen: Step) -> None:
@@ -344,6 +344,14 @@ def deletion_and_next_upload(stage: Stage) -> None:
     stage.deliver_deletions()
 
 
+def upload_and_erasure(stage: Stage) -> None:
+    """An operator erases a user while the first upload is processed. Then its event comes again."""
+    upload = stage.upload("ada-1", 4)
+    stage.deliver(upload)
+    stage.erase("erase ada", "ada", lambda: None)
+    stage.deliver_later(upload)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
@@ -363,6 +371,7 @@ SCENARIOS: dict[str, Scenario] = {
         replacing_upload_and_deletion,
         late_upload_and_processed_deletion,
         deletion_and_next_upload,
+        upload_and_erasure,
     )
 }
 

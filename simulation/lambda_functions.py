@@ -47,7 +47,7 @@ _CLIENTS = {
 }
 _HANDLERS = (
     *("presign_upload", "process_avatar", "finish_upload", "upload_status"),
-    *("current_avatar", "delete_avatar", "sweep_avatars"),
+    *("current_avatar", "delete_avatar", "sweep_avatars", "erase_user"),
 )
 _ENVIRONMENT = {
     "AWS_REGION": "eu-west-1",
@@ -70,6 +70,9 @@ _ENVIRONMENT = {
     "LIMITS_TABLE": "limits",
     "METRICS_SERVICE": "avatars",
     "ORIGINALS_DAYS": str(Settings().originals_days),
+    "ERASE_PROFILE_ARN": "",
+    "PROCESSING_SECONDS": str(Settings().processing_seconds),
+    "LOG_RETENTION_DAYS": "30",
 }
 
 Handler = Callable[[Any, Any], Any]
@@ -85,6 +88,7 @@ class Functions(NamedTuple):
     current_avatar: Handler
     delete_avatar: Handler
     sweep_avatars: Handler
+    erase_user: Handler
     render: Callable[..., Any]
     """The real renderer."""
     modules: dict[str, ModuleType]

@@ -38,11 +38,13 @@ KILLED_BEFORE = "sandbox killed before the effect"
 KILLED_AFTER = "sandbox killed after the effect"
 CONFLICT = "409 concurrent conditional write"
 BODY_LOST = "body ends in a timeout"
+PARTLY = "InternalError for the first key"
 
 _FAULTS = (OK, ERROR, REFUSED, RESPONSE_LOST, HANG, HANG_AFTER, LATE)
 _READ_FAULTS = (OK, ERROR, REFUSED, HANG)
 _BODY_FAULTS = (*_READ_FAULTS, BODY_LOST)
 _CONDITIONAL_FAULTS = (*_FAULTS, CONFLICT)
+_MULTIPLE_FAULTS = (*_FAULTS, PARTLY)
 _KILLS = (OK, KILLED_BEFORE, KILLED_AFTER)
 _LATE_MS = 2_000
 
@@ -53,8 +55,8 @@ class Request:
     __slots__ = (
         "bucket",
         "effect",
+        "fault",
         "is_append",
-        "is_body_lost",
         "is_list",
         "is_read",
         "keys",
@@ -87,7 +89,8 @@ class Request:
         self.is_read = is_read
         self.is_append = is_append
         self.is_list = is_list
-        self.is_body_lost = False
+        self.fault: str | None = None
+        """What the service does to the response while it takes effect."""
 
     def conflicts_with(self, other: Request) -> bool:
         """Whether the order of the two makes a difference to a service."""
@@ -194,10 +197,10 @@ class SimulatedClient:
             elif outcome == RESPONSE_LOST:
                 self._take_effect(task, request, label, outcome, is_answered=False)
                 task.fail(ConnectionClosedError(endpoint_url=request.service))
-            elif outcome == BODY_LOST:
-                request.is_body_lost = True
+            elif outcome in (BODY_LOST, PARTLY):
+                request.fault = outcome
                 self._take_effect(task, request, label, outcome, is_answered=True)
-                request.is_body_lost = False
+                request.fault = None
             elif outcome in (HANG, HANG_AFTER, LATE):
                 if outcome == HANG_AFTER:
                     self._take_effect(task, request, label, outcome, is_answered=False)
@@ -242,6 +245,8 @@ def faults_of(request: Request, is_conditional: bool) -> tuple[str, ...]:
         return _CONDITIONAL_FAULTS
     if request.operation == "GetObject":
         return _BODY_FAULTS
+    if request.operation == "DeleteObjects":
+        return _MULTIPLE_FAULTS
     return _READ_FAULTS if request.is_read else _FAULTS
 
 

@@ -22,7 +22,7 @@ _EVENT_DELAYS_MS = (500, 100, 800, 3_000, 60_000, 80_000, 90_000, 250_000, 700_0
 _FINISH_MS = (None, 50, 150, 400, 1_000, 5_000, 60_000)
 _FINISH_AGAIN_MS = (None, 20, 300, 2_000, 60_000)
 _POLL_GAPS_MS = (1_500, 2_000, 20_000, 350_000, 1_000_000)
-_SWEEP_DAYS = (None, 1, 8)
+_SWEEP_DAYS = (None, 1, 8, 22)
 _DELETION_MS = (3_000, 500, 900, 2_100, 6_000, 70_000, 700_000, 8 * DAY_MS)
 MAX_DELETIONS = 2
 _VERDICTS: tuple[str, ...] = ("approve", "hold", "reject")
@@ -31,6 +31,10 @@ _DECISION_MS = (3_000, 70_000, 700_000)
 _SHORTLY_MS = 50
 _BLOCK_MS = (None, 0, 1_000, 6_000, 70_000)
 _BLOCK_DURATIONS_MS = (DAY_MS, 2_000, 60_000, 700_000)
+_ERASURE_MS = (None, 700, 900, 1_500, 4_000, 70_000, 700_000, 8 * DAY_MS)
+_ERASED_AGAIN_MS = (60_000, 1_000, 700_000, 7_200_000, 2 * DAY_MS)
+MAX_ERASURES = 4
+_REDRIVEN_MS = (300, -1_000, 1_500, 60_000)
 _REDRIVE_MS = (7_200_000, 60_000, 8 * DAY_MS, 13 * DAY_MS)
 
 
@@ -59,6 +63,10 @@ def run(simulation: Simulation) -> None:
         simulation.scheduler.after(redrive_ms, queue.redrive)
         if pick("sweep at the redrive", (False, True), 0.5):
             simulation.scheduler.after(redrive_ms + _POST_DELAY_MS, partial(users.sweep, "at the redrive"))
+        if erased := pick("erased at the redrive", (None, *NAMES), 0.3):
+            erasure_ms = redrive_ms + pick("milliseconds from the redrive to the erasure", _REDRIVEN_MS, 0.7)
+            erase = partial(users.erase_until_done, f"erase {erased} at the redrive", erased)
+            simulation.scheduler.after(erasure_ms, erase)
         simulation.scheduler.run()
         users.look_once_more()
     if days := pick("days to a sweep", _SWEEP_DAYS, 0.5):
@@ -86,6 +94,23 @@ class _RandomUsers(Users):
             if at_ms is not None:
                 duration_ms = pick(f"{user}: milliseconds of the block", _BLOCK_DURATIONS_MS, 0.8)
                 self._simulation.scheduler.after(at_ms, partial(self.block, user, duration_ms))
+            at_ms = pick(f"{user}: milliseconds to the erasure", _ERASURE_MS, 0.2)
+            if at_ms is not None:
+                rates = self._simulation.rates  # slow deliveries are what an erasure has to wait for
+                self._simulation.rates = rates._replace(slow=max(rates.slow, 0.2))
+                self._simulation.scheduler.after(at_ms, partial(self.erase_until_done, f"erase {user}", user))
+
+    def erase_until_done(self, name: str, user: str, attempt: int = 1) -> None:
+        """Erase the user, and again if the report says so."""
+        attempt_name = f"{name} {attempt}"
+
+        def repeat() -> None:
+            if attempt < MAX_ERASURES:
+                pick = self._simulation.choices.pick
+                delay_ms = pick(f"{attempt_name}: milliseconds to the next", _ERASED_AGAIN_MS, 0.8)
+                self._simulation.scheduler.after(delay_ms, partial(self.erase_until_done, name, user, attempt + 1))
+
+        self.erase(attempt_name, user, repeat)
 
     def _use_form(self, upload: Upload) -> None:
         simulation, name = self._simulation, upload.name

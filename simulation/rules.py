@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from functions.shared.stored_avatar import DELETED_TAG
 from simulation.lambda_functions import (
     ASSETS_BUCKET,
     MAX_PIXELS,
@@ -19,8 +20,11 @@ from simulation.lambda_functions import (
     UPLOADS_PER_HOUR,
     load,
 )
-from simulation.s3 import StoredObject
+from simulation.s3 import StoredObject, Version
+from simulation.scheduler import EPOCH_MS
 from simulation.simulation import DAY_MS, DELETED, Post, Simulation, Upload
+
+_PLACES = {UPLOADS_BUCKET: ("incoming", "rejected", "held", "deletions"), ASSETS_BUCKET: ("avatars",)}
 
 
 class Rule:
@@ -37,6 +41,9 @@ class Rule:
 
     def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
         """Called with the upload whose avatar a client is shown and the newest one shown before; empty for none."""
+
+    def check_erased(self, erasure: str, subject: str, block_end_ms: int) -> None:
+        """Called when an erasure has reported that nothing of the user is left but a block, and when that ends."""
 
     def check_rest(self) -> None:
         """Called when nothing is left to happen."""
@@ -60,6 +67,22 @@ class Rule:
 
     def _is_deleted(self, upload: Upload) -> bool:
         return self._simulation.newest_deletion(upload.subject) > upload.upload_id
+
+    def _erased_at(self, upload: Upload) -> int | None:
+        """When an erasure has deleted something of the upload, or the record of its deletion."""
+        for at_ms, version in self._simulation.s3.erased:
+            if upload.upload_id in version.key or self._erased_deletion(version, upload.subject) > upload.upload_id:
+                return at_ms
+        return None
+
+    def _is_erased(self, upload: Upload) -> bool:
+        return self._erased_at(upload) is not None
+
+    def _erased_deletion(self, version: Version, subject: str) -> str:
+        """The ID of the deletion of which it is the manifest, empty if it is not."""
+        if version.key != f"avatars/{subject}.json" or version.stored is None or version.stored.tagging != DELETED_TAG:
+            return ""
+        return parse_manifest(version.stored.data)["upload_id"]
 
     def _subjects(self) -> list[str]:
         return list(dict.fromkeys(upload.subject for upload in self._simulation.uploads.values()))
@@ -85,7 +108,8 @@ class Rule:
 
 
 class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are printed
-    """The newest accepted upload of a user is what manifest and stable JPEG show, of the same bytes."""
+    """The newest accepted upload of a user is what manifest and stable JPEG show, of the same bytes, unless it was
+    erased."""
 
     def check_rest(self) -> None:
         for subject in self._subjects():
@@ -100,8 +124,10 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             if all(post.is_good for post in upload.posts)
             and not self._is_rejected(upload, "too_many_uploads", "blocked")
             and upload.verdict == "approve"
+            and not self._is_erased(upload)
         ]
-        deleted = max((its for its in self._deletions(subject) if its not in dead), default="")
+        erased = max((self._erased_deletion(its, subject) for _, its in self._simulation.s3.erased), default="")
+        deleted = max((its for its in self._deletions(subject) if its not in dead and its > erased), default="")
         expected = max((upload_id for upload_id in certain if upload_id not in dead), default="")
         shown_id = manifest["upload_id"] if manifest else ""
         if shown_id < max(expected, deleted) and (manifest or expected > deleted):
@@ -110,6 +136,8 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.jpg")
         if manifest and "deleted_at" in manifest and (stored is None or uploaded_in(stored) == shown_id):
             return
+        if manifest is None and erased and stored is not None and stored.tagging == DELETED_TAG:
+            return  # an erasure that has failed leaves a part of the record
         shown = None if stored is None else self._find_shown(stored)
         if stored is not None and shown is None:
             self._report(f"{subject}: the stable JPEG is of none of the uploads")
@@ -185,7 +213,7 @@ class older_never_replaces_newer(Rule):  # noqa: N801
 
 class every_upload_is_answered(Rule):  # noqa: N801
     """Every accepted upload ends as ready, as rejected, or in the dead-letter queue; a deleted one is unknown when the
-    record of the deletion has been swept."""
+    record of the deletion has been swept, and an erased one unknown, or pending as if it had not been posted."""
 
     def check_rest(self) -> None:
         dead = self._dead()
@@ -195,7 +223,9 @@ class every_upload_is_answered(Rule):  # noqa: N801
             status = upload.statuses[-1]
             if status == "held" and upload.verdict == "hold" and not self._is_deleted(upload):
                 continue
-            if status not in ("ready", "rejected") and not (status == "404" and self._is_deleted(upload)):
+            if status in ("ready", "rejected") or (status == "404" and self._is_deleted(upload)):
+                continue
+            if status not in ("404", "pending") or not self._is_erased(upload):
                 self._report(f"{upload.name} ends as {status}")
 
 
@@ -214,7 +244,8 @@ class dead_letters_have_a_cause(Rule):  # noqa: N801
 
 
 class every_answer_is_announced(Rule):  # noqa: N801
-    """Every accepted upload is announced at least once with its outcome, unless a newer one took its place."""
+    """Every accepted upload is announced at least once with its outcome, unless a newer one took its place, or it was
+    erased."""
 
     def check_rest(self) -> None:
         dead = self._dead()
@@ -231,7 +262,7 @@ class every_answer_is_announced(Rule):  # noqa: N801
                 events = {event for event, upload_id in announced if upload_id == upload.upload_id}
                 if upload.upload_id == newest and "avatar.ready" not in events:
                     self._report(f"{upload.name} is ready, and never announced")
-                elif not events:
+                elif not events and not self._is_erased(upload):
                     self._report(f"{upload.name} is never announced")
 
     def _messages(self) -> Iterator[dict[str, Any]]:
@@ -285,7 +316,8 @@ class originals_are_deleted(Rule):  # noqa: N801
 
 
 class quota_is_kept(Rule):  # noqa: N801
-    """Nobody has more uploads published in an hour than the quota, none counts twice, none is rejected before it."""
+    """Nobody has more uploads published in an hour than the quota, none counts twice, none is rejected before it,
+    unless an erasure has deleted what was counted."""
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
@@ -299,6 +331,8 @@ class quota_is_kept(Rule):  # noqa: N801
             if upload is None:
                 return  # a deletion
             hours = {_hour(post) for post in upload.posts}
+            if any(self._is_uncounted(upload.subject, hour) for hour in hours):
+                return
             published = self._published.setdefault(upload.subject, set())
             published.add(upload.upload_id)
             # An upload whose form was posted in two hours was counted in at least one of them.
@@ -308,6 +342,8 @@ class quota_is_kept(Rule):  # noqa: N801
                 self._report(f"{upload.subject} has {count} uploads published, and {counted} counted")
         elif bucket == UPLOADS_BUCKET and key.startswith("rejected/"):
             upload = self._simulation.uploads[key.rpartition("/")[2].removesuffix(".json")]
+            if any(self._is_uncounted(upload.subject, _hour(post)) for post in upload.posts):
+                return
             counted = max(self._counted(upload.subject, _hour(post)) for post in upload.posts)
             if self._is_rejected(upload, "too_many_uploads") and counted < UPLOADS_PER_HOUR:
                 self._report(f"{upload.name} is rejected, and {counted} uploads are counted in its hour")
@@ -319,6 +355,9 @@ class quota_is_kept(Rule):  # noqa: N801
                 counted = self._counted(subject, hour)
                 if counted > min(posts.count(hour), UPLOADS_PER_HOUR):
                     self._report(f"{subject} has {counted} of {posts.count(hour)} posts counted in {hour}")
+
+    def _is_uncounted(self, subject: str, hour: str) -> bool:
+        return (subject, f"hour#{hour}") in self._simulation.dynamodb.deleted
 
     def _counted(self, subject: str, hour: str) -> int:
         return len(self._simulation.dynamodb.items.get((subject, f"hour#{hour}"), {}).get("posts", ()))
@@ -361,11 +400,69 @@ class nothing_is_published_unseen(Rule):  # noqa: N801
             self._report(f"{upload.name} is published, and nobody has approved the file")
 
 
+class erased_user_stays_erased(Rule):  # noqa: N801
+    """When an erasure reports nothing to repeat, nothing of the user is there but the block, and what was stored after
+    the function has looked for it. Until the block ends, nothing is published, and never what was posted before the
+    erasure. No erasure brings back what was replaced or deleted."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._erased: dict[str, tuple[int, int]] = {}
+        """By subject: when the erasure began, and how many messages had been announced when it ended."""
+
+    def check_write(self, bucket: str, key: str, before: StoredObject | None, after: StoredObject | None) -> None:  # noqa: ARG002
+        if bucket != ASSETS_BUCKET or after is None or after.tagging == DELETED_TAG:
+            return
+        simulation = self._simulation
+        subject = key.split("/")[1].partition(".")[0]
+        if after.modified_ms < simulation.scheduler.now_ms:
+            self._report(f"an old version of {key} is current again")
+        elif subject not in self._erased:
+            return
+        elif simulation.scheduler.now_ms < simulation.blocks[subject].end_ms:
+            self._report(f"{key} is published after {subject} was erased")
+        elif key.endswith(".jpg") and self._is_from_before(uploaded_in(after)):
+            self._report(f"{key} of {uploaded_in(after)} is published, from before {subject} was erased")
+
+    def check_erased(self, erasure: str, subject: str, block_end_ms: int) -> None:
+        simulation = self._simulation
+        items = simulation.dynamodb.items
+        if periods := [period for its_subject, period in items if its_subject == subject and period != "block"]:
+            self._report(f"{subject} was erased, and {periods} are counted")
+        requests = [each for each in simulation.history if each.actor == erasure and each.details[0] == "200"]
+        done_ms = {tuple(each.what.split(" ")[:2]): EPOCH_MS + each.at_ms for each in requests}
+        self._erased[subject] = EPOCH_MS + requests[0].at_ms, len(simulation.sns.published)
+        block = simulation.blocks.get(subject)
+        if block is None or block.end_ms < block_end_ms:  # later: the operator has blocked the user for longer
+            self._report(f"{subject} was erased, and is not blocked until {block_end_ms}")
+        for bucket, places in _PLACES.items():
+            for prefix in (f"{place}/{subject}{end}" for place in places for end in "/."):
+                listing = ("ListObjectsV2" if prefix.startswith("deletions/") else "ListObjectVersions", prefix)
+                looked_ms = done_ms.get(listing, simulation.scheduler.now_ms)
+                for version in simulation.s3.list_versions(bucket, prefix):
+                    if version.modified_ms < looked_ms:
+                        self._report(f"{subject} was erased, and {version.version_id} of {version.key} is there")
+
+    def check_rest(self) -> None:
+        for subject, (_, announced) in self._erased.items():
+            for message, _ in self._simulation.sns.published[announced:]:
+                content = json.loads(message)
+                is_ready = (content["event"], content["subject"]) == ("avatar.ready", subject)
+                if is_ready and self._is_from_before(content["upload_id"]):
+                    self._report(f"{content['upload_id']} is announced as ready after {subject} was erased")
+
+    def _is_from_before(self, upload_id: str) -> bool:
+        """Whether everything of the upload was posted before the erasure."""
+        upload = self._simulation.uploads[upload_id]
+        began_ms, _ = self._erased[upload.subject]
+        return all(post.at_ms < began_ms for post in upload.posts)
+
+
 class accepted_upload_is_never_unknown(Rule):  # noqa: N801
-    """GET uploads/{id} never says 404 for an accepted upload within its life."""
+    """GET uploads/{id} never says 404 for an accepted upload within its life, unless it was deleted or erased."""
 
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:  # noqa: ARG002
-        if status == "404" and not self._is_deleted(upload):
+        if status == "404" and not (self._is_deleted(upload) or self._is_erased(upload)):
             self._report(f"{upload.name} was accepted, and its status is 404")
 
 
@@ -378,17 +475,22 @@ class ready_is_final(Rule):  # noqa: N801
 
 
 class avatar_never_goes_back(Rule):  # noqa: N801
-    """GET /avatars/me never shows an older avatar than it has shown before, nor a deleted one, nor none again."""
+    """GET /avatars/me never shows an older avatar than it has shown before, nor a deleted one, nor none again, unless
+    it was erased."""
 
     def check_avatar(self, subject: str, upload_id: str, shown_before: str) -> None:
         if not upload_id and self._simulation.newest_deletion(subject) + DELETED > shown_before:
+            return
+        shown = self._simulation.uploads.get(shown_before.removesuffix(DELETED))
+        if not upload_id and shown and self._is_erased(shown):
             return
         if upload_id < shown_before:
             self._report(f"{subject} was shown {shown_before}, and then {upload_id or 'nothing'}")
 
 
 class wait_is_bounded(Rule):  # noqa: N801
-    """A user waits seconds for an answer, some more for each failure of a service, 90 s for a killed sandbox."""
+    """A user waits seconds for an answer or an erasure, some more for each failure of a service, 90 s for a killed
+    sandbox."""
 
     def check_rest(self) -> None:
         simulation = self._simulation
@@ -398,7 +500,8 @@ class wait_is_bounded(Rule):  # noqa: N801
         for upload in simulation.uploads.values():
             if upload.queued_at_ms is None or upload.upload_id in dead or upload.was_dead:
                 continue
-            until_ms = upload.answered_at_ms or simulation.scheduler.now_ms
+            ends_ms = (upload.answered_at_ms, self._erased_at(upload), simulation.scheduler.now_ms)
+            until_ms = min(end_ms for end_ms in ends_ms if end_ms is not None)
             waited_ms = until_ms - upload.queued_at_ms
             allowed_ms = simulation.settings.answer_seconds * 1000 + upload.allowance_ms
             if waited_ms > allowed_ms:
@@ -421,6 +524,7 @@ RULES: dict[str, type[Rule]] = {
         quota_is_kept,
         block_is_obeyed,
         nothing_is_published_unseen,
+        erased_user_stays_erased,
         accepted_upload_is_never_unknown,
         ready_is_final,
         avatar_never_goes_back,

@@ -1,4 +1,4 @@
-"""Simulated S3: objects with ETags, conditional writes, strong consistency, notifications.
+"""Simulated S3: objects with ETags, versions, conditional writes, strong consistency, notifications.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 
 from simulation.clock import sleep
-from simulation.network import Request, SimulatedClient
+from simulation.network import BODY_LOST, PARTLY, Request, SimulatedClient
 
 _EMPTY: Mapping[str, str] = {}
 
@@ -37,26 +37,87 @@ class StoredObject:
 Observer = Callable[[str, str, StoredObject | None, StoredObject | None], None]
 
 
-class SimulatedS3:
-    """Buckets, each a mapping of keys to objects."""
+class Version(NamedTuple):
+    """A version of an object, or a delete marker."""
 
-    def __init__(self) -> None:
+    key: str
+    version_id: str
+    stored: StoredObject | None
+    """None: a delete marker."""
+    modified_ms: int
+    is_latest: bool
+
+
+class SimulatedS3:
+    """Buckets, each a mapping of keys to objects.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+    """
+
+    def __init__(self, versioned: Collection[str] = ()) -> None:
+        """`versioned`: the buckets with versioning."""
         self.buckets: dict[str, dict[str, StoredObject]] = {}
         self.observers: list[Observer] = []
         """Called after every write or deletion with bucket, key, the object before and the one after."""
+        self.erased: list[tuple[int, Version]] = []
+        """Versions that were deleted for good, and when."""
+        self._versions: dict[str, dict[str, list[Version]]] = {bucket: {} for bucket in versioned}
+        """By bucket and key, oldest first."""
+        self._added = 0
 
     def put(self, bucket: str, key: str, stored: StoredObject) -> None:
         objects = self.buckets.setdefault(bucket, {})
         before = objects.get(key)
         objects[key] = stored
-        for observe in self.observers:
-            observe(bucket, key, before, stored)
+        self._add_version(bucket, key, stored, stored.modified_ms)
+        self._observe(bucket, key, before)
 
-    def delete(self, bucket: str, key: str) -> None:
+    def delete(self, bucket: str, key: str, now_ms: int) -> None:
         before = self.buckets.setdefault(bucket, {}).pop(key, None)
-        if before is not None:
+        self._add_version(bucket, key, None, now_ms)
+        self._observe(bucket, key, before)
+
+    def _add_version(self, bucket: str, key: str, stored: StoredObject | None, now_ms: int) -> None:
+        """A delete marker is added even if there is no object."""
+        if bucket in self._versions:
+            self._added += 1
+            version = Version(key, f"version-{self._added}", stored, now_ms, is_latest=True)
+            self._versions[bucket].setdefault(key, []).append(version)
+
+    def delete_version(self, bucket: str, key: str, version_id: str, now_ms: int) -> None:
+        """Delete a version or a delete marker. The latest one that is left becomes the object, if there is one."""
+        objects = self.buckets.setdefault(bucket, {})
+        versions = {its.version_id: its for its in self.list_versions(bucket, key) if its.key == key}
+        if version_id not in versions:
+            return
+        before = objects.get(key)
+        self.erased.append((now_ms, versions.pop(version_id)))
+        left = [*reversed(versions.values())]
+        if bucket in self._versions:
+            self._versions[bucket][key] = left
+        if left and (latest := left[-1].stored):
+            objects[key] = latest
+        else:
+            objects.pop(key, None)
+        self._observe(bucket, key, before)
+
+    def list_versions(self, bucket: str, prefix: str) -> Iterator[Version]:
+        """By key, and the newest first. An object of a bucket without versioning is its version "null"."""
+        if bucket not in self._versions:
+            for key, stored in sorted(self.buckets.get(bucket, {}).items()):
+                if key.startswith(prefix):
+                    yield Version(key, "null", stored, stored.modified_ms, is_latest=True)
+            return
+        for key, versions in sorted(self._versions[bucket].items()):
+            if key.startswith(prefix):
+                for version in reversed(versions):
+                    yield version._replace(is_latest=version is versions[-1])
+
+    def _observe(self, bucket: str, key: str, before: StoredObject | None) -> None:
+        after = self.buckets[bucket].get(key)
+        if after is not before:
             for observe in self.observers:
-                observe(bucket, key, before, None)
+                observe(bucket, key, before, after)
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
         return self.buckets.setdefault(bucket, {}).get(key)
@@ -158,7 +219,7 @@ class SimulatedS3Client(SimulatedClient):
             stored = request.simulation.s3.find(Bucket, Key)
             if stored is None:
                 raise s3_error("GetObject", 404, "NoSuchKey", "The specified key does not exist.")
-            raw = _BrokenBody(self.read_timeout_seconds) if request.is_body_lost else io.BytesIO(stored.data)
+            raw = _BrokenBody(self.read_timeout_seconds) if request.fault == BODY_LOST else io.BytesIO(stored.data)
             return {**_head(stored), "Body": StreamingBody(raw, len(stored.data))}
 
         return self.call("GetObject", Key, effect, bucket=Bucket, is_read=True)
@@ -232,7 +293,7 @@ class SimulatedS3Client(SimulatedClient):
 
         def effect(request: Request) -> dict[str, Any]:
             check_conditions("DeleteObject", request.simulation.s3.find(Bucket, Key), IfMatch)
-            request.simulation.s3.delete(Bucket, Key)
+            request.simulation.s3.delete(Bucket, Key, request.simulation.scheduler.now_ms)
             return {}
 
         return self.call("DeleteObject", Key, effect, bucket=Bucket, is_conditional=IfMatch is not None)
@@ -250,6 +311,35 @@ class SimulatedS3Client(SimulatedClient):
             return {**page, "Contents": contents} if contents else page
 
         return self.call("ListObjectsV2", Prefix, effect, bucket=Bucket, is_read=True, is_list=True)
+
+    def list_object_versions(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html (one page holds everything)"""
+
+        def effect(request: Request) -> dict[str, Any]:
+            page: dict[str, Any] = {"IsTruncated": False}
+            for key, version_id, stored, _, is_latest in request.simulation.s3.list_versions(Bucket, Prefix):
+                listed = page.setdefault("Versions" if stored else "DeleteMarkers", [])
+                listed.append({"Key": key, "VersionId": version_id, "IsLatest": is_latest})
+            return page
+
+        return self.call("ListObjectVersions", Prefix, effect, bucket=Bucket, is_read=True, is_list=True)
+
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html (of versions, in the given order)"""
+        versions = [(its["Key"], its["VersionId"]) for its in Delete["Objects"]]
+        if not Delete["Quiet"]:
+            raise NotImplementedError("only errors are in the response")
+
+        def effect(request: Request) -> dict[str, Any]:
+            failed = versions[:1] if request.fault == PARTLY else []
+            for key, version_id in versions[len(failed) :]:
+                request.simulation.s3.delete_version(Bucket, key, version_id, request.simulation.scheduler.now_ms)
+            error = {"Code": "InternalError", "Message": "We encountered an internal error. Please try again."}
+            errors = [{"Key": key, "VersionId": version_id, **error} for key, version_id in failed]
+            return {"Errors": errors} if errors else {}
+
+        keys = tuple(key for key, _ in versions)
+        return self.call("DeleteObjects", keys[0], effect, bucket=Bucket, keys=keys)
 
 
 def _head(stored: StoredObject) -> dict[str, Any]:

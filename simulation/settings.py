@@ -15,6 +15,8 @@ class Settings:
 
     sweep_timeout_seconds: int = 900
     originals_days: int = 14
+    erase_timeout_seconds: int = 300
+    processing_seconds: int = 19
 
     superseded_days: int = 7
     """How long a version has to stay when it is replaced, as docs/api.md promises."""

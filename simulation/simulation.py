@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from simulation import lambda_functions, network
 from simulation.choices import Choices, RandomChoices
 from simulation.cloudfront import SimulatedCloudFront
-from simulation.dynamodb import SimulatedDynamoDb
+from simulation.dynamodb import Item, SimulatedDynamoDb
 from simulation.event_source_mapping import EventSourceMapping
 from simulation.network import ERROR, KILLED_AFTER, KILLED_BEFORE, KILLS, LATENCIES_MS, OK, SLOW_MS, TYPICAL_MS, Request
 from simulation.s3 import SimulatedS3, StoredObject
@@ -142,10 +142,11 @@ class Simulation:
         self.functions = lambda_functions.load()
         self.scheduler = scheduler or Scheduler()
         self.random = random.Random(0)  # noqa: S311 - jitter and upload ids; interleavings are chosen elsewhere
-        self.s3 = SimulatedS3()
+        self.s3 = SimulatedS3(versioned={lambda_functions.ASSETS_BUCKET})
         self.s3.observers.append(self._observe)
         self.sns = SimulatedSns()
         self.dynamodb = SimulatedDynamoDb()
+        self.dynamodb.observers.append(self._see_item)
         self.cloudfront = SimulatedCloudFront()
         self.event_source = EventSourceMapping(self)
         self.main_queue = SimulatedQueue(
@@ -190,7 +191,7 @@ class Simulation:
             return ERROR, latency_ms
         outcome = choices.pick(label, network.faults_of(request, is_conditional), rates.fault)
         is_process = invocation.name.startswith("process")
-        if outcome == OK and (is_process or invocation.name.startswith(("finish", "sweep", "delete"))):
+        if outcome == OK and (is_process or invocation.name.startswith(("finish", "sweep", "delete", "erase"))):
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
         if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
             self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)
@@ -309,6 +310,16 @@ class Simulation:
             rule.check_swept()
             self.check_effects()
 
+    def check_erased(self, erasure: str, subject: str, block_end_ms: int) -> None:
+        """An erasure of that name has reported that nothing is left but a block until then.
+
+        Raises:
+            RuleViolationError: A rule does not hold.
+        """
+        for rule in self._rules:
+            rule.check_erased(erasure, subject, block_end_ms)
+        self.check_effects()
+
     def check_status(self, upload: Upload, status: str, was_ready: bool) -> None:
         """A client is told `status`; `was_ready`: it had been told "ready" before it asked.
 
@@ -347,6 +358,11 @@ class Simulation:
             self._answer(subject, lambda upload: name == f"{upload.upload_id}.json")
         for rule in self._rules:
             rule.check_write(bucket, key, before, after)
+
+    def _see_item(self, key: tuple[str, ...], item: Item) -> None:
+        subject, period = key
+        if period == "block":
+            self.blocks[subject] = Block(self.scheduler.now_ms, item["until"] * 1000)
 
     def _answer(self, subject: str, is_answered: Callable[[Upload], bool]) -> None:
         for upload in self.uploads.values():

@@ -17,7 +17,7 @@ from simulation.lambda_functions import ASSETS_BUCKET, UPLOADS_BUCKET
 from simulation.pictures import broken_picture, picture
 from simulation.s3 import SimulatedS3Client, StoredObject, new_object
 from simulation.scheduler import Invocation
-from simulation.simulation import DAY_MS, DELETED, Block, Deletion, Post, Simulation, Upload
+from simulation.simulation import DAY_MS, DELETED, Deletion, Post, Simulation, Upload
 from simulation.sqs import Message
 
 _DELETE_RETRIES, _DELETE_PAUSE_MS = 2, 1_000
@@ -141,12 +141,36 @@ class Users:
         simulation.invoke(f"delete {name}", simulation.functions.delete_avatar, _request(user), see_result)
 
     def block(self, user: str, duration_ms: int) -> None:
-        """Let the operator block the user: the item is what functions/shared/user_block.py puts."""
+        """Let the operator block the user: the item is what functions/shared/user_block.py puts.
+
+        The command cannot shorten the block of an erasure, which is the shortest that it allows.
+        """
         simulation = self._simulation
         end = simulation.scheduler.now_ms // 1000 + duration_ms // 1000
-        simulation.dynamodb.items[user, "block"] = {"until": end, "expires_at": end}
-        simulation.blocks[user] = Block(simulation.scheduler.now_ms, end * 1000)
+        if user in simulation.blocks and simulation.blocks[user].end_ms > end * 1000:
+            return
+        simulation.dynamodb.put((user, "block"), {"until": end, "expires_at": end})
         simulation.record("operator", "blocks %s for %s s", user, duration_ms // 1000)
+
+    def erase(self, name: str, user: str, repeat: Callable[[], None]) -> None:
+        """Let the operator erase the user, and `repeat` that if the report says so, or if there is none."""
+        simulation = self._simulation
+        timeout_ms = simulation.settings.erase_timeout_seconds * 1000
+
+        def see_report(invocation: Invocation) -> None:
+            if invocation.was_killed or invocation.error is not None:
+                simulation.record(name, "no report")
+                repeat()
+                return
+            remaining: list[dict[str, str]] = invocation.result["remaining"]
+            simulation.record(name, "removed %s, remaining %s", invocation.result["removed"], remaining)
+            if any("why" in its for its in remaining):
+                repeat()
+                return
+            until = datetime.fromisoformat(remaining[0]["until"])
+            simulation.check_erased(name, user, int(until.timestamp() * 1000))
+
+        simulation.invoke(name, simulation.functions.erase_user, {"subject": user}, see_report, timeout_ms)
 
     def decide(self, upload: Upload, verdict: Verdict) -> None:
         """Let the operator decide about the file that is held, if one is, with the real command."""

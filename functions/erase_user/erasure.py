@@ -24,7 +24,7 @@ from functions.shared.avatar_deletion import AvatarDeletion
 BLOCKED = timedelta(hours=24)
 # process_avatar completes a deletion within a second, unless it fails or the queue is long.
 QUEUE_SECONDS = 60
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 1
 _AGAIN = "run the erasure again"
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Erasure:
     limits: Limits
     profiles: ProfileEraser | None
     processing_seconds: float
-    """How long process_avatar can run."""
+    """How long after its start a delivery to process_avatar can change something."""
     log_retention_days: int
 
     def erase(self, subject: str) -> Report:
@@ -74,13 +74,11 @@ class Erasure:
         """
         storage_keys.incoming_prefix(subject)  # raises ValueError before anything is changed
         blocked_until = self.limits.block(subject, datetime.now(UTC) + BLOCKED)
-        has_originals = self.versions.has_originals(subject)
         self.avatars.delete(subject)
         self._wait_for_deletion(subject)
-        if has_originals:
-            # process_avatar may be in the middle of one, which it deletes last, and may have looked for a block before
-            # there was one.
-            time.sleep(self.processing_seconds)
+        # A delivery may be under way that has looked for a block before there was one, or for the request to delete
+        # before it was gone. Nothing in the buckets tells: another delivery may have deleted the original.
+        time.sleep(self.processing_seconds)
         removed: Removed = {
             "objects": self.versions.delete(subject),
             "limits": self.limits.delete(subject),

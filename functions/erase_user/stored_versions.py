@@ -39,28 +39,28 @@ class StoredVersions:
         self._uploads_bucket = uploads_bucket
         self._assets_bucket = assets_bucket
 
-    def has_originals(self, subject: str) -> bool:
-        return self._has_objects(storage_keys.incoming_prefix(subject))
-
     def has_requests(self, subject: str) -> bool:
         """Whether there is a request to delete the avatar."""
-        return self._has_objects(storage_keys.deletions_prefix(subject))
+        return any(s3.list_objects(self._s3, self._uploads_bucket, storage_keys.deletions_prefix(subject)))
 
     def count(self, subject: str) -> int:
         """Count the versions and delete markers."""
-        return sum(len(self._list(*place)) for place in self._get_places(subject))
+        return sum(len(versions) for place in self._get_places(subject) for versions in self._list(*place))
 
     def delete(self, subject: str) -> int:
-        """Delete them, and return how many were deleted. What could not be deleted is in the log."""
+        """Delete them, and return how many were deleted. What could not be deleted is in the log.
+
+        The latest ones last, and only if nothing is left below them: a version becomes current when those above it are
+        gone, and what the user had deleted would be public again.
+        """
         deleted = 0
         for place in self._get_places(subject):
-            versions = self._list(*place)
-            for first in range(0, len(versions), _MAX_DELETED):
-                deleted += self._delete(place.bucket, versions[first : first + _MAX_DELETED])
+            old, latest = self._list(*place)
+            deleted_old = self._delete(place.bucket, old)
+            deleted += deleted_old
+            if deleted_old == len(old):
+                deleted += self._delete(place.bucket, latest)
         return deleted
-
-    def _has_objects(self, prefix: str) -> bool:
-        return any(s3.list_objects(self._s3, self._uploads_bucket, prefix))
 
     def _get_places(self, subject: str) -> list[_Place]:
         """Each prefix ends with a delimiter: no other subject has keys below it."""
@@ -71,21 +71,29 @@ class StoredVersions:
             *(_Place(self._assets_bucket, prefix(subject)) for prefix in assets),
         ]
 
-    def _list(self, bucket: str, prefix: str) -> list[_Version]:
-        """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html"""
-        versions: list[_Version] = []
+    def _list(self, bucket: str, prefix: str) -> tuple[list[_Version], list[_Version]]:
+        """List the versions that are not the latest of their key, and those that are.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+        """
+        old: list[_Version] = []
+        latest: list[_Version] = []
         markers: dict[str, str] = {}
         while True:
             page = self._s3.list_object_versions(Bucket=bucket, Prefix=prefix, **markers)
-            found = (*page.get("Versions", []), *page.get("DeleteMarkers", []))
-            versions.extend({"Key": its["Key"], "VersionId": its["VersionId"]} for its in found)
+            for its in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                (latest if its["IsLatest"] else old).append({"Key": its["Key"], "VersionId": its["VersionId"]})
             if not page["IsTruncated"]:
-                return versions
+                return old, latest
             markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
     def _delete(self, bucket: str, versions: Sequence[_Version]) -> int:
-        response = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
-        errors = response.get("Errors", [])
-        for error in errors:
-            logger.error("version not deleted", extra={"bucket": bucket, **error})
-        return len(versions) - len(errors)
+        """Delete versions, in no particular order, and return how many were deleted."""
+        deleted = len(versions)
+        for first in range(0, len(versions), _MAX_DELETED):
+            objects = versions[first : first + _MAX_DELETED]
+            response = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            for error in response.get("Errors", []):
+                logger.error("version not deleted", extra={"bucket": bucket, **error})
+                deleted -= 1
+        return deleted

@@ -56,8 +56,11 @@ class Subject:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the current objects are, or were when they were listed, the record of a deletion."""
-        return self.stable_jpeg is not None and self.stable_jpeg.size == DELETION_BYTES
+        """Whether the current objects are, or were when they were listed, the record of a deletion.
+
+        A manifest without a stable JPEG is what is left of one: that of an avatar comes after the JPEG.
+        """
+        return bool(self.current) and (self.stable_jpeg is None or self.stable_jpeg.size == DELETION_BYTES)
 
 
 @dataclass

@@ -169,8 +169,8 @@ def test_moderation_function_adds_no_resource(run_stack: RunStack) -> None:
         for name in ("api-upload-status", "pipeline-process-avatar")
     )
     assert (status["environment"]["variables"]["IS_MODERATED"], process["timeout"]) == ("true", 25)
-    # An erasure waits as long as an upload can be processed.
-    assert get_environment(moderated, "avatars-pipeline-erase-user")["PROCESSING_SECONDS"] == "25"
+    # An erasure waits as long as an upload can be processed, and five seconds for the last request.
+    assert get_environment(moderated, "avatars-pipeline-erase-user")["PROCESSING_SECONDS"] == "30"
 
 
 def test_issuer_replaces_user_pool_and_profile_page(run_stack: RunStack) -> None:

@@ -32,7 +32,15 @@ from operations.erasure import erase
 from operations.moderation import HeldUpload, decide, list_held
 from operations.operated_stack import OperationError
 from tests.fixtures import pictures
-from tests.local.conftest import build_s3_event, hold_events, operate, send_message, sign_in, wait_until
+from tests.local.conftest import (
+    build_s3_event,
+    hold_events,
+    operate,
+    send_message,
+    shorten_erasure,
+    sign_in,
+    wait_until,
+)
 
 _WARM_SECONDS = 1.5  # ten times the duration of a warm upload
 _COLD_SECONDS = 20
@@ -61,21 +69,15 @@ def healthy(config: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     """A stack for this module only, because its tests leave messages in the queue."""
     folder = tmp_path_factory.mktemp("moderation")
     (folder / "handler.py").write_text(_MODERATION)
-    with LocalStack(config, mutate_resource=shorten_erasure, moderation=SourceFunction(folder, {})) as stack:
+    with LocalStack(config, mutate_resource=shorten_functions, moderation=SourceFunction(folder, {})) as stack:
         yield stack
 
 
-def shorten_erasure(resource: Resource) -> Resource:
-    """Lets erase_user not wait for process_avatar, nor erase_profile for a database that it cannot sign in to."""
-    match resource.name:
-        case "avatars-pipeline-erase-user":
-            variables = {**resource.inputs["environment"]["variables"], "PROCESSING_SECONDS": "0"}
-            changes = {"environment": {"variables": variables}}
-        case "avatars-profiles-erase-profile":
-            changes = {"timeout": 10}
-        case _:
-            return resource
-    return dataclasses.replace(resource, inputs={**resource.inputs, **changes})
+def shorten_functions(resource: Resource) -> Resource:
+    """Lets erase_profile not wait for a database that it cannot sign in to."""
+    if resource.name != "avatars-profiles-erase-profile":
+        return shorten_erasure(resource)
+    return dataclasses.replace(resource, inputs={**resource.inputs, "timeout": 10})
 
 
 @pytest.fixture(scope="module")

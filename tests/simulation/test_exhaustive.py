@@ -33,6 +33,7 @@ ALL_RULES = list(RULES.values())
         "replacing_upload_and_deletion",
         "late_upload_and_processed_deletion",
         "deletion_and_next_upload",
+        "upload_and_erasure",
     ],
 )
 def test_every_interleaving_keeps_every_rule(name: str) -> None:

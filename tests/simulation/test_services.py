@@ -13,13 +13,13 @@ from moto import mock_aws
 
 from simulation.choices import RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
-from simulation.network import ERROR, HANG, RESPONSE_LOST
+from simulation.network import ERROR, HANG, PARTLY, RESPONSE_LOST
 from simulation.s3 import SimulatedS3Client
 from simulation.settings import Settings
 from simulation.simulation import Simulation
 from simulation.sqs import Message, SimulatedQueue, SimulatedSqsClient
 
-BUCKET = "assets"
+BUCKET, UNVERSIONED = "assets", "uploads"
 WRONG_ETAG = '"00000000000000000000000000000000"'
 
 
@@ -44,7 +44,9 @@ def respond(call: Callable[[], dict[str, Any]]) -> tuple[int, str]:
 def moto_s3() -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
-        client.create_bucket(Bucket=BUCKET)
+        for bucket in (BUCKET, UNVERSIONED):
+            client.create_bucket(Bucket=bucket)
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         yield client
 
 
@@ -95,6 +97,104 @@ def test_conditional_writes_respond_as_moto_does(name: str, moto_s3: Any) -> Non
     expected = respond_to_all(moto_s3, CASES[name])
     simulated, _ = run(lambda: respond_to_all(SimulatedS3Client(None), CASES[name]))
     assert simulated == expected
+
+
+def list_versions(client: Any, bucket: str) -> list[tuple[str, str, bool]]:
+    page = client.list_object_versions(Bucket=bucket, Prefix="v/")
+    return [
+        (its["Key"], its["VersionId"], its["IsLatest"])
+        for kind in ("Versions", "DeleteMarkers")
+        for its in page.get(kind, [])
+    ]
+
+
+def delete_version(client: Any, bucket: str, key: str, version_id: str) -> None:
+    objects = [{"Key": key, "VersionId": version_id}]
+    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+
+
+def read(client: Any, bucket: str, key: str) -> bytes | None:
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError:
+        return None
+
+
+def write_and_delete_versions(client: Any, bucket: str) -> list[Any]:
+    """What is listed and read after each step, with numbers in place of the IDs of versions."""
+    numbers: dict[str, int] = {}
+    seen: list[Any] = []
+
+    def look() -> list[tuple[str, str, bool]]:
+        versions = list_versions(client, bucket)
+        for key, version_id, _ in reversed(versions):
+            numbers.setdefault(f"{key} {version_id}", len(numbers))
+        listed = [(key, numbers[f"{key} {version_id}"], is_latest) for key, version_id, is_latest in versions]
+        seen.append((listed, read(client, bucket, "v/a"), read(client, bucket, "v/b")))
+        return versions
+
+    for body in (b"1", b"2"):
+        client.put_object(Bucket=bucket, Key="v/a", Body=body)
+        look()
+    client.put_object(Bucket=bucket, Key="v/b", Body=b"3")
+    for key in ("v/a", "v/a"):
+        client.delete_object(Bucket=bucket, Key=key)
+        look()
+    client.put_object(Bucket=bucket, Key="v/a", Body=b"4")
+    for key, version_id, _ in look():
+        delete_version(client, bucket, key, version_id)
+        look()
+        delete_version(client, bucket, key, version_id)
+        look()
+    return seen
+
+
+@pytest.mark.parametrize("bucket", [BUCKET, UNVERSIONED])
+def test_versions_are_listed_and_deleted_as_moto_does(bucket: str, moto_s3: Any) -> None:
+    simulated, _ = run(lambda: write_and_delete_versions(SimulatedS3Client(None), bucket))
+    assert simulated == write_and_delete_versions(moto_s3, bucket)
+    assert simulated[-1] == ([], None, None)
+
+
+def test_deletion_of_a_missing_object_adds_a_delete_marker() -> None:
+    """As in S3, but not in moto: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html"""
+
+    def work() -> list[bool]:
+        client().delete_object(Bucket=BUCKET, Key="v/a")
+        return [is_latest for _, _, is_latest in list_versions(client(), BUCKET)]
+
+    assert run(work)[0] == [True]
+
+
+def test_deletion_of_versions_with_a_response_for_each_is_refused() -> None:
+    objects = [{"Key": "v/a", "VersionId": "null"}]
+    error, _ = run(lambda: client().delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": False}))
+    assert repr(error) == "NotImplementedError('only errors are in the response')"
+
+
+def test_deletion_of_versions_that_fails_partly_names_the_others() -> None:
+    def work() -> tuple[list[Any], list[Any]]:
+        for body in (b"1", b"2"):
+            client().put_object(Bucket=BUCKET, Key="v/a", Body=body)
+        objects = [{"Key": key, "VersionId": its_id} for key, its_id, _ in list_versions(client(), BUCKET)]
+        response = client().delete_objects(Bucket=BUCKET, Delete={"Objects": objects, "Quiet": True})
+        errors = [(its["Key"], its["VersionId"], its["Code"]) for its in response["Errors"]]
+        return errors, list_versions(client(), BUCKET)
+
+    errors, left = run(work, {"test: DeleteObjects v/a": PARTLY})[0]
+    assert errors == [("v/a", "version-2", "InternalError")]
+    assert left == [("v/a", "version-2", True)]
+
+
+def test_version_below_a_deleted_one_is_current_again() -> None:
+    def work() -> bytes | None:
+        for body in (b"1", b"2"):
+            client().put_object(Bucket=BUCKET, Key="v/a", Body=body)
+        (latest,) = [version_id for _, version_id, is_latest in list_versions(client(), BUCKET) if is_latest]
+        delete_version(client(), BUCKET, "v/a", latest)
+        return read(client(), BUCKET, "v/a")
+
+    assert run(work)[0] == b"1"
 
 
 def client(read_timeout: float = 2) -> SimulatedS3Client:
@@ -214,6 +314,58 @@ def test_conditional_updates_respond_as_moto_does() -> None:
         assert simulated == work(client)
     assert [status for status, _ in simulated] == [200, 200, 200, 400, 200]
     assert simulation.dynamodb.items == {("any",): {"entries": {b"a", b"b"}, "seen": 5}}
+
+
+def list_items(client: Any) -> list[Any]:
+    values = {":subject": {"S": "ada"}}
+    condition = "subject = :subject"
+    page = client.query(
+        TableName="limits", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True
+    )
+    return page["Items"]
+
+
+def put_and_delete_items(client: Any) -> list[Any]:
+    """The items of a subject after each step."""
+    seen: list[Any] = []
+    for subject, period, until in (("ada", "hour#2", 1), ("ada", "block", 2), ("bob", "block", 3), ("ada", "block", 4)):
+        item = {"subject": {"S": subject}, "period": {"S": period}, "until": {"N": str(until)}}
+        client.put_item(TableName="limits", Item=item)
+        seen.append(list_items(client))
+    for period in ("block", "hour#1", "hour#2"):
+        client.delete_item(TableName="limits", Key={"subject": {"S": "ada"}, "period": {"S": period}})
+        seen.append(list_items(client))
+    return seen
+
+
+def test_items_are_put_listed_and_deleted_as_moto_does() -> None:
+    simulated, simulation = run(lambda: put_and_delete_items(SimulatedDynamoDbClient(None)))
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        names = {"subject": "HASH", "period": "RANGE"}
+        client.create_table(
+            TableName="limits",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": name, "KeyType": type_} for name, type_ in names.items()],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        )
+        assert simulated == put_and_delete_items(client)
+    assert [len(items) for items in simulated] == [1, 2, 2, 2, 1, 1, 0]
+    assert simulation.dynamodb.deleted == {("ada", "block"), ("ada", "hour#2")}
+
+
+@pytest.mark.parametrize(("condition", "is_consistent"), [("subject = :subject", False), ("period = :subject", True)])
+def test_query_of_another_kind_is_refused(condition: str, is_consistent: bool) -> None:
+    client = SimulatedDynamoDbClient(None)
+    error, _ = run(
+        lambda: client.query(
+            TableName="limits",
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={":subject": {"S": "ada"}},
+            ConsistentRead=is_consistent,
+        )
+    )
+    assert repr(error) == "NotImplementedError('the items of one hash key are read, as they were written before')"
 
 
 def test_inconsistent_read_is_refused() -> None:

@@ -16,6 +16,7 @@ from simulation.campaign import Failure, describe, run_campaign, run_choices, ru
 from simulation.choices import RandomChoices, RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.lambda_functions import SIZES, load
+from simulation.network import LATE, PARTLY
 from simulation.pictures import picture
 from simulation.rules import RULES, rendition_of
 from simulation.s3 import SimulatedS3Client
@@ -155,6 +156,66 @@ def announce_without_deleting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module("sweep_avatars.sweep").Subject, "is_deleted", False)
 
 
+def erase_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a listing of objects shows."""
+    versions = module("erase_user.stored_versions").StoredVersions
+
+    def list_keys(self: Any, bucket: str, prefix: str) -> list[str]:
+        return [its.key for its in module("shared.aws.s3").list_objects(vars(self)["_s3"], bucket, prefix)]
+
+    def delete(self: Any, subject: str) -> int:
+        found = [
+            (bucket, key) for bucket, prefix in get_places(self, subject) for key in list_keys(self, bucket, prefix)
+        ]
+        for bucket, key in found:
+            vars(self)["_s3"].delete_object(Bucket=bucket, Key=key)
+        return len(found)
+
+    get_places = vars(versions)["_get_places"]
+    monkeypatch.setattr(versions, "_list", lambda self, *place: ([], list_keys(self, *place)))
+    monkeypatch.setattr(versions, "delete", delete)
+
+
+def erase_latest_versions_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = module("erase_user.stored_versions").StoredVersions
+    real_list = vars(versions)["_list"]
+
+    def list_all(self: Any, bucket: str, prefix: str) -> tuple[list[Any], list[Any]]:
+        old, latest = real_list(self, bucket, prefix)
+        return [], [*latest, *old]
+
+    monkeypatch.setattr(versions, "_list", list_all)
+
+
+def erase_without_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("erase_user.limits").Limits, "block", lambda _self, _subject, end: end)
+
+
+def erase_without_counted_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = module("erase_user.limits").Limits
+    monkeypatch.setattr(limits, "_list", lambda *_: iter(()))
+
+
+def erase_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_processing(monkeypatch, 0)
+
+
+def wait_for_processing(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    handler = module("erase_user.handler")
+    monkeypatch.setattr(handler, "ERASURE", dataclasses.replace(handler.ERASURE, processing_seconds=seconds))
+
+
+def wait_only_for_originals(monkeypatch: pytest.MonkeyPatch) -> None:
+    erasure, s3 = module("erase_user.erasure").Erasure, module("erase_user.handler").S3
+    erase = erasure.erase
+
+    def erase_at_once(self: Any, subject: str) -> Any:
+        has_originals = s3.list_objects_v2(Bucket="uploads", Prefix=f"incoming/{subject}/")["KeyCount"]
+        return erase(self if has_originals else dataclasses.replace(self, processing_seconds=0), subject)
+
+    monkeypatch.setattr(erasure, "erase", erase_at_once)
+
+
 def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator's copy has no condition, and process_avatar does not compare the file."""
     copy_object = SimulatedS3Client.copy_object
@@ -184,6 +245,11 @@ def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (ignore_blocks, "block_is_obeyed"),
         (delete_without_record, "newest_upload_is_shown"),
         (announce_without_deleting, "nothing_is_left_behind"),
+        (erase_without_versions, "erased_user_stays_erased"),
+        (erase_latest_versions_first, "erased_user_stays_erased"),
+        (erase_without_block, "erased_user_stays_erased"),
+        (erase_without_counted_items, "erased_user_stays_erased"),
+        (erase_without_waiting, "erased_user_stays_erased"),
     ],
 )
 def test_planted_mistake_is_found_and_shrunk(
@@ -215,6 +281,76 @@ def test_approval_of_whatever_is_there_fails_without_any_fault(monkeypatch: pyte
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "nothing_is_published_unseen"
+
+
+def test_erasure_waits_for_the_last_request_of_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes effect when the function has timed out."""
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the erasure": 900,
+        "process ada-1.1#1: rendering: milliseconds": 12_000,
+        "process ada-1.1#1: PutObject avatars/ada/ada-1-000-9bdfd206/64.webp": LATE,
+    }
+    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(erased, Simulation)
+    assert "timed out" in str(erased.history)
+    wait_for_processing(monkeypatch, SETTINGS.function_timeout_seconds)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "erased_user_stays_erased"
+
+
+def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another delivery of the event has deleted it."""
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the erasure": 1_500,
+        "ada-1.1: events": 2,
+        "process ada-1.1(2)#1: rendering: milliseconds": 12_000,
+    }
+    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(erased, Simulation)
+    assert [upload.statuses[-1] for upload in erased.uploads.values()] == ["pending"]
+    wait_only_for_originals(monkeypatch)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "erased_user_stays_erased"
+
+
+def test_erasure_keeps_the_latest_versions_if_an_old_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one would be current until the erasure is repeated."""
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the erasure": 4_000,
+        "erase ada 1: DeleteObjects avatars/ada.jpg": PARTLY,
+    }
+    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(erased, Simulation)
+    assert "erase ada 2" in str(erased.history)
+    versions = module("erase_user.stored_versions").StoredVersions
+    delete = vars(versions)["_delete"]
+
+    def delete_whatever_fails(self: Any, bucket: str, objects: list[Any]) -> int:
+        delete(self, bucket, objects)
+        return len(objects)
+
+    monkeypatch.setattr(versions, "_delete", delete_whatever_fails)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "older_never_replaces_newer"
+
+
+def test_sweep_that_ends_in_the_record_of_a_deletion_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices: dict[str, Value] = {
+        "ada: deletions": 1,
+        "days to a sweep": 22,
+        "sweep after 22 days: DeleteObject avatars/ada.jpg: sandbox": "sandbox killed after the effect",
+    }
+    swept = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(swept, Simulation)
+    assert "sandbox killed after the effect" in str(swept.history)
+    subject = module("sweep_avatars.sweep").Subject
+    monkeypatch.setattr(subject, "is_deleted", property(lambda self: self.stable_jpeg and self.stable_jpeg.size == 26))
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "nothing_is_left_behind"
 
 
 def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,14 +226,50 @@ def test_avatar_is_deleted_after_block_and_before_its_record(service: Service, m
 
     monkeypatch.setattr(erasure.time, "sleep", look)
     service.erase()
-    assert seen == [(pause, [(SUBJECT, "block")], True) for pause in (0.1, PROCESSING_SECONDS)]
+    assert seen == [(pause, [(SUBJECT, "block")], True) for pause in (1, PROCESSING_SECONDS)]
 
 
-def test_erase_without_originals_does_not_wait_for_processing(service: Service) -> None:
-    service.publish()
-    service.store("rejected", "held")
+def test_erase_without_originals_waits_for_processing(service: Service) -> None:
+    """Another delivery may have deleted the original of one that is under way."""
     service.erase()
-    assert service.pauses == [0.1]
+    assert service.pauses == [PROCESSING_SECONDS]
+
+
+def test_old_versions_are_deleted_before_the_latest(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the avatar is public again for a moment, or for good if the next request fails."""
+    service.publish()
+    requests: list[list[bool]] = []
+    delete_objects = service.handler.S3.delete_objects
+
+    def look(**request: Any) -> Any:
+        page = service.s3.list_object_versions(Bucket=request["Bucket"], Prefix=f"avatars/{SUBJECT}.")
+        latest = {its["VersionId"]: its["IsLatest"] for its in page["Versions"]}
+        requests.append(
+            [latest[its["VersionId"]] for its in request["Delete"]["Objects"] if its["VersionId"] in latest]
+        )
+        return delete_objects(**request)
+
+    monkeypatch.setattr(service.handler.S3, "delete_objects", look)
+    service.erase()
+    assert list(filter(None, requests)) == [[False, False], [True, True]]
+
+
+def test_latest_versions_stay_if_an_old_one_is_not_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.publish()
+    delete_objects = service.handler.S3.delete_objects
+
+    def fail_once(**request: Any) -> Any:
+        *others, failed = request["Delete"]["Objects"]
+        if failed["Key"] != f"avatars/{SUBJECT}.json":
+            return delete_objects(**request)
+        monkeypatch.setattr(service.handler.S3, "delete_objects", delete_objects)
+        delete_objects(**{**request, "Delete": {"Objects": others, "Quiet": True}})
+        return {"Errors": [{**failed, "Code": "InternalError", "Message": "try again"}]}
+
+    monkeypatch.setattr(service.handler.S3, "delete_objects", fail_once)
+    service.erase()
+    manifest = json.load(service.s3.get_object(Bucket=service.assets, Key=f"avatars/{SUBJECT}.json")["Body"])
+    assert "deleted_at" in manifest
 
 
 def test_deletion_in_the_queue_is_reported_and_completed_by_next_run(

@@ -141,6 +141,7 @@ def test_superseded_version_is_deleted_after_seven_days(s3: FakeS3, sweep: RunSw
 
 def test_superseded_version_is_kept_for_seven_days(s3: FakeS3, sweep: RunSweep) -> None:
     s3.put_manifest(ADA, CURRENT, 6.9)
+    s3.put(f"avatars/{ADA}.jpg", 6.9)
     s3.put_version(ADA, OLD, 100)
     s3.put_version(ADA, CURRENT, 6.9)
     sweep()
@@ -232,6 +233,14 @@ def test_deletion_is_recorded_as_long_as_originals_exist(
     s3.put_deletion(ADA, CURRENT, days_ago)
     assert sweep()["deleted"] == 2 - left
     assert len(s3.objects) == left
+
+
+def test_record_of_deletion_without_its_jpeg_is_deleted(s3: FakeS3, sweep: RunSweep) -> None:
+    """An earlier sweep has ended between the two."""
+    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
+    del s3.objects[f"avatars/{ADA}.jpg"]
+    assert sweep()["deleted"] == 1
+    assert s3.objects == {}
 
 
 def test_avatar_published_while_deletion_is_swept_is_kept(
