@@ -285,6 +285,7 @@ def test_file_that_is_processed_already_is_neither_decoded_nor_counted_again(
     dynamodb: Any,
     limits_table: str,
     monkeypatch: pytest.MonkeyPatch,
+    log: Log,
     is_event_first: bool,
 ) -> None:
     quota = Quota(dynamodb, limits_table, 9)
@@ -301,6 +302,7 @@ def test_file_that_is_processed_already_is_neither_decoded_nor_counted_again(
     monkeypatch.setattr(second, "UPLOADS", dataclasses.replace(second.UPLOADS, quota=quota))
     results.append(run_first())
     assert results == ([PENDING, []] if is_event_first else [[], (200, "ready")])
+    assert "FailedFinishes" not in log.read_names()
     (item,) = dynamodb.scan(TableName=limits_table)["Items"]
     assert len(item["posts"]["BS"]) == 1
     assert stack.heard_events() == [("avatar.ready", new)]
