@@ -115,11 +115,16 @@ class ColdBench:
         pending = upload_id.create(_SUBJECT, int(1000 * time.time()))
         asked = {"pathParameters": {"upload_id": pending}, **_authorized_request()}
         event = write_event(self._folder / "upload_status.json", asked)
-        return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), contest.environment))
+        environment = {**contest.environment, **self._deployed["upload_status"].environment}
+        return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), environment))
 
     def _process_avatar(self, common: Mapping[str, str], url: str) -> Contest:
         stored = {"key": _KEY, "eTag": "0" * 32, "sequencer": "1"}
-        record = {"eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": stored}}
+        record = {
+            "eventName": "ObjectCreated:Post",
+            "eventTime": "2026-11-20T12:00:00.000Z",
+            "s3": {"object": stored},
+        }
         message = {
             "messageId": "1",
             "body": json.dumps({"Records": [record]}),
@@ -156,6 +161,7 @@ class ColdBench:
             "AUDIENCE": _CLIENT,
             "AUDIENCE_CLAIM": "client_id",
             "USER_POOL_ID": _POOL,
+            "CLIENT_ID": _CLIENT,
             "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": url,
             "KEYS_URL": f"{url}/{_POOL}/.well-known/jwks.json",
         }

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from functions.process_avatar.imaging import renderer
+from functions.process_avatar.imaging import malloc, renderer
 from functions.process_avatar.imaging.rendition import Rendition
 
 SIZES = [int(size) for size in os.environ["SIZES"].split(",")]
@@ -26,6 +26,7 @@ MAX_PIXELS = int(os.environ["MAX_PIXELS"])
 
 
 def main(path: str, folder: str, seconds: str, *options: str) -> None:
+    malloc.keep_freed_memory()  # as the render process does
     data = Path(path).read_bytes()
     rendition = _render(data)
     for variant in rendition.variants:

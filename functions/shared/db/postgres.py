@@ -95,7 +95,6 @@ class Database:
             except psycopg.OperationalError:
                 if not self._connection.closed:
                     raise
-        self._connection = None
         self._connection = self._connect()
         return _run(self._connection, work)
 

@@ -1,5 +1,6 @@
 """The one configuration of all clients: addresses, signatures, timeouts and retries."""
 
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -133,6 +134,15 @@ def test_endpoint_is_taken_from_the_environment(server: HttpStub, monkeypatch: p
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
     put(clients.create("s3", read_timeout_seconds=5))
     assert (server.methods, server.paths) == (["PUT"], ["/uploads/a/k"])
+
+
+def test_place_of_the_credentials_is_not_logged(
+    server: HttpStub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may have credentials already
+    clients.create("s3", read_timeout_seconds=1, endpoint_url=server.url).head_object(Bucket="b", Key="k")
+    assert caplog.records == []
 
 
 def test_create_without_region_raises_key_error(monkeypatch: pytest.MonkeyPatch) -> None:
