@@ -73,12 +73,7 @@ class ColdBench:
             ]
 
     def rows(self, contest: Contest, picture: Input, rounds: int) -> list[Row]:
-        event = write_event(self._folder / f"{contest.function}.json", contest.event)
-        pairs = runs.run_in_pairs(
-            lambda: _check_answer(runs.run(self._ours.command(contest.function, event, 1), contest.environment)),
-            lambda: _check_answer(runs.run(self._peers.command(contest.handler, event, 1), contest.environment)),
-            rounds,
-        )
+        pairs = runs.run_in_pairs(lambda: self.run_ours(contest), lambda: self._run_peer(contest), rounds)
 
         def row(what: str, unit: str, figure: Callable[[runs.Run], float], aim: float | None, note: str = "") -> Row:
             return Row(
@@ -100,9 +95,25 @@ class ColdBench:
             row(f"peak memory, {case}", "MiB", lambda its: _parse_answer(its)["peak_mib"], 0.5 if is_process else None),
         ]
 
+    def run_ours(self, contest: Contest) -> runs.Run:
+        """Invoke our function once, in a new process.
+
+        Raises:
+            RunError: It failed.
+        """
+        command = self._ours.command(contest.function, self._write_event(contest), 1)
+        return _check_answer(runs.run(command, contest.environment))
+
+    def _run_peer(self, contest: Contest) -> runs.Run:
+        command = self._peers.command(contest.handler, self._write_event(contest), 1)
+        return _check_answer(runs.run(command, contest.environment))
+
+    def _write_event(self, contest: Contest) -> Path:
+        return write_event(self._folder / f"{contest.function}.json", contest.event)
+
     def warm_cpu_ms(self, contest: Contest, times: int) -> tuple[float, float]:
         """Return the processor time of one warm invocation in milliseconds: ours, the peer's."""
-        event = write_event(self._folder / f"{contest.function}.json", contest.event)
+        event = self._write_event(contest)
         commands = (
             self._ours.command(contest.function, event, times),
             self._peers.command(contest.handler, event, times),
