@@ -399,6 +399,7 @@ def test_process_over_timeout_raises_timeout_error(code: str, message: str, star
     render(process, PHOTO)
     with pytest.raises(TimeoutError, match=message):
         render(process, exploit(code))
+    assert render(process, PHOTO).source.width == 512  # by another process: the result of the former would come late
 
 
 def test_process_that_does_not_read_raises_timeout_error(start_exploitable: StartProcess) -> None:
