@@ -139,9 +139,13 @@ def publish(
         pending = [pool.submit(_put_variant, client, bucket, avatar, variant) for variant in avatar.rendition.variants]
     for future in pending:
         future.result()  # raises what it raised
-    _advance_stable_jpeg(client, bucket, avatar, jpeg.result() if jpeg else None)
+    newer = _advance_stable_jpeg(client, bucket, avatar, jpeg.result() if jpeg else None)
+    manifest = avatar.manifest
+    if newer and newer.version.startswith(f"{manifest['upload_id']}-"):
+        # Of another file that was posted with the same form, whose delivery may have ended before its manifest.
+        manifest = _build_manifest(avatar.subject, newer.version, newer.facts)
     metadata = {stored_avatar.RENDER_MS: str(render_ms)}
-    return _advance_manifest(client, bucket, avatar.manifest, existing, metadata, is_announced=is_announced)
+    return _advance_manifest(client, bucket, manifest, existing, metadata, is_announced=is_announced)
 
 
 def resume(
@@ -184,9 +188,9 @@ def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Varia
 
 def _advance_stable_jpeg(
     client: BaseClient, bucket: str, avatar: Avatar, existing: stored_avatar.StoredJpeg | None
-) -> None:
-    """Put the stable JPEG, unless the existing one is of this version or a newer one."""
-    stored_avatar.put_newer(
+) -> stored_avatar.StoredJpeg | None:
+    """Put the stable JPEG, unless the existing one is of this version or a newer one. Returns that one."""
+    return stored_avatar.put_newer(
         client,
         avatar.version,
         existing,

@@ -394,6 +394,25 @@ def test_decided_copy_of_another_file_counts_twice_if_taken_for_a_post(monkeypat
     assert outcome.rule == "quota_is_kept"
 
 
+def test_other_file_of_one_form_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files are posted with one form; finish_upload was killed between stable JPEG and manifest of the first."""
+    choices: dict[str, Value] = {
+        "ada-1: second post": "other file",
+        "ada-1: milliseconds to the second post": 150,
+        "ada-1.1: milliseconds to its finish": 50,
+        "finish ada-1 of ada-1.1: PutObject avatars/ada.json: sandbox": "sandbox killed before the effect",
+    }
+    completed = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(completed, Simulation)
+    assert "sandbox killed" in str(completed.history)
+    publishing = module("process_avatar.publishing")
+    advance = vars(publishing)["_advance_stable_jpeg"]
+    monkeypatch.setattr(publishing, "_advance_stable_jpeg", lambda *arguments: advance(*arguments) and None)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "newest_upload_is_shown"
+
+
 def test_held_upload_that_was_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user posts an approved file again after process_avatar was killed between stable JPEG and manifest."""
     choices: dict[str, Value] = {
