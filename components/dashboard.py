@@ -150,7 +150,7 @@ class Dashboard(pulumi.ComponentResource):
             *self._functions("Errors", "Sum"),
             self._own("FailedAttempts", "Sum", label="given back to the queue"),
             self._own("FailedFinishes", "Sum", label="left to the queue by finish_upload"),
-            *([_own("DatabaseUnavailable", database, "Sum", label=unavailable)] if database else []),
+            *([self._own("DatabaseUnavailable", "Sum", database, label=unavailable)] if database else []),
         )
 
     def _throttles(self) -> Widget:
@@ -258,8 +258,9 @@ class Dashboard(pulumi.ComponentResource):
         )
         return {**graph, "height": _HEIGHT // 2}
 
-    def _own(self, name: str, stat: str, **shown: Any) -> Metric:
-        return _own(name, self._args.metrics_service, stat, **shown)
+    def _own(self, name: str, stat: str, service: str | None = None, **shown: Any) -> Metric:
+        """A metric that functions log: those of the pipeline, or of another service."""
+        return [METRICS_NAMESPACE, name, "service", service or self._args.metrics_service, _show(stat, **shown)]
 
     def _search(self, name: str, dimension: str, stat: str) -> str:
         """An expression for the metrics with all values of a dimension.
@@ -307,10 +308,6 @@ class Dashboard(pulumi.ComponentResource):
                 **properties,
             },
         }
-
-
-def _own(name: str, service: str, stat: str, **shown: Any) -> Metric:
-    return [METRICS_NAMESPACE, name, "service", service, _show(stat, **shown)]
 
 
 def _show(stat: str, **shown: Any) -> dict[str, Any]:
