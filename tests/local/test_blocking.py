@@ -77,6 +77,7 @@ def test_commands_say_what_they_did(outputs_file: str, capsys: pytest.CaptureFix
         assert main(["--outputs", outputs_file, *arguments]) == 0
         return capsys.readouterr().out
 
+    wait_until(lambda: f"{datetime.now(UTC):%H:%M}" != "23:59", "a day of which a minute is left", timeout=61)
     day = f"{datetime.now(UTC) + 2 * DAY:%Y-%m-%d}"
     assert run("held") == "nothing is held\n"
     assert run("unblock", "nobody") == "nobody was not blocked\n"
