@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from functions.shared.storage_keys import stable_key
 from functions.shared.stored_avatar import DELETED_TAG
 from simulation.lambda_functions import (
     ASSETS_BUCKET,
@@ -288,7 +289,8 @@ class deleted_avatar_leaves_the_caches(Rule):  # noqa: N801
 
 
 class nothing_is_left_behind(Rule):  # noqa: N801
-    """No picture stays that no manifest names, nor the record of a deletion, but for what a dead letter still needs."""
+    """No picture stays that no manifest names, nor a stable JPEG without a manifest, nor the record of a deletion, but
+    for what a dead letter still needs."""
 
     def check_swept(self) -> None:
         dead = self._dead()
@@ -300,6 +302,8 @@ class nothing_is_left_behind(Rule):  # noqa: N801
             manifest = self._current(subject)
             if manifest and "deleted_at" in manifest:
                 self._report(f"the record of the deletion {manifest['upload_id']} stays")
+            if manifest is None and self._simulation.s3.find(ASSETS_BUCKET, stable_key(subject)):
+                self._report(f"the stable JPEG of {subject} stays, and there is no manifest")
 
 
 class originals_are_deleted(Rule):  # noqa: N801

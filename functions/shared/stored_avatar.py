@@ -73,6 +73,8 @@ class StoredJpeg(NamedTuple):
     facts: Mapping[str, Any]
     """Empty for a deletion."""
     etag: str
+    last_modified: datetime
+    """UTC, in whole seconds."""
 
 
 class _Stored(Protocol):
@@ -126,7 +128,8 @@ def read_stable_jpeg(client: BaseClient, bucket: str, subject: str) -> StoredJpe
     if response is None:
         return None
     metadata = response["Metadata"]
-    return StoredJpeg(metadata.get(VERSION, ""), json.loads(metadata.get(FACTS, "{}")), response["ETag"])
+    version, facts = metadata.get(VERSION, ""), json.loads(metadata.get(FACTS, "{}"))
+    return StoredJpeg(version, facts, response["ETag"], response["LastModified"])
 
 
 def put_newer(

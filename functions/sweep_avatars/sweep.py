@@ -13,7 +13,8 @@ A version is deleted
   of an original together: without its original, no delivery can publish it any more.
 - if it is older than the deletion of the avatar: a delivery that was under way may have left it.
 
-The record of a deletion is deleted when no original can be older than it any more.
+The record of a deletion is deleted when no original can be older than it any more, and with it a stable JPEG whose
+delivery has ended before it put the manifest.
 """
 
 import logging
@@ -29,7 +30,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared import stored_avatar
 from functions.shared.aws.s3 import ListedObject, delete_unchanged_object, list_objects
 from functions.shared.storage_keys import AVATARS, manifest_key, parse_variant_key, stable_key
-from functions.shared.stored_avatar import DELETION_BYTES, StoredManifest
+from functions.shared.stored_avatar import DELETION_BYTES, StoredJpeg, StoredManifest
 
 RETENTION = timedelta(days=7)
 _LAST_MODIFIED_PRECISION = timedelta(seconds=1)  # S3 cuts off the fraction
@@ -61,6 +62,11 @@ class Subject:
         A manifest without a stable JPEG is what is left of one: that of an avatar comes after the JPEG.
         """
         return bool(self.current) and (self.stable_jpeg is None or self.stable_jpeg.size == DELETION_BYTES)
+
+    @property
+    def has_newer_jpeg(self) -> bool:
+        """Whether the manifest was not put after the stable JPEG: it may be the record of a deletion."""
+        return bool(self.manifest and self.stable_jpeg and self.manifest.last_modified < self.stable_jpeg.last_modified)
 
 
 @dataclass
@@ -137,6 +143,8 @@ class Sweep:
         """Whether to read the manifest: in most cases the listing shows that there is nothing to delete."""
         if subject.is_deleted:
             return bool(subject.versions) or self._is_abandoned(subject.current)
+        if subject.has_newer_jpeg and self._is_abandoned(subject.current):
+            return True
         if subject.manifest:
             return len(subject.versions) > 1 and self._is_settled(subject.manifest.last_modified)
         return any(self._is_abandoned(objects) for objects in (*subject.versions.values(), subject.current) if objects)
@@ -166,27 +174,27 @@ class Sweep:
         return unnamed
 
     def _delete_current(self, subject: Subject, manifest: StoredManifest | None) -> int:
-        """Delete the record of a deletion, and a stable JPEG without a manifest, if they are abandoned.
+        """Delete the record of a deletion, and a stable JPEG that no manifest names, if they are abandoned.
 
         Returns how many objects were deleted. One that was replaced meanwhile stays.
         """
         if not subject.current or not self._is_abandoned(subject.current) or (manifest and not manifest.is_deleted):
             return 0
-        count = 0
+        # Not the listed objects: an upload may have begun since to replace them.
         jpeg = stored_avatar.read_stable_jpeg(self.s3, self.bucket, subject.name)
-        if jpeg and (manifest is None or jpeg.version == manifest.version):
-            delete_unchanged_object(self.s3, jpeg.etag, bucket=self.bucket, key=stable_key(subject.name))
-            count += 1
-        if manifest:
-            delete_unchanged_object(self.s3, manifest.etag, bucket=self.bucket, key=manifest_key(subject.name))
-            count += 1
-        return count
+        existing = {stable_key(subject.name): jpeg, manifest_key(subject.name): manifest}
+        found = {key: its for key, its in existing.items() if its}
+        if not found or not self._is_abandoned(list(found.values())):
+            return 0
+        return sum(
+            delete_unchanged_object(self.s3, its.etag, bucket=self.bucket, key=key) for key, its in found.items()
+        )
 
     def _is_settled(self, replaced_at: datetime) -> bool:
         """Whether what a manifest of that time has replaced was to be reached for long enough."""
         return self.now - replaced_at > RETENTION + _LAST_MODIFIED_PRECISION
 
-    def _is_abandoned(self, objects: Sequence[ListedObject]) -> bool:
+    def _is_abandoned(self, objects: Sequence[ListedObject | StoredManifest | StoredJpeg]) -> bool:
         """Whether the original from which the objects were made is gone."""
         newest = max(its.last_modified for its in objects)
         return self.now - newest > RETENTION + self.originals_lifetime

@@ -353,6 +353,23 @@ def test_sweep_that_ends_in_the_record_of_a_deletion_is_completed(monkeypatch: p
     assert outcome.rule == "nothing_is_left_behind"
 
 
+def test_jpeg_that_a_dead_letter_leaves_over_a_deletion_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An avatar is deleted, and no delivery of the next upload comes to its manifest."""
+    killed = "sandbox killed before the effect"
+    choices: dict[str, Value] = {
+        "ada: uploads": 3,
+        "ada: deletions": 1,
+        **{f"process ada-3.1#{number}: PutObject avatars/ada.json: sandbox": killed for number in range(1, 9)},
+    }
+    swept = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(swept, Simulation)
+    assert [upload.statuses[-1] for upload in swept.uploads.values()] == ["rejected", "rejected", "pending"]
+    monkeypatch.setattr(module("sweep_avatars.sweep").Subject, "has_newer_jpeg", False)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "nothing_is_left_behind"
+
+
 def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event rejects the upload of a user who was blocked after `finish` has looked, and `finish` publishes it."""
     choices: dict[str, Value] = {

@@ -88,7 +88,8 @@ class FakeS3:
         assert Bucket == "assets"
         if Key not in self.objects:
             raise ClientError({"ResponseMetadata": {"HTTPStatusCode": 404}}, "HeadObject")  # type: ignore[typeddict-item]
-        return {"ETag": _etag(self.objects[Key][0]), "Metadata": self.metadata.get(Key, {})}
+        content, at = self.objects[Key]
+        return {"ETag": _etag(content), "Metadata": self.metadata.get(Key, {}), "LastModified": at}
 
     def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> None:  # noqa: N803
         assert Bucket == "assets"
@@ -201,9 +202,9 @@ def test_version_published_during_sweep_is_kept(s3: FakeS3, sweep: RunSweep, mon
 
 
 def test_current_version_is_kept_however_old(s3: FakeS3, sweep: RunSweep) -> None:
-    s3.put_manifest(ADA, CURRENT, 1_000)
     s3.put_version(ADA, CURRENT, 1_000)
     s3.put(f"avatars/{ADA}.jpg", 1_000)
+    s3.put_manifest(ADA, CURRENT, 1_000)
     before = dict(s3.objects)
     sweep()
     assert s3.objects == before
@@ -260,12 +261,42 @@ def test_avatar_published_while_deletion_is_swept_is_kept(
     assert s3.objects.keys() == {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"}
 
 
-def test_jpeg_newer_than_deletion_is_kept(s3: FakeS3, sweep: RunSweep) -> None:
-    """Its manifest is about to be put."""
-    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
+@pytest.mark.parametrize(("days_ago", "left"), [(ABANDONED_DAYS - 0.2, 2), (ABANDONED_DAYS, 0)])
+def test_jpeg_newer_than_deletion_is_kept_as_long_as_originals_exist(
+    s3: FakeS3, sweep: RunSweep, days_ago: float, left: int
+) -> None:
+    """Its delivery has ended before the manifest."""
+    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS + 1)
+    s3.put(f"avatars/{ADA}.jpg", days_ago, b"an avatar, and not the record of a deletion")
     s3.metadata[f"avatars/{ADA}.jpg"] = {"version": NEWER}
-    sweep()
-    assert s3.objects.keys() == {f"avatars/{ADA}.jpg"}
+    assert sweep()["deleted"] == 2 - left
+    assert len(s3.objects) == left
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".json"])
+def test_record_of_deletion_is_kept_if_replaced_since_it_was_listed(
+    s3: FakeS3, sweep: RunSweep, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    s3.put_deletion(ADA, CURRENT, ABANDONED_DAYS)
+    real_list = s3.list_objects_v2
+
+    def list_objects_v2(**request: Any) -> dict[str, Any]:
+        page = real_list(**request)
+        content, _ = s3.objects[f"avatars/{ADA}{suffix}"]
+        s3.put(f"avatars/{ADA}{suffix}", 0, content)
+        return page
+
+    monkeypatch.setattr(s3, "list_objects_v2", list_objects_v2)
+    assert sweep()["deleted"] == 0
+    assert s3.objects.keys() == {f"avatars/{ADA}.jpg", f"avatars/{ADA}.json"}
+
+
+def test_avatar_whose_manifest_is_older_than_its_jpeg_is_kept(s3: FakeS3, sweep: RunSweep) -> None:
+    """The delivery of a newer upload has ended before the manifest."""
+    s3.put_manifest(ADA, CURRENT, ABANDONED_DAYS + 1)
+    s3.put_version(ADA, CURRENT, ABANDONED_DAYS + 1)
+    s3.put(f"avatars/{ADA}.jpg", ABANDONED_DAYS, b"of the newer upload")
+    assert sweep()["deleted"] == 0
 
 
 @pytest.mark.parametrize(
