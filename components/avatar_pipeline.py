@@ -444,7 +444,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                     iam.publish(topic.arn),
                     *([iam.create_invalidation(args.distribution_arn)] if args.distribution_arn is not None else []),
                     iam.get_item(limits.arn),
-                    *([iam.update_item(limits.arn)] if args.uploads_per_hour else []),
+                    iam.update_item(limits.arn),
                     *_moderate(args.moderation_function_arn, uploads.bucket_arn),
                     *(
                         [iam.delete_objects(uploads.bucket_arn, "held/*")]

@@ -140,7 +140,7 @@ class UploadProcessor:
             if not status:
                 logger.info("original is gone, nothing to do", extra={"key": key})
         is_shown = status is not None and status["status"] == "ready"
-        if not is_shown and self.quota.is_claimed(subject, created):
+        if not is_shown and self.quota.end(subject, created):
             raise UploadClaimedError(key)
 
     def finish(self, subject: str, its_id: str) -> Status | None:

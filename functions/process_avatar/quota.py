@@ -6,6 +6,7 @@ An hour of a user is one item of the limits table, with sets of hashes:
     events    the S3 events of these posts
     finished  the posts that `claim` has counted, and whose event has not been counted yet
     leases    until when `claim` stands, in seconds since the epoch, each with the hash of the upload
+    ended     the posts whose event has ended without an avatar, which can no longer be claimed
 
 One conditional update counts a post: it is atomic, and repeating it changes nothing. A post is identified by its key
 and ETag, which both finish_upload and the event know. Only an event tells apart several posts of the same file. Its
@@ -29,8 +30,8 @@ _HOUR = timedelta(hours=1)
 # A message must find the item that an earlier delivery wrote. 14 days are SQS's maximum retention:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 _KEPT = timedelta(days=14)
-# An item with 60 posts has some 850 bytes, and 600 more if finish_upload has processed them all. A write is billed for
-# each KB:
+# An item with 60 posts has some 850 bytes, 600 more if finish_upload has processed them all, and 7 for each post that
+# has ended without an avatar. A write is billed for each KB:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 _HASH_BYTES, _TIME_BYTES = 6, 4
 # finish_upload ends within its timeout of ten seconds after a claim (components/avatar_pipeline.py). The other five are
@@ -38,7 +39,14 @@ _HASH_BYTES, _TIME_BYTES = 6, 4
 LEASE = timedelta(seconds=15)
 # Between the posts of one form, which expires after five minutes.
 _FORM_LIFE = timedelta(minutes=6)
+# Rejected uploads of a blocked user are not counted and would let the item grow to its limit of 400 KB.
+_MAX_ENDED = 100
 _IS_NEW = "attribute_not_exists(posts) OR NOT contains(posts, :post) AND size(posts) < :limit"
+_HAS_NOT_ENDED = "NOT contains(ended, :post)"
+_IS_CLAIMABLE = (
+    f"{_HAS_NOT_ENDED} AND attribute_not_exists(posts)"
+    f" OR {_HAS_NOT_ENDED} AND NOT contains(posts, :post) AND size(posts) < :limit"
+)
 
 
 class QuotaExceededError(Exception):
@@ -94,12 +102,13 @@ class Quota:
             ClientError: DynamoDB refused the request.
             BotoCoreError: there was no response.
         """
-        lease = _lease(key, until)
-        if not self.uploads_per_hour:
-            self._update(subject, posted_at, "ADD leases :leases", None, lease)
-            return
-        expression, post = "ADD posts :posts, finished :posts, leases :leases", self._post(_hash(key, etag))
-        if not self._update(subject, posted_at, expression, _IS_NEW, {**post, **lease}):
+        lease, post = _lease(key, until), _hash(key, etag)
+        if self.uploads_per_hour:
+            expression, condition = "ADD posts :posts, finished :posts, leases :leases", _IS_CLAIMABLE
+            values = {**lease, **self._post(post)}
+        else:
+            expression, condition, values = "ADD leases :leases", _HAS_NOT_ENDED, {**lease, ":post": {"B": post}}
+        if not self._update(subject, posted_at, expression, condition, values):
             raise NotClaimedError(key)
 
     def release(self, subject: str, key: str, posted_at: datetime, *, until: datetime) -> None:
@@ -111,21 +120,27 @@ class Quota:
         """
         self._update(subject, posted_at, "DELETE leases :leases", None, _lease(key, until))
 
-    def is_claimed(self, subject: str, created: Created) -> bool:
-        """Whether finish_upload may still process a file that was posted with the same form.
+    def end(self, subject: str, created: Created) -> bool:
+        """End an event without an avatar: its post can no longer be claimed.
+
+        Returns whether finish_upload may still process a file that was posted with the same form.
 
         Raises:
             ClientError: DynamoDB refused the request.
             BotoCoreError: there was no response.
         """
-        keys = [_key(subject, at) for at in (created.at - _FORM_LIFE, created.at + _FORM_LIFE)]
-        now, upload = int(datetime.now(UTC).timestamp()), _hash(created.key)
-        for key in keys[: 1 if keys[0] == keys[1] else 2]:
-            item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
-            for lease in item["leases"]["BS"] if "leases" in item else ():
-                if lease[_TIME_BYTES:] == upload and int.from_bytes(lease[:_TIME_BYTES]) >= now:
-                    return True
-        return False
+        post = {":ended": {"BS": [_hash(created.key, created.etag)]}, ":limit": {"N": str(_MAX_ENDED)}}
+        has_room = "attribute_not_exists(ended) OR size(ended) < :limit"
+        hours = sorted({_begin(created.at - _FORM_LIFE), _begin(created.at + _FORM_LIFE)})
+        for hour in hours:  # before any is read, so that a claim is either refused or found
+            self._update(subject, hour, "ADD ended :ended", has_room, post)
+        return any(self._is_claimed(subject, hour, _hash(created.key)) for hour in hours)
+
+    def _is_claimed(self, subject: str, hour: datetime, upload: bytes) -> bool:
+        key, now = _key(subject, hour), int(datetime.now(UTC).timestamp())
+        item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
+        leases: list[bytes] = item["leases"]["BS"] if "leases" in item else []
+        return any(its[_TIME_BYTES:] == upload and int.from_bytes(its[:_TIME_BYTES]) >= now for its in leases)
 
     def _post(self, post: bytes) -> dict[str, Any]:
         return {":post": {"B": post}, ":posts": {"BS": [post]}, ":limit": {"N": str(self.uploads_per_hour)}}

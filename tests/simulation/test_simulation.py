@@ -16,7 +16,7 @@ from simulation.campaign import Failure, describe, run_campaign, run_choices, ru
 from simulation.choices import RandomChoices, RecordedChoices, Value
 from simulation.dynamodb import SimulatedDynamoDbClient
 from simulation.lambda_functions import SIZES, load
-from simulation.network import LATE, PARTLY
+from simulation.network import HANG, LATE, PARTLY
 from simulation.pictures import picture
 from simulation.rules import RULES, rendition_of
 from simulation.s3 import SimulatedS3Client
@@ -382,7 +382,26 @@ def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch:
     waiting = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(waiting, Simulation)
     assert [upload.statuses[-1] for upload in waiting.uploads.values()] == ["ready", "ready"]
-    monkeypatch.setattr(module("process_avatar.quota").Quota, "is_claimed", lambda *_: False)
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "end", lambda *_: False)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "every_answer_is_announced"
+
+
+def test_claim_that_is_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt to claim a file gets no response. Before the second, the event rejects it, as the user has been
+    blocked, and ends."""
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the block": 1000,
+        "ada-1.1: milliseconds to its finish": 50,
+        "finish ada-1 of ada-1.1: UpdateItem ada/hour#2026-01-01T00": HANG,
+        "process ada-1.1#1: GetItem ada/block: milliseconds": 200,
+    }
+    refused = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(refused, Simulation)
+    assert [upload.statuses[-1] for upload in refused.uploads.values()] == ["rejected"]
+    quota = module("process_avatar.quota")
+    monkeypatch.setattr(quota, "_IS_CLAIMABLE", vars(quota)["_IS_NEW"])
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "every_answer_is_announced"

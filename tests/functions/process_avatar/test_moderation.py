@@ -310,7 +310,7 @@ def test_decided_original_is_not_counted_again(stack: Stack, team: HttpStub, mon
         def count(self, _subject: str, created: Any) -> None:
             counted.append(created.key)
 
-        def is_claimed(self, *_: object) -> bool:
+        def end(self, *_: object) -> bool:
             return False
 
     object.__setattr__(stack.handler.UPLOADS, "quota", RecordingQuota())

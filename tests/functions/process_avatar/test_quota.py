@@ -118,21 +118,43 @@ def test_claim_stands_until_its_end_or_release(dynamodb: Any, limits_table: str,
     for number, until in ((1, ends), (2, ended), (3, ends)):
         quota.claim(SUBJECT, post(number).key, '"d41d"', AT, until=until)
     quota.release(SUBJECT, post(3).key, AT, until=ends)
-    assert [quota.is_claimed(SUBJECT, post(number)) for number in (1, 2, 3, 4)] == [True, False, False, False]
+    assert [quota.end(SUBJECT, post(number)) for number in (1, 2, 3, 4)] == [True, False, False, False]
     # Another file with the same form, posted in the next hour
-    assert quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=5)))
-    assert not quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=7)))
+    assert quota.end(SUBJECT, post(1, AT + timedelta(minutes=5)))
+    assert not quota.end(SUBJECT, post(1, AT + timedelta(minutes=7)))
 
 
-@pytest.mark.parametrize(("minute", "reads"), [(30, 1), (3, 2), (57, 2)])
-def test_claim_is_read_once_unless_two_hours_can_have_it(
-    dynamodb: Any, limits_table: str, monkeypatch: pytest.MonkeyPatch, minute: int, reads: int
+@pytest.mark.parametrize("minutes_later", [-1, 0, 1])
+@pytest.mark.parametrize("uploads_per_hour", [0, 9])
+def test_post_whose_event_has_ended_cannot_be_claimed(
+    dynamodb: Any, limits_table: str, uploads_per_hour: int, minutes_later: int
 ) -> None:
-    """Each read is billed."""
-    get_item = Mock(wraps=dynamodb.get_item)
-    monkeypatch.setattr(dynamodb, "get_item", get_item)
-    assert not Quota(dynamodb, limits_table, 2).is_claimed(SUBJECT, post(1, AT.replace(minute=minute)))
-    assert get_item.call_count == reads
+    """`finish_upload` has read the original before, and its clock may be in another hour."""
+    quota = Quota(dynamodb, limits_table, uploads_per_hour)
+    assert not quota.end(SUBJECT, post(1))
+    at = AT + timedelta(minutes=minutes_later)
+    assert [is_claimed(quota, post(number, at)) for number in (1, 2)] == [False, True]
+    assert is_claimed(quota, post(1, at, etag='"another file"'))
+
+
+def test_ended_events_do_not_let_the_item_grow_without_limit(dynamodb: Any, limits_table: str) -> None:
+    quota = Quota(dynamodb, limits_table, 9)
+    at = AT.replace(minute=30)
+    assert not any(quota.end(SUBJECT, post(number, at)) for number in range(103))
+    (item,) = items(dynamodb, limits_table)
+    assert len(item["ended"]["BS"]) == 100
+
+
+@pytest.mark.parametrize(("minute", "hours"), [(30, 1), (3, 2), (57, 2)])
+def test_claim_is_looked_for_in_one_hour_unless_two_can_have_it(
+    dynamodb: Any, limits_table: str, monkeypatch: pytest.MonkeyPatch, minute: int, hours: int
+) -> None:
+    """Each request is billed."""
+    requests = {name: Mock(wraps=getattr(dynamodb, name)) for name in ("get_item", "update_item")}
+    for name, request in requests.items():
+        monkeypatch.setattr(dynamodb, name, request)
+    assert not Quota(dynamodb, limits_table, 2).end(SUBJECT, post(1, AT.replace(minute=minute)))
+    assert [request.call_count for request in requests.values()] == [hours, hours]
 
 
 def test_count_users_have_separate_quotas(dynamodb: Any, limits_table: str) -> None:
