@@ -21,7 +21,7 @@ from functions.shared import stored_avatar
 from functions.shared import upload_id as upload_ids
 from functions.shared.aws import s3
 from functions.shared.storage_keys import manifest_key, stable_key, variant_key
-from functions.shared.stored_avatar import Manifest, StoredManifest
+from functions.shared.stored_avatar import Manifest, StoredJpeg, StoredManifest
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "public, max-age=60"
@@ -132,19 +132,17 @@ def publish(
         ClientError: S3 refused a request.
         BotoCoreError: there was no response.
     """
-    # In parallel: Lambda is billed while it waits for S3. Before the first avatar there is no JPEG to read: the write
-    # fails if there is one.
+    # In parallel: Lambda is billed while it waits for S3.
     with ThreadPoolExecutor() as pool:
-        jpeg = pool.submit(stored_avatar.read_stable_jpeg, client, bucket, avatar.subject) if existing else None
         pending = [pool.submit(_put_variant, client, bucket, avatar, variant) for variant in avatar.rendition.variants]
     for future in pending:
         future.result()  # raises what it raised
-    newer = _advance_stable_jpeg(client, bucket, avatar, jpeg.result() if jpeg else None)
-    manifest = avatar.manifest
-    if newer and newer.version.startswith(f"{manifest['upload_id']}-"):
-        # Of another file that was posted with the same form, whose delivery may have ended before its manifest.
-        manifest = _build_manifest(avatar.subject, newer.version, newer.facts)
-    metadata = {stored_avatar.RENDER_MS: str(render_ms)}
+    jpeg = _advance_stable_jpeg(client, bucket, avatar, existing.stable_jpeg if existing else None)
+    manifest, metadata = avatar.manifest, {stored_avatar.RENDER_MS: str(render_ms)}
+    if jpeg.version.startswith(f"{manifest['upload_id']}-"):
+        # Another file may have been posted with the same form, whose delivery has ended before its manifest.
+        manifest = _build_manifest(avatar.subject, jpeg.version, jpeg.facts)
+        metadata[stored_avatar.JPEG_ETAG] = jpeg.etag
     return _advance_manifest(client, bucket, manifest, existing, metadata, is_announced=is_announced)
 
 
@@ -173,7 +171,8 @@ def resume(
     if not jpeg or not jpeg.version.startswith(f"{upload_id}-") or (existing and existing.version >= jpeg.version):
         return None
     manifest = _build_manifest(subject, jpeg.version, jpeg.facts)
-    return _advance_manifest(client, bucket, manifest, existing, {}, is_announced=is_announced)
+    metadata = {stored_avatar.JPEG_ETAG: jpeg.etag}
+    return _advance_manifest(client, bucket, manifest, existing, metadata, is_announced=is_announced)
 
 
 def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Variant) -> None:
@@ -186,11 +185,9 @@ def _put_variant(client: BaseClient, bucket: str, avatar: Avatar, variant: Varia
     )
 
 
-def _advance_stable_jpeg(
-    client: BaseClient, bucket: str, avatar: Avatar, existing: stored_avatar.StoredJpeg | None
-) -> stored_avatar.StoredJpeg | None:
-    """Put the stable JPEG, unless the existing one is of this version or a newer one. Returns that one."""
-    return stored_avatar.put_newer(
+def _advance_stable_jpeg(client: BaseClient, bucket: str, avatar: Avatar, existing: StoredJpeg | None) -> StoredJpeg:
+    """Put the stable JPEG, unless the existing one is of this version or a newer one. Returns the one that is there."""
+    result = stored_avatar.put_newer(
         client,
         avatar.version,
         existing,
@@ -202,6 +199,7 @@ def _advance_stable_jpeg(
         CacheControl=MUTABLE,
         Metadata={stored_avatar.VERSION: avatar.version, stored_avatar.FACTS: json.dumps(avatar.facts)},
     )
+    return StoredJpeg(avatar.version, avatar.facts, result) if isinstance(result, str) else result
 
 
 def _add_comment(jpeg: bytes, comment: str) -> bytes:
@@ -229,7 +227,7 @@ def _advance_manifest(
     published_ms = int(datetime.now(UTC).timestamp() * 1000)
     mark = {} if is_announced else stored_avatar.UNANNOUNCED
     metadata = {**metadata, **mark, stored_avatar.PUBLISHED_MS: str(published_ms)}
-    newer = stored_avatar.put_newer(
+    result = stored_avatar.put_newer(
         client,
         manifest["version"],
         existing,
@@ -242,6 +240,6 @@ def _advance_manifest(
         Metadata=metadata,
     )
     # boto3 retries a write whose response was lost: the manifest that is there may be this one.
-    if newer is None or newer.content == manifest:
+    if isinstance(result, str) or result.content == manifest:
         return Current(manifest, is_unannounced=True, metadata=metadata)
-    return Current.of(newer)
+    return Current.of(result)

@@ -33,10 +33,21 @@ VERSION, FACTS = "version", "facts"  # user metadata of the stable JPEG: what it
 UNANNOUNCED = {"announced": "later"}  # user metadata of a manifest
 # User metadata of a manifest, in milliseconds: when it was put, since 1970, and how long the original was rendered.
 PUBLISHED_MS, RENDER_MS = "published-ms", "render-ms"
+# User metadata of a manifest: the ETag of the stable JPEG, if that is of the same version.
+JPEG_ETAG = "jpeg-etag"
 
 
 class ContentionError(Exception):
     """An object changed at every attempt to replace it."""
+
+
+class StoredJpeg(NamedTuple):
+    """What the metadata of the stable JPEG says, or of the record of a deletion in its place."""
+
+    version: str
+    facts: Mapping[str, Any]
+    """Empty for a deletion."""
+    etag: str
 
 
 class StoredManifest(NamedTuple):
@@ -62,19 +73,14 @@ class StoredManifest(NamedTuple):
         return self.content["version"]
 
     @property
+    def stable_jpeg(self) -> StoredJpeg | None:
+        """That of this version, as it was when the manifest was put. None if there was another one, or a deletion."""
+        etag = self.metadata.get(JPEG_ETAG)
+        return StoredJpeg(self.version, self.content, etag) if etag else None
+
+    @property
     def is_deleted(self) -> bool:
         return is_deletion(self.content)
-
-
-class StoredJpeg(NamedTuple):
-    """What the metadata of the stable JPEG says, or of the record of a deletion in its place."""
-
-    version: str
-    facts: Mapping[str, Any]
-    """Empty for a deletion."""
-    etag: str
-    last_modified: datetime
-    """UTC, in whole seconds."""
 
 
 class _Stored(Protocol):
@@ -128,13 +134,12 @@ def read_stable_jpeg(client: BaseClient, bucket: str, subject: str) -> StoredJpe
     if response is None:
         return None
     metadata = response["Metadata"]
-    version, facts = metadata.get(VERSION, ""), json.loads(metadata.get(FACTS, "{}"))
-    return StoredJpeg(version, facts, response["ETag"], response["LastModified"])
+    return StoredJpeg(metadata.get(VERSION, ""), json.loads(metadata.get(FACTS, "{}")), response["ETag"])
 
 
 def put_newer(
     client: BaseClient, version: str, existing: _S | None, read: Callable[[], _S | None], **request: Any
-) -> _S | None:
+) -> _S | str:
     """Put an object, unless the existing one is of `version` or a newer one.
 
     Args:
@@ -145,8 +150,8 @@ def put_newer(
         request: The parameters of PutObject.
 
     Returns:
-        The existing object if it stays, which is the one just put if the response to an attempt was lost. None if it
-        was replaced.
+        The existing object if it stays, which is the one just put if the response to an attempt was lost. The ETag of
+        the new object if it was replaced.
 
     Raises:
         ContentionError: The object changed at every attempt.
@@ -157,8 +162,7 @@ def put_newer(
         if existing and existing.version >= version:
             return existing
         with suppress(s3.PreconditionFailedError):
-            s3.replace_object(client, existing.etag if existing else None, **request)
-            return None
+            return s3.replace_object(client, existing.etag if existing else None, **request)
         existing = read()
     raise ContentionError(f"{request['Key']} changed {ATTEMPTS} times while it was to be replaced")
 
@@ -176,7 +180,7 @@ def delete(client: BaseClient, bucket: str, subject: str, deletion_id: str) -> N
     def read_jpeg() -> StoredJpeg | None:
         return read_stable_jpeg(client, bucket, subject)
 
-    put_newer(
+    jpeg = put_newer(
         client,
         deletion_id,
         read_jpeg(),
@@ -195,6 +199,8 @@ def delete(client: BaseClient, bucket: str, subject: str, deletion_id: str) -> N
         "deleted_at": deleted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
 
+    etag = jpeg if isinstance(jpeg, str) else jpeg.etag if jpeg.version == deletion_id else None
+
     def read() -> StoredManifest | None:
         return read_manifest(client, bucket, subject)
 
@@ -207,4 +213,5 @@ def delete(client: BaseClient, bucket: str, subject: str, deletion_id: str) -> N
         Key=manifest_key(subject),
         Body=json.dumps(content).encode(),
         ContentType="application/json",
+        Metadata={JPEG_ETAG: etag} if etag else {},
     )

@@ -18,7 +18,7 @@ delivery has ended before it put the manifest.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,9 +28,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared import stored_avatar
-from functions.shared.aws.s3 import ListedObject, delete_unchanged_object, list_objects
+from functions.shared.aws.s3 import ListedObject, delete_unchanged_object, head_object, list_objects
 from functions.shared.storage_keys import AVATARS, manifest_key, parse_variant_key, stable_key
-from functions.shared.stored_avatar import DELETION_BYTES, StoredJpeg, StoredManifest
+from functions.shared.stored_avatar import DELETION_BYTES, StoredManifest
 
 RETENTION = timedelta(days=7)
 _LAST_MODIFIED_PRECISION = timedelta(seconds=1)  # S3 cuts off the fraction
@@ -181,20 +181,24 @@ class Sweep:
         if not subject.current or not self._is_abandoned(subject.current) or (manifest and not manifest.is_deleted):
             return 0
         # Not the listed objects: an upload may have begun since to replace them.
-        jpeg = stored_avatar.read_stable_jpeg(self.s3, self.bucket, subject.name)
-        existing = {stable_key(subject.name): jpeg, manifest_key(subject.name): manifest}
-        found = {key: its for key, its in existing.items() if its}
-        if not found or not self._is_abandoned(list(found.values())):
+        existing: dict[str, tuple[str, datetime]] = {}
+        if jpeg := head_object(self.s3, self.bucket, stable_key(subject.name)):
+            existing[stable_key(subject.name)] = jpeg["ETag"], jpeg["LastModified"]
+        if manifest:
+            existing[manifest_key(subject.name)] = manifest.etag, manifest.last_modified
+        if not self._are_abandoned(at for _, at in existing.values()):
             return 0
         return sum(
-            delete_unchanged_object(self.s3, its.etag, bucket=self.bucket, key=key) for key, its in found.items()
+            delete_unchanged_object(self.s3, etag, bucket=self.bucket, key=key) for key, (etag, _) in existing.items()
         )
 
     def _is_settled(self, replaced_at: datetime) -> bool:
         """Whether what a manifest of that time has replaced was to be reached for long enough."""
         return self.now - replaced_at > RETENTION + _LAST_MODIFIED_PRECISION
 
-    def _is_abandoned(self, objects: Sequence[ListedObject | StoredManifest | StoredJpeg]) -> bool:
-        """Whether the original from which the objects were made is gone."""
-        newest = max(its.last_modified for its in objects)
-        return self.now - newest > RETENTION + self.originals_lifetime
+    def _is_abandoned(self, objects: Sequence[ListedObject]) -> bool:
+        return self._are_abandoned(its.last_modified for its in objects)
+
+    def _are_abandoned(self, last_modified: Iterable[datetime]) -> bool:
+        """Whether the original is gone from which objects with these times were made."""
+        return all(self.now - at > RETENTION + self.originals_lifetime for at in last_modified)

@@ -51,8 +51,8 @@ def module(name: str) -> ModuleType:
 
 
 def write_without_condition(monkeypatch: pytest.MonkeyPatch) -> None:
-    def replace_object(client: Any, _etag: str | None, **request: Any) -> None:
-        client.put_object(**request)
+    def replace_object(client: Any, _etag: str | None, **request: Any) -> str:
+        return client.put_object(**request)["ETag"]
 
     monkeypatch.setattr(module("shared.aws.s3"), "replace_object", replace_object)
 
@@ -430,6 +430,32 @@ def test_decided_copy_of_another_file_counts_twice_if_taken_for_a_post(monkeypat
     assert outcome.rule == "quota_is_kept"
 
 
+def test_manifest_does_not_tell_the_etag_of_a_newer_jpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third upload is killed before its manifest, then the first is published, then the second."""
+    killed = "sandbox killed before the effect"
+    choices: dict[str, Value] = {
+        "ada: uploads": 3,
+        "process ada-1.1#1: rendering: milliseconds": 12_000,
+        "process ada-2.1#1: GetObject avatars/ada.json: sandbox": killed,
+        "process ada-3.1#1: PutObject avatars/ada.json: sandbox": killed,
+    }
+    published = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(published, Simulation)
+    assert [upload.statuses[-1] for upload in published.uploads.values()] == ["ready", "ready", "ready"]
+    publishing, stored_avatar = module("process_avatar.publishing"), module("shared.stored_avatar")
+    advance = vars(publishing)["_advance_manifest"]
+
+    def advance_with_etag(client: Any, bucket: str, manifest: Any, existing: Any, metadata: Any, **options: Any) -> Any:
+        jpeg = stored_avatar.read_stable_jpeg(client, bucket, manifest["subject"])
+        metadata = {**metadata, stored_avatar.JPEG_ETAG: jpeg.etag}
+        return advance(client, bucket, manifest, existing, metadata, **options)
+
+    monkeypatch.setattr(publishing, "_advance_manifest", advance_with_etag)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "older_never_replaces_newer"
+
+
 def test_other_file_of_one_form_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files are posted with one form; finish_upload was killed between stable JPEG and manifest of the first."""
     choices: dict[str, Value] = {
@@ -443,7 +469,7 @@ def test_other_file_of_one_form_half_published_is_completed(monkeypatch: pytest.
     assert "sandbox killed" in str(completed.history)
     publishing = module("process_avatar.publishing")
     advance = vars(publishing)["_advance_stable_jpeg"]
-    monkeypatch.setattr(publishing, "_advance_stable_jpeg", lambda *arguments: advance(*arguments) and None)
+    monkeypatch.setattr(publishing, "_advance_stable_jpeg", lambda *its: advance(*its)._replace(version="unknown"))
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "newest_upload_is_shown"

@@ -111,8 +111,8 @@ def head_object(client: BaseClient, bucket: str, key: str) -> Mapping[str, Any] 
         raise
 
 
-def replace_object(client: BaseClient, etag: str | None, **request: Any) -> None:
-    """PutObject if the object still has that ETag; if that is None, if there is no object.
+def replace_object(client: BaseClient, etag: str | None, **request: Any) -> str:
+    """PutObject if the object still has that ETag; if that is None, if there is no object. Returns the new ETag.
 
     A conditional write that is retried because its response was lost meets what it wrote itself, and raises
     PreconditionFailedError although it succeeded: look at the object before you conclude anything.
@@ -125,7 +125,7 @@ def replace_object(client: BaseClient, etag: str | None, **request: Any) -> None
     """
     condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
     try:
-        client.put_object(**request, **condition)
+        return client.put_object(**request, **condition)["ETag"]
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if _status(error) == HTTPStatus.PRECONDITION_FAILED or code in ("ConditionalRequestConflict", "NoSuchKey"):

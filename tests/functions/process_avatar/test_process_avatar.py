@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from components import avatar_pipeline
 from functions.process_avatar import publishing
-from functions.shared import storage_keys, upload_id
+from functions.shared import storage_keys, stored_avatar, upload_id
 from functions.shared.aws.s3 import StoredObject
 from tests.fixtures import pictures
 from tests.functions.conftest import LoadHandler
@@ -173,12 +173,22 @@ def test_delivery_killed_after_manifest_is_completed_by_redelivery(
     assert_current(stack, new, RED)
 
 
-def test_first_avatar_reads_only_original_and_manifest(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = stack.upload(1, jpeg_of(RED))
-    asked: list[str] = []
-    before_each(stack, monkeypatch, ["get_object", "head_object"], asked.append)
+@pytest.mark.parametrize("before", ["nothing", "an avatar", "a deletion"])
+def test_avatar_reads_only_original_and_manifest(stack: Stack, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    """And writes every object once: each request is billed."""
+    if before == "an avatar":
+        stack.deliver(stack.upload(1, jpeg_of(BLUE)))
+    if before == "a deletion":
+        stored_avatar.delete(stack.s3, stack.assets, SUBJECT, upload_id.create(SUBJECT, 1_767_225_660_000))
+    new = stack.upload(2, jpeg_of(RED))
+    read: list[str] = []
+    written: list[str] = []
+    before_each(stack, monkeypatch, ["get_object", "head_object"], read.append)
+    before_each(stack, monkeypatch, ["put_object"], written.append)
     stack.deliver(new)
-    assert sorted(asked) == [f"avatars/{SUBJECT}.json", storage_keys.incoming_key(SUBJECT, new)]
+    assert sorted(read) == [f"avatars/{SUBJECT}.json", storage_keys.incoming_key(SUBJECT, new)]
+    assert len(written) == len(set(written))
+    assert_current(stack, new, RED)
 
 
 def test_missing_original_is_not_a_failure(stack: Stack) -> None:
