@@ -16,6 +16,7 @@ from simulation.network import Request, SimulatedClient
 Item = dict[str, Any]
 Values = Mapping[str, Mapping[str, Any]]
 _HASH_KEY, _RANGE_KEY = "subject", "period"
+_NO_VALUES: Values = {}
 
 
 class SimulatedDynamoDb:
@@ -83,19 +84,30 @@ class SimulatedDynamoDbClient(SimulatedClient):
             items = request.simulation.dynamodb.items
             item = items.get(key, {})
             if ConditionExpression is not None and not _is_met(ConditionExpression, item, ExpressionAttributeValues):
-                raise _condition_failed()
+                raise _condition_failed("UpdateItem")
             items[key] = _update(UpdateExpression, item, ExpressionAttributeValues)
             return {}
 
         return self.call("UpdateItem", "/".join(key), effect, bucket=TableName)
 
-    def put_item(self, *, TableName: str, Item: Values) -> dict[str, Any]:  # noqa: N803
+    def put_item(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        Item: Values,  # noqa: N803
+        ConditionExpression: str | None = None,  # noqa: N803
+        ExpressionAttributeValues: Values = _NO_VALUES,  # noqa: N803
+    ) -> dict[str, Any]:
         """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html"""
         key = (Item[_HASH_KEY]["S"], Item[_RANGE_KEY]["S"])
         item = {name: _value(typed) for name, typed in Item.items() if name not in (_HASH_KEY, _RANGE_KEY)}
 
         def effect(request: Request) -> dict[str, Any]:
-            request.simulation.dynamodb.put(key, item)
+            dynamodb = request.simulation.dynamodb
+            existing = dynamodb.items.get(key, {})
+            if ConditionExpression and not _is_met(ConditionExpression, existing, ExpressionAttributeValues):
+                raise _condition_failed("PutItem")
+            dynamodb.put(key, item)
             return {}
 
         return self.call("PutItem", "/".join(key), effect, bucket=TableName)
@@ -147,7 +159,7 @@ def _values(key: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
 
 def _is_met(expression: str, item: Item, values: Values) -> bool:
     """Whether one of the alternatives holds, each of one or more of `attribute_not_exists(a)`, `contains(a, :v)`,
-    `NOT contains(a, :v)` and `size(a) < :v`."""
+    `NOT contains(a, :v)`, `size(a) < :v` and `a < :v`."""
     return any(
         all(_holds(condition, item, values) for condition in alternative.split(" AND "))
         for alternative in expression.split(" OR ")
@@ -155,6 +167,9 @@ def _is_met(expression: str, item: Item, values: Values) -> bool:
 
 
 def _holds(condition: str, item: Item, values: Values) -> bool:
+    if comparison := re.fullmatch(r"(\w+) < (:\w+)", condition):
+        name, limit = comparison.groups()
+        return name in item and item[name] < _value(values[limit])
     match = re.fullmatch(r"(NOT )?(\w+)\((\w+)(?:, (:\w+))?\)(?: < (:\w+))?", condition)
     match match and match.groups():
         case (None, "attribute_not_exists", name, None, None):
@@ -194,9 +209,9 @@ def _typed(value: int | frozenset[bytes]) -> dict[str, Any]:
     return {"N": str(value)} if isinstance(value, int) else {"BS": sorted(value)}
 
 
-def _condition_failed() -> ConditionalCheckFailedError:
+def _condition_failed(operation: str) -> ConditionalCheckFailedError:
     response: Any = {
         "Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"},
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }
-    return ConditionalCheckFailedError(response, "UpdateItem")
+    return ConditionalCheckFailedError(response, operation)

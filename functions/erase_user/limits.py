@@ -18,11 +18,7 @@ class Limits:
 
     def block(self, subject: str, end: datetime) -> datetime:
         """Block the subject's uploads until `end`, or longer if they are blocked longer; gives when the block ends."""
-        existing = user_block.read_end(self._dynamodb, self._table, subject)
-        if existing and existing >= end:
-            return existing
-        user_block.put(self._dynamodb, self._table, subject, end)
-        return end
+        return user_block.extend(self._dynamodb, self._table, subject, end)
 
     def count(self, subject: str) -> int:
         """Count the items but the block."""

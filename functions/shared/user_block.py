@@ -39,8 +39,29 @@ def put(dynamodb: BaseClient, table: str, subject: str, end: datetime) -> None:
         ClientError: DynamoDB refused the request.
         BotoCoreError: there was no response.
     """
-    seconds = {"N": str(int(end.timestamp()))}
-    dynamodb.put_item(TableName=table, Item={**_key(subject), "until": seconds, "expires_at": seconds})
+    dynamodb.put_item(TableName=table, Item=_item(subject, end))
+
+
+def extend(dynamodb: BaseClient, table: str, subject: str, end: datetime) -> datetime:
+    """Block a user until `end`, or longer if an existing block ends later. Returns when the block ends.
+
+    Raises:
+        ClientError: DynamoDB refused the request.
+        BotoCoreError: there was no response.
+    """
+    item = _item(subject, end)
+    try:
+        # A request of an earlier call, to which there was no response, can take effect after this one.
+        dynamodb.put_item(
+            TableName=table,
+            Item=item,
+            ConditionExpression="attribute_not_exists(expires_at) OR expires_at < :end",
+            ExpressionAttributeValues={":end": item["expires_at"]},
+        )
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        # None: somebody has ended the block meanwhile.
+        return read_end(dynamodb, table, subject) or extend(dynamodb, table, subject, end)
+    return end
 
 
 def delete(dynamodb: BaseClient, table: str, subject: str) -> None:
@@ -51,6 +72,11 @@ def delete(dynamodb: BaseClient, table: str, subject: str) -> None:
         BotoCoreError: there was no response.
     """
     dynamodb.delete_item(TableName=table, Key=_key(subject))
+
+
+def _item(subject: str, end: datetime) -> dict[str, Any]:
+    seconds = {"N": str(int(end.timestamp()))}
+    return {**_key(subject), "until": seconds, "expires_at": seconds}
 
 
 def _key(subject: str) -> dict[str, Any]:

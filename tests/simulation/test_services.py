@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -328,9 +329,21 @@ def list_items(client: Any) -> list[Any]:
 def put_and_delete_items(client: Any) -> list[Any]:
     """The items of a subject after each step."""
     seen: list[Any] = []
+    condition = "attribute_not_exists(expires_at) OR expires_at < :end"
     for subject, period, until in (("ada", "hour#2", 1), ("ada", "block", 2), ("bob", "block", 3), ("ada", "block", 4)):
         item = {"subject": {"S": subject}, "period": {"S": period}, "until": {"N": str(until)}}
         client.put_item(TableName="limits", Item=item)
+        seen.append(list_items(client))
+    for expires_at in (5, 5, 4, 6):
+        end = {"N": str(expires_at)}
+        item = {"subject": {"S": "ada"}, "period": {"S": "block"}, "until": end, "expires_at": end}
+        with suppress(client.exceptions.ConditionalCheckFailedException):
+            client.put_item(
+                TableName="limits",
+                Item=item,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":end": end},
+            )
         seen.append(list_items(client))
     for period in ("block", "hour#1", "hour#2"):
         client.delete_item(TableName="limits", Key={"subject": {"S": "ada"}, "period": {"S": period}})
@@ -350,7 +363,8 @@ def test_items_are_put_listed_and_deleted_as_moto_does() -> None:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
         )
         assert simulated == put_and_delete_items(client)
-    assert [len(items) for items in simulated] == [1, 2, 2, 2, 1, 1, 0]
+    assert [len(items) for items in simulated] == [1, 2, 2, 2, *4 * [2], 1, 1, 0]
+    assert [items[0]["expires_at"]["N"] for items in simulated[4:8]] == ["5", "5", "5", "6"]
     assert simulation.dynamodb.deleted == {("ada", "block"), ("ada", "hour#2")}
 
 

@@ -196,10 +196,6 @@ def erase_without_counted_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_list", lambda *_: iter(()))
 
 
-def erase_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait_for_processing(monkeypatch, 0)
-
-
 def wait_for_processing(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
     handler = module("erase_user.handler")
     monkeypatch.setattr(handler, "ERASURE", dataclasses.replace(handler.ERASURE, processing_seconds=seconds))
@@ -249,7 +245,6 @@ def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (erase_latest_versions_first, "erased_user_stays_erased"),
         (erase_without_block, "erased_user_stays_erased"),
         (erase_without_counted_items, "erased_user_stays_erased"),
-        (erase_without_waiting, "erased_user_stays_erased"),
     ],
 )
 def test_planted_mistake_is_found_and_shrunk(
@@ -310,6 +305,31 @@ def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest
     assert isinstance(erased, Simulation)
     assert [upload.statuses[-1] for upload in erased.uploads.values()] == ["pending"]
     wait_only_for_originals(monkeypatch)
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    assert outcome.rule == "erased_user_stays_erased"
+
+
+def test_late_request_of_an_erasure_does_not_shorten_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes effect after that of the next erasure."""
+    killed = "sandbox killed before the effect"
+    choices: dict[str, Value] = {
+        "ada: milliseconds to the erasure": 700,
+        "erase ada 1: Query ada: sandbox": killed,
+        "erase ada 2: PutItem ada/block": LATE,
+        "erase ada 2: PutItem ada/block (2): sandbox": killed,
+        "erase ada 2: milliseconds to the next": 1_000,
+    }
+    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(erased, Simulation)
+    assert "erase ada 3" in str(erased.history)
+    blocks = module("shared.user_block")
+
+    def extend(dynamodb: Any, table: str, subject: str, end: Any) -> Any:
+        blocks.put(dynamodb, table, subject, end)
+        return end
+
+    monkeypatch.setattr(blocks, "extend", extend)
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "erased_user_stays_erased"
