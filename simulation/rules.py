@@ -25,6 +25,8 @@ from simulation.s3 import StoredObject, Version
 from simulation.scheduler import EPOCH_MS
 from simulation.simulation import DAY_MS, DELETED, Post, Simulation, Upload
 
+# Deliveries within the 15 seconds of a claim: at once, and after pauses of at least 2, 4 and 8 seconds.
+_MAX_WAITS = 4
 _PLACES = {UPLOADS_BUCKET: ("incoming", "rejected", "held", "deletions"), ASSETS_BUCKET: ("avatars",)}
 
 
@@ -239,9 +241,17 @@ class dead_letters_have_a_cause(Rule):  # noqa: N801
             return
         for its_id in self._dead():
             its = simulation.uploads.get(its_id) or simulation.deletions[its_id]
+            causes = its.failures + min(self._count_waits(its.name), _MAX_WAITS)
             # One delivery less: a message that SQS delivers twice at once is counted twice.
-            if its.failures < simulation.settings.max_receives - 1:
-                self._report(f"{its.name} is dead-lettered after {its.failures} failures")
+            if causes < simulation.settings.max_receives - 1:
+                self._report(f"{its.name} is dead-lettered after {causes} failures")
+
+    def _count_waits(self, name: str) -> int:
+        """Deliveries that were given back because of a claim, which a killed `finish` leaves for 15 seconds."""
+        return sum(
+            each.actor.startswith(f"process {name}.") and each.details[:1] == (("waits for finish_upload", ()),)
+            for each in self._simulation.history
+        )
 
 
 class every_answer_is_announced(Rule):  # noqa: N801

@@ -125,6 +125,10 @@ def finish_without_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module("process_avatar.quota").Quota, "claim", lambda *_, **__: None)
 
 
+def claim_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "_is_claimed", lambda *_: True)
+
+
 def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     quota, numbers = module("process_avatar.quota").Quota, itertools.count()
     count = quota.count
@@ -236,6 +240,7 @@ def approve_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (count_without_condition, "quota_is_kept"),
         (count_every_delivery, "quota_is_kept"),
         (finish_without_claim, "quota_is_kept"),
+        (claim_for_ever, "dead_letters_have_a_cause"),
         (finish_without_mark, "every_answer_is_announced"),
         (delete_original_before_the_manifest, "every_upload_is_answered"),
         (ignore_blocks, "block_is_obeyed"),
@@ -308,6 +313,20 @@ def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "erased_user_stays_erased"
+
+
+def test_claim_of_a_killed_finish_is_a_cause_of_dead_letters() -> None:
+    killed = "sandbox killed before the effect"
+    choices: dict[str, Value] = {
+        "moderation": True,
+        "ada-1: verdict": "reject",
+        "ada-1.1: milliseconds to its finish": 50,
+        "finish ada-1 of ada-1.1: UpdateItem ada/hour#2026-01-01T00: sandbox": "sandbox killed after the effect",
+        **{f"process ada-1.1#{number}: GetItem ada/block: sandbox": killed for number in range(4, 9)},
+    }
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Simulation)
+    assert "process ada-1.1#8" in str(outcome.history)
 
 
 def test_late_request_of_an_erasure_does_not_shorten_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
