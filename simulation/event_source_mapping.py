@@ -24,6 +24,7 @@ class EventSourceMapping:
         self._simulation = simulation
         self._uploads: dict[str, list[Upload]] = {}
         self._deletions: dict[str, list[Deletion]] = {}
+        self._receive_counts: dict[str, int] = {}
         self.readers: dict[str, Callable[[Upload, str], None]] = {}
         """By name: what a client may ask while an upload is processed; the second argument says when."""
 
@@ -47,6 +48,10 @@ class EventSourceMapping:
         """The deletions that an invocation's batch is about."""
         return self._deletions.get(invocation.name, ())
 
+    def receive_count_of(self, invocation: Invocation) -> int:
+        """The largest receive count of the messages in an invocation's batch."""
+        return self._receive_counts.get(invocation.name, 0)
+
     def maybe_read(self, label: str, invocation: Invocation) -> None:
         """Let a client ask for something while an upload is processed."""
         uploads = self.uploads_of(invocation)
@@ -66,6 +71,7 @@ class EventSourceMapping:
         ids = {its_id: None for message in batch for its_id in message.ids}
         self._uploads[name] = [simulation.uploads[each] for each in ids if each in simulation.uploads]
         self._deletions[name] = [simulation.deletions[each] for each in ids if each in simulation.deletions]
+        self._receive_counts[name] = max(message.receive_count for message in batch)
         simulation.record(name, "invoked")
         simulation.invoke(
             name,

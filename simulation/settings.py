@@ -23,7 +23,11 @@ class Settings:
 
     answer_seconds: int = 15
     """The longest wait for an answer when nothing fails, beside what the simulation delays requests by."""
-    failure_seconds: int = 20
-    """What one failure of a service may add to it."""
+    failure_seconds: int = 10
+    """What one failure of a service may add to it, beside the pause before the next delivery."""
     kill_seconds: int = 90
     """What one killed sandbox may add to it."""
+
+    def longest_pause_seconds(self, receive_count: int) -> float:
+        """The longest pause after a delivery that has failed: docs/decisions/0033-one-upload-per-invocation.md."""
+        return 1.5 * 2**receive_count

@@ -194,7 +194,9 @@ class Simulation:
         if outcome == OK and (is_process or invocation.name.startswith(("finish", "sweep", "delete", "erase"))):
             outcome = choices.pick(f"{label}: sandbox", KILLS, rates.kill)
         if outcome not in (OK, KILLED_BEFORE, KILLED_AFTER):
-            self._allow(invocation, latency_ms + self.settings.failure_seconds * 1000, failures=1)
+            longest_pause = self.settings.longest_pause_seconds(self.event_source.receive_count_of(invocation))
+            seconds = self.settings.failure_seconds + longest_pause
+            self._allow(invocation, latency_ms + round(1000 * seconds), failures=1)
         elif latency_ms != TYPICAL_MS:
             self._allow(invocation, latency_ms)
         if is_process:
