@@ -50,9 +50,7 @@ class Bench:
         with bench.contests(picture) as contests:
             for contest in contests:
                 yield from bench.rows(contest, picture, 2 * self.rounds + 1)
-                ours, peer = bench.warm_cpu_ms(contest, _CALLS)
-                self.cpu_ms |= {contest.function: ours, f"{contest.function} in Node": peer}
-            self.cpu_ms["upload_status"] = bench.status_cpu_ms(contests[0], _CALLS)
+            self.cpu_ms = bench.measure_cpu_ms(contests, _CALLS, self.rounds)
 
     def _sizes(self) -> Iterator[Row]:
         yield from sizes.rows(self.peers, _FOLDER / "arm64")

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from PIL import Image, ImageOps
 
 from bench import runs, services
 from bench.deployed import Function
 from bench.inputs import Input
 from bench.rows import Row
 from bench.sides import PLATFORM, Ours, Peers, write_event
-from functions.shared import upload_id
+from functions.shared import storage_keys, upload_id
 
 _SUBJECT = "5f0c7a52-9d1e-4c0b-8a3f-6f2d1b7e4c90"
 _POOL, _CLIENT = "us-east-1_AbCdEfGhI", "1example23456789"
 _ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{_POOL}"
 _UPLOAD = upload_id.create(_SUBJECT, 1_795_000_000_000)
-_KEY = f"incoming/{_SUBJECT}/{_UPLOAD}"
+_KEY = storage_keys.incoming_key(_SUBJECT, _UPLOAD)
+_SHRUNK_UPLOAD = upload_id.create(_SUBJECT, 1_795_000_001_000)
+_EVENT_ETAG = "0" * 32
+_MANIFEST = {
+    "subject": _SUBJECT,
+    "upload_id": _UPLOAD,
+    "version": f"{_UPLOAD}-000-{_EVENT_ETAG[:8]}",
+    "source": {"format": "jpeg", "bytes": 3_000_000},
+    "images": [],
+    "url": "/avatar.jpg",
+}
 _TOPIC = "arn:aws:sns:us-east-1:123456789012:avatars"
+
+
+Command: TypeAlias = tuple[list[str], Mapping[str, str]]
+"""Arguments and environment of a process."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class ColdBench:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         objects = {
             f"/uploads/{_KEY}": picture.data,
+            f"/uploads/{storage_keys.incoming_key(_SUBJECT, _SHRUNK_UPLOAD)}": _shrink(picture),
+            f"/finished/{storage_keys.manifest_key(_SUBJECT)}": json.dumps(_MANIFEST).encode(),
             f"/{_POOL}/.well-known/jwks.json": _encode_key_set(key),
         }
         _, elsewhere = runs.select_cores()
@@ -101,46 +119,50 @@ class ColdBench:
         Raises:
             RunError: It failed.
         """
-        command = self._ours.command(contest.function, self._write_event(contest), 1)
-        return _check_answer(runs.run(command, contest.environment))
+        return _check_answer(runs.run(self._command(contest, 1), contest.environment))
 
     def _run_peer(self, contest: Contest) -> runs.Run:
-        command = self._peers.command(contest.handler, self._write_event(contest), 1)
-        return _check_answer(runs.run(command, contest.environment))
+        return _check_answer(runs.run(self._peer_command(contest, 1), contest.environment))
+
+    def measure_cpu_ms(self, contests: Sequence[Contest], times: int, rounds: int) -> dict[str, float]:
+        """Processor time of one warm invocation in milliseconds, by the names in bench/cost.py: of both sides, and of
+        our other invocations for an upload. In turns, so that other load affects all of them equally.
+        """
+        commands = {
+            **self.list_upload_commands(contests[0].environment, times),
+            **{each.function: (self._command(each, times), each.environment) for each in contests},
+            **{f"{each.function} in Node": (self._peer_command(each, times), each.environment) for each in contests},
+        }
+        measured = [{name: _cpu_ms(runs.run(*command)) for name, command in commands.items()} for _ in range(rounds)]
+        return {name: median(each[name] for each in measured) for name in commands}
+
+    def list_upload_commands(self, common: Mapping[str, str], times: int) -> dict[str, Command]:
+        """The other invocations for an upload, in the environment of process_avatar."""
+        finished = {"ASSETS_BUCKET": "finished"}
+        pending = upload_id.create(_SUBJECT, int(1000 * time.time()))
+        commands: dict[str, Command] = {}
+        for name, event, changes in (
+            ("finish_upload", _ask(_UPLOAD), {}),
+            ("finish_upload, shrunk", _ask(_SHRUNK_UPLOAD), {}),
+            ("process_avatar, shrunk", _build_batch(_SHRUNK_UPLOAD), {}),
+            ("process_avatar, finished", _build_batch(_UPLOAD, receive_count=2), finished),
+            ("upload_status", _ask(pending), {}),
+        ):
+            function = name.partition(",")[0]
+            command = self._ours.command(function, write_event(self._folder / f"{name}.json", event), times)
+            commands[name] = command, {**self._deployed[function].environment, **common, **changes}
+        return commands
+
+    def _command(self, contest: Contest, times: int) -> list[str]:
+        return self._ours.command(contest.function, self._write_event(contest), times)
+
+    def _peer_command(self, contest: Contest, times: int) -> list[str]:
+        return self._peers.command(contest.handler, self._write_event(contest), times)
 
     def _write_event(self, contest: Contest) -> Path:
         return write_event(self._folder / f"{contest.function}.json", contest.event)
 
-    def warm_cpu_ms(self, contest: Contest, times: int) -> tuple[float, float]:
-        """Return the processor time of one warm invocation in milliseconds: ours, the peer's."""
-        event = self._write_event(contest)
-        commands = (
-            self._ours.command(contest.function, event, times),
-            self._peers.command(contest.handler, event, times),
-        )
-        ours, peer = (_cpu_ms(runs.run(command, contest.environment)) for command in commands)
-        return ours, peer
-
-    def status_cpu_ms(self, contest: Contest, times: int) -> float:
-        """Processor time of upload_status for an upload that is pending, in the environment of another contest."""
-        pending = upload_id.create(_SUBJECT, int(1000 * time.time()))
-        asked = {"pathParameters": {"upload_id": pending}, **_authorized_request()}
-        event = write_event(self._folder / "upload_status.json", asked)
-        environment = {**contest.environment, **self._deployed["upload_status"].environment}
-        return _cpu_ms(runs.run(self._ours.command("upload_status", event, times), environment))
-
     def _process_avatar(self, common: Mapping[str, str], url: str) -> Contest:
-        stored = {"key": _KEY, "eTag": "0" * 32, "sequencer": "1"}
-        record = {
-            "eventName": "ObjectCreated:Post",
-            "eventTime": "2026-11-20T12:00:00.000Z",
-            "s3": {"object": stored},
-        }
-        message = {
-            "messageId": "1",
-            "body": json.dumps({"Records": [record]}),
-            "attributes": {"ApproximateReceiveCount": "1"},
-        }
         environment = {
             **common,
             **self._deployed["process_avatar"].environment,
@@ -156,7 +178,7 @@ class ColdBench:
             "DISTRIBUTION_ID": "",
         }
         name = f"Node with sharp {self._peers.version('sharp')} and @aws-sdk/client-s3, bundled"
-        return Contest("process_avatar", "process", name, {"Records": [message]}, environment, 0.6)
+        return Contest("process_avatar", "process", name, _build_batch(_UPLOAD), environment, 0.6)
 
     def _presign_upload(self, common: Mapping[str, str]) -> Contest:
         environment = {**common, **self._deployed["presign_upload"].environment, "UPLOADS_BUCKET": "uploads"}
@@ -178,6 +200,31 @@ class ColdBench:
         }
         event = {"identitySource": [f"Bearer {_sign_token(key)}"]}
         return Contest("authorize", "authorize", "Node with aws-jwt-verify, bundled", event, environment, 1.0)
+
+
+def _build_batch(its_id: str, *, receive_count: int = 1) -> dict[str, Any]:
+    """The event of process_avatar. From the second time on, it announces an avatar that it finds published."""
+    stored = {"key": storage_keys.incoming_key(_SUBJECT, its_id), "eTag": _EVENT_ETAG, "sequencer": "1"}
+    record = {"eventName": "ObjectCreated:Post", "eventTime": "2026-11-20T12:00:00.000Z", "s3": {"object": stored}}
+    message = {
+        "messageId": "1",
+        "body": json.dumps({"Records": [record]}),
+        "attributes": {"ApproximateReceiveCount": str(receive_count)},
+    }
+    return {"Records": [message]}
+
+
+def _ask(its_id: str) -> dict[str, Any]:
+    """The event of a function that is asked for an upload."""
+    return {"pathParameters": {"upload_id": its_id}, **_authorized_request()}
+
+
+def _shrink(picture: Input) -> bytes:
+    """As `<avatar-upload>` does for the default sizes: a square of 1.5 times the stable JPEG, quality 90."""
+    shrunk = io.BytesIO()
+    with Image.open(picture.path) as image:
+        ImageOps.fit(image, (768, 768), Image.Resampling.LANCZOS).save(shrunk, "WEBP", quality=90)
+    return shrunk.getvalue()
 
 
 def _authorized_request() -> dict[str, Any]:
@@ -226,5 +273,5 @@ def _check_answer(run: runs.Run) -> runs.Run:
 
 
 def _cpu_ms(run: runs.Run) -> float:
-    times: list[float] = _parse_answer(run)["cpu_ms"]
+    times: list[float] = _parse_answer(_check_answer(run))["cpu_ms"]
     return median(times[len(times) // 4 :])  # the first invocations import modules and open connections

@@ -60,7 +60,7 @@ def write(rows: Sequence[Row], cpu_ms: Mapping[str, float], circumstances: Circu
         FOLDER / "results.json", [_record(row, when) for row in rows if row.ratio is not None] + _read_felt_rows()
     )
     (FOLDER / "ratios.svg").write_text(plot.ratios(rows))
-    works = cost.our_work(cpu_ms)
+    works = cost.our_work(cost.scale(cpu_ms))
     (FOLDER / "time.svg").write_text(_plot_times(works))
     (FOLDER / "cost.svg").write_text(_plot_costs(works))
     (FOLDER / "results.md").write_text(_format_document(rows, works, circumstances))

@@ -421,7 +421,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 # The minimum for the worst file, because most of the time is waiting for S3 (measured in
                 # bench/results.md): the render process may use 700 MB and has a CPU limit
                 # (functions/process_avatar/imaging/render_process.py).
-                memory=1024,
+                memory=896,
                 timeout=_get_timeout(args),
                 environment={
                     **self._get_environment(args, uploads, topic, limits),
@@ -474,7 +474,7 @@ class AvatarPipeline(pulumi.ComponentResource):
                 package=self._packages["finish_upload"],
                 description="Processes an upload while its user waits",
                 # Less than process_avatar, as most of the time is waiting for S3. What needs more is left to it.
-                memory=512,
+                memory=480,
                 timeout=_FINISH_TIMEOUT_SECONDS,
                 environment=self._get_environment(args, uploads, topic, limits),
                 # Those of process_avatar, without what the event of the upload completes.

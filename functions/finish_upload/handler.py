@@ -21,7 +21,7 @@ _RENDER_SECONDS = 3
 _MODERATION_SECONDS = 4
 # The function has less memory than process_avatar, for any photo of a phone. In addition to the address space after the
 # start.
-_RENDER_MEMORY_BYTES = 330_000_000
+_RENDER_MEMORY_BYTES = 300_000_000
 
 RENDER_PROCESS = RenderProcess(memory_bytes=_RENDER_MEMORY_BYTES, timeout_seconds=_RENDER_SECONDS)
 

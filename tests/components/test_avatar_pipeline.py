@@ -176,7 +176,7 @@ def test_function_inputs(run_alone: RunAlone, packages: dict[str, Package]) -> N
             arn("lambda", "layer:pipeline-imaging-test:1"),
         ],
         "role": f"arn:aws:iam::{ACCOUNT}:role/pipeline-process-avatar-role-abc1234",
-        "memorySize": 1024,
+        "memorySize": 896,
         "timeout": 14,
         "environment": {
             "variables": {
@@ -262,7 +262,7 @@ def test_function_policy_has_exactly_these_statements(pipeline: Graph) -> None:
 def test_finish_function_has_less_memory_time_and_permissions(pipeline: Graph) -> None:
     """Memory: 200 MB for the rest of the process. Time: API Gateway waits for 30 seconds."""
     inputs, processor = (pipeline.one(FUNCTION, f"pipeline-{name}").inputs for name in (FINISH, "process-avatar"))
-    assert (inputs["memorySize"], inputs["timeout"]) == (512, 10)
+    assert (inputs["memorySize"], inputs["timeout"]) == (480, 10)
     assert inputs["memorySize"] * 2**20 >= finish_upload_handler_memory() + 200_000_000
     variables = {**processor["environment"]["variables"]}
     del variables["QUEUE_URL"], variables["DISTRIBUTION_ID"]

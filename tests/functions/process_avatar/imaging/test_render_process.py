@@ -492,7 +492,7 @@ def test_segment_flood_does_not_grow_memory_of_parent(name: str) -> None:
 
 def test_limits_fit_into_timeout_and_memory_of_function() -> None:
     limits = (render_process.CPU_SECONDS, render_process.MEMORY_BYTES, render_process.TIMEOUT_SECONDS)
-    assert limits == (4, 700_000_000, 7.5)  # docs/decisions/0036-render-process.md
+    assert limits == (3.75, 700_000_000, 7.5)  # docs/decisions/0036-render-process.md
     assert render_process.CPU_SECONDS < render_process.TIMEOUT_SECONDS
     upload, runtime = 50 * 2**20, 100_000_000
-    assert render_process.MEMORY_BYTES + upload + runtime < 1024 * 2**20
+    assert render_process.MEMORY_BYTES + upload + runtime < 896 * 2**20
