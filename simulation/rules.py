@@ -23,7 +23,7 @@ from simulation.lambda_functions import (
 )
 from simulation.s3 import StoredObject, Version
 from simulation.scheduler import EPOCH_MS
-from simulation.simulation import DAY_MS, DELETED, Event, Post, Simulation, Upload
+from simulation.simulation import DAY_MS, DELETED, Post, Simulation, Upload
 
 # Deliveries within the 15 seconds of a claim: at once, and after pauses of at least 2, 4 and 8 seconds.
 _MAX_WAITS = 4
@@ -440,14 +440,11 @@ class erased_user_stays_erased(Rule):  # noqa: N801
 
     def check_erased(self, erasure: str, subject: str, block_end_ms: int) -> None:
         simulation = self._simulation
+        items = simulation.dynamodb.items
+        if periods := [period for its_subject, period in items if its_subject == subject and period != "block"]:
+            self._report(f"{subject} was erased, and {periods} are counted")
         requests = [each for each in simulation.history if each.actor == erasure and each.details[0] == "200"]
-        done_ms = {_request_of(each): EPOCH_MS + each.at_ms for each in requests}
-        counted_ms = done_ms.get(("Query", subject), simulation.scheduler.now_ms)
-        updated = {_request_of(each) for each in simulation.history if EPOCH_MS + each.at_ms >= counted_ms}
-        for its_subject, period in simulation.dynamodb.items:
-            is_late = ("UpdateItem", f"{subject}/{period}") in updated
-            if its_subject == subject and period != "block" and not is_late:
-                self._report(f"{subject} was erased, and {period} is there")
+        done_ms = {tuple(each.what.split(" ")[:2]): EPOCH_MS + each.at_ms for each in requests}
         self._erased[subject] = EPOCH_MS + requests[0].at_ms, len(simulation.sns.published)
         block = simulation.blocks.get(subject)
         if block is None or block.end_ms < block_end_ms:  # later: the operator has blocked the user for longer
@@ -548,11 +545,6 @@ RULES: dict[str, type[Rule]] = {
         wait_is_bounded,
     )
 }
-
-
-def _request_of(entry: Event) -> tuple[str, ...]:
-    """Operation and target of a request in the history."""
-    return tuple(entry.what.split(" ")[:2])
 
 
 def _hour(post: Post) -> str:

@@ -140,7 +140,7 @@ class UploadProcessor:
             if not status:
                 logger.info("original is gone, nothing to do", extra={"key": key})
         is_shown = status is not None and status["status"] == "ready"
-        if not is_shown and self.quota.end(subject, created):
+        if not is_shown and self.quota.is_claimed(subject, created):
             raise UploadClaimedError(key)
 
     def finish(self, subject: str, its_id: str) -> Status | None:
@@ -196,6 +196,7 @@ class UploadProcessor:
             return self._end(upload, Current.of(existing))
         decision = read_decision(original.metadata, original.data)
         if not decision and (held := self._find_held(upload, original)):
+            self._refuse_claims(upload)
             return self._end_published(upload, existing) or self._repeat_hold(upload, held)
         try:
             if is_blocked:
@@ -209,6 +210,7 @@ class UploadProcessor:
             render_ms = round(1000 * (time.monotonic() - started))
             require_approval(decision or self.moderation.ask(upload.subject, upload.id, rendition.stable_jpeg))
         except (ImageRejectedError, QuotaExceededError, UserBlockedError, NotAllowedError, HeldError) as refused:
+            self._refuse_claims(upload)
             # Another file may have been posted before with the same form, or this one published by a delivery that
             # failed afterwards, whatever the moderation function says now.
             if status := self._end_published(upload, existing):
@@ -224,6 +226,11 @@ class UploadProcessor:
             self.s3, self.assets_bucket, avatar, existing, is_announced=is_announced, render_ms=render_ms
         )
         return self._end(upload, current)
+
+    def _refuse_claims(self, upload: Upload) -> None:
+        """Before the original is deleted: a later delivery that does not find it relies on this."""
+        if upload.event:
+            self.quota.refuse_claims(upload.subject, upload.event)
 
     def _count(self, upload: Upload, original: StoredObject) -> None:
         if upload.event:

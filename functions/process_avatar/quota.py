@@ -120,10 +120,8 @@ class Quota:
         """
         self._update(subject, posted_at, "DELETE leases :leases", None, _lease(key, until))
 
-    def end(self, subject: str, created: Created) -> bool:
-        """End an event without an avatar: its post can no longer be claimed.
-
-        Returns whether finish_upload may still process a file that was posted with the same form.
+    def refuse_claims(self, subject: str, created: Created) -> None:
+        """Note that an event ends without an avatar: from now on its post cannot be claimed.
 
         Raises:
             ClientError: DynamoDB refused the request.
@@ -131,16 +129,24 @@ class Quota:
         """
         post = {":ended": {"BS": [_hash(created.key, created.etag)]}, ":limit": {"N": str(_MAX_ENDED)}}
         has_room = "attribute_not_exists(ended) OR size(ended) < :limit"
-        hours = sorted({_begin(created.at - _FORM_LIFE), _begin(created.at + _FORM_LIFE)})
-        for hour in hours:  # before any is read, so that a claim is either refused or found
+        for hour in _list_hours(created):
             self._update(subject, hour, "ADD ended :ended", has_room, post)
-        return any(self._is_claimed(subject, hour, _hash(created.key)) for hour in hours)
 
-    def _is_claimed(self, subject: str, hour: datetime, upload: bytes) -> bool:
-        key, now = _key(subject, hour), int(datetime.now(UTC).timestamp())
-        item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
-        leases: list[bytes] = item["leases"]["BS"] if "leases" in item else []
-        return any(its[_TIME_BYTES:] == upload and int.from_bytes(its[:_TIME_BYTES]) >= now for its in leases)
+    def is_claimed(self, subject: str, created: Created) -> bool:
+        """Whether finish_upload may still process a file that was posted with the same form.
+
+        Raises:
+            ClientError: DynamoDB refused the request.
+            BotoCoreError: there was no response.
+        """
+        now, upload = int(datetime.now(UTC).timestamp()), _hash(created.key)
+        for hour in _list_hours(created):
+            key = _key(subject, hour)
+            item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
+            for lease in item["leases"]["BS"] if "leases" in item else ():
+                if lease[_TIME_BYTES:] == upload and int.from_bytes(lease[:_TIME_BYTES]) >= now:
+                    return True
+        return False
 
     def _post(self, post: bytes) -> dict[str, Any]:
         return {":post": {"B": post}, ":posts": {"BS": [post]}, ":limit": {"N": str(self.uploads_per_hour)}}
@@ -165,6 +171,11 @@ class Quota:
 
 def _begin(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _list_hours(created: Created) -> list[datetime]:
+    """The hours in which a file can have been posted with the form of an event."""
+    return sorted({_begin(created.at - _FORM_LIFE), _begin(created.at + _FORM_LIFE)})
 
 
 def _key(subject: str, at: datetime) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from local.emulators.moto import ACCOUNT_ID
 from local.emulators.sqs_poller import EventSourceMapping
 from local.recording.graph import Graph, ProgramError, Resource
 from local.stack import LocalStack
+from operations.blocking import block
 from operations.erasure import erase
 from operations.moderation import HeldUpload, decide, list_held
 from operations.operated_stack import OperationError
@@ -207,8 +208,10 @@ def delete_profile(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
 
 
 def erase_user(stack: LocalStack, _photo: bytes, _seconds: float) -> None:
-    """Erases a user who has a manifest, and what process_avatar does not delete. Raises if something stays."""
+    """Erases a user who has a manifest, and what process_avatar does not delete, and is blocked for longer. Raises if
+    something stays."""
     subject = sign_in(stack).subject
+    block(operate(stack), subject, 30)
     s3, uploads, assets = stack.aws.client("s3"), stack.exports["uploadsBucket"], stack.exports["assetsBucket"]
     manifest = storage_keys.manifest_key(subject)
     item = {"subject": {"S": subject}, "period": {"S": "hour#2026-11-28T01"}}

@@ -126,7 +126,7 @@ def finish_without_claim(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claim_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module("process_avatar.quota").Quota, "_is_claimed", lambda *_: True)
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "is_claimed", lambda *_: True)
 
 
 def count_every_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,11 +417,12 @@ def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch:
         "ada: milliseconds to the block": 1000,
         "ada-2.1: milliseconds to its finish": 50,
         "finish ada-2 of ada-2.1: GetObject incoming/ada/ada-2: milliseconds": 350,
+        "finish ada-2 of ada-2.1: PutObject avatars/ada/ada-2-000-5e3ae4da/64.webp: milliseconds": 200,
     }
     waiting = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(waiting, Simulation)
     assert [upload.statuses[-1] for upload in waiting.uploads.values()] == ["ready", "ready"]
-    monkeypatch.setattr(module("process_avatar.quota").Quota, "end", lambda *_: False)
+    monkeypatch.setattr(module("process_avatar.quota").Quota, "is_claimed", lambda *_: False)
     outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
     assert isinstance(outcome, Failure)
     assert outcome.rule == "every_answer_is_announced"

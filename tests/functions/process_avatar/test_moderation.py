@@ -310,7 +310,10 @@ def test_decided_original_is_not_counted_again(stack: Stack, team: HttpStub, mon
         def count(self, _subject: str, created: Any) -> None:
             counted.append(created.key)
 
-        def end(self, *_: object) -> bool:
+        def refuse_claims(self, *_: object) -> None:
+            """Held, and so not published."""
+
+        def is_claimed(self, *_: object) -> bool:
             return False
 
     object.__setattr__(stack.handler.UPLOADS, "quota", RecordingQuota())

@@ -118,10 +118,10 @@ def test_claim_stands_until_its_end_or_release(dynamodb: Any, limits_table: str,
     for number, until in ((1, ends), (2, ended), (3, ends)):
         quota.claim(SUBJECT, post(number).key, '"d41d"', AT, until=until)
     quota.release(SUBJECT, post(3).key, AT, until=ends)
-    assert [quota.end(SUBJECT, post(number)) for number in (1, 2, 3, 4)] == [True, False, False, False]
+    assert [quota.is_claimed(SUBJECT, post(number)) for number in (1, 2, 3, 4)] == [True, False, False, False]
     # Another file with the same form, posted in the next hour
-    assert quota.end(SUBJECT, post(1, AT + timedelta(minutes=5)))
-    assert not quota.end(SUBJECT, post(1, AT + timedelta(minutes=7)))
+    assert quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=5)))
+    assert not quota.is_claimed(SUBJECT, post(1, AT + timedelta(minutes=7)))
 
 
 @pytest.mark.parametrize("minutes_later", [-1, 0, 1])
@@ -131,7 +131,7 @@ def test_post_whose_event_has_ended_cannot_be_claimed(
 ) -> None:
     """`finish_upload` has read the original before, and its clock may be in another hour."""
     quota = Quota(dynamodb, limits_table, uploads_per_hour)
-    assert not quota.end(SUBJECT, post(1))
+    quota.refuse_claims(SUBJECT, post(1))
     at = AT + timedelta(minutes=minutes_later)
     assert [is_claimed(quota, post(number, at)) for number in (1, 2)] == [False, True]
     assert is_claimed(quota, post(1, at, etag='"another file"'))
@@ -140,7 +140,8 @@ def test_post_whose_event_has_ended_cannot_be_claimed(
 def test_ended_events_do_not_let_the_item_grow_without_limit(dynamodb: Any, limits_table: str) -> None:
     quota = Quota(dynamodb, limits_table, 9)
     at = AT.replace(minute=30)
-    assert not any(quota.end(SUBJECT, post(number, at)) for number in range(103))
+    for number in range(103):
+        quota.refuse_claims(SUBJECT, post(number, at))
     (item,) = items(dynamodb, limits_table)
     assert len(item["ended"]["BS"]) == 100
 
@@ -153,7 +154,9 @@ def test_claim_is_looked_for_in_one_hour_unless_two_can_have_it(
     requests = {name: Mock(wraps=getattr(dynamodb, name)) for name in ("get_item", "update_item")}
     for name, request in requests.items():
         monkeypatch.setattr(dynamodb, name, request)
-    assert not Quota(dynamodb, limits_table, 2).end(SUBJECT, post(1, AT.replace(minute=minute)))
+    quota, created = Quota(dynamodb, limits_table, 2), post(1, AT.replace(minute=minute))
+    quota.refuse_claims(SUBJECT, created)
+    assert not quota.is_claimed(SUBJECT, created)
     assert [request.call_count for request in requests.values()] == [hours, hours]
 
 
