@@ -7,11 +7,11 @@ QUERY = "aws:cloudwatch/queryDefinition:QueryDefinition"
 
 
 def test_queries_are_in_a_folder_of_the_stack(run_stack: RunStack) -> None:
-    names = [query.inputs["name"] for query in run_stack().of_type(QUERY)]
-    assert names == [
+    names = {query.inputs["name"] for query in run_stack().of_type(QUERY)}
+    assert names == {
         f"avatars-queries-test/{name}"
         for name in ("one-upload", "one-user", "rejections-by-reason", "slowest-avatars", "errors")
-    ]
+    }
 
 
 def test_queries_read_the_logs_of_what_users_wait_for(run_stack: RunStack) -> None:

@@ -51,11 +51,11 @@ def call_api(stack: LocalStack, session: Session | None, path: str) -> int:
 
 
 def count_messages(stack: LocalStack, name: str) -> int:
+    """Counts the messages that wait or are being processed."""
     url = stack.graph.named(f"avatars-pipeline-{name}").outputs["url"]
-    attributes = stack.aws.client("sqs").get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )
-    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = stack.aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
 
 
 def purge(stack: LocalStack, name: str) -> None:
