@@ -159,7 +159,10 @@ def _values(key: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
 
 def _is_met(expression: str, item: Item, values: Values) -> bool:
     """Whether one of the alternatives holds, each of one or more of `attribute_not_exists(a)`, `contains(a, :v)`,
-    `NOT contains(a, :v)`, `size(a) < :v` and `a < :v`."""
+    `NOT contains(a, :v)`, `size(a) < :v` and `a < :v`. `(...) AND (...)`: whether all of several such expressions do.
+    """
+    if expression.startswith("("):
+        return all(_is_met(part, item, values) for part in expression[1:-1].split(") AND ("))
     return any(
         all(_holds(condition, item, values) for condition in alternative.split(" AND "))
         for alternative in expression.split(" OR ")

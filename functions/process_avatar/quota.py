@@ -42,11 +42,8 @@ _FORM_LIFE = timedelta(minutes=6)
 # Rejected uploads of a blocked user are not counted and would let the item grow to its limit of 400 KB.
 _MAX_ENDED = 100
 _IS_NEW = "attribute_not_exists(posts) OR NOT contains(posts, :post) AND size(posts) < :limit"
-_HAS_NOT_ENDED = "NOT contains(ended, :post)"
-_IS_CLAIMABLE = (
-    f"{_HAS_NOT_ENDED} AND attribute_not_exists(posts)"
-    f" OR {_HAS_NOT_ENDED} AND NOT contains(posts, :post) AND size(posts) < :limit"
-)
+_HAS_NOT_ENDED = "attribute_not_exists(ended) OR NOT contains(ended, :post)"
+_IS_CLAIMABLE = f"({_HAS_NOT_ENDED}) AND ({_IS_NEW})"
 
 
 class QuotaExceededError(Exception):
