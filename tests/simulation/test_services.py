@@ -326,6 +326,7 @@ def test_conditional_updates_respond_as_moto_does(condition: str, statuses: list
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         )
         assert simulated == work(client)
+        client.delete_table(TableName="table")
     assert [status for status, _ in simulated] == statuses
     assert simulation.dynamodb.items == {("any",): {"entries": {b"a", b"b"}, "seen": 5}}
 
