@@ -296,21 +296,8 @@ def add_to_set(client: Any, entry: bytes, condition: str) -> tuple[int, str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("condition", "statuses"),
-    [
-        (
-            "attribute_not_exists(entries) OR contains(entries, :entry) OR size(entries) < :limit",
-            [200] * 3 + [400, 200],
-        ),
-        (
-            "(attribute_not_exists(other) OR NOT contains(other, :entry)) AND "
-            "(attribute_not_exists(entries) OR size(entries) < :limit)",
-            [200] * 3 + [400] * 2,
-        ),
-    ],
-)
-def test_conditional_updates_respond_as_moto_does(condition: str, statuses: list[int]) -> None:
+def test_conditional_updates_respond_as_moto_does() -> None:
+    condition = "attribute_not_exists(entries) OR contains(entries, :entry) OR size(entries) < :limit"
     entries = [b"a", b"a", b"b", b"c", b"b"]
 
     def work(client: Any) -> list[tuple[int, str]]:
@@ -326,8 +313,7 @@ def test_conditional_updates_respond_as_moto_does(condition: str, statuses: list
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         )
         assert simulated == work(client)
-        client.delete_table(TableName="table")
-    assert [status for status, _ in simulated] == statuses
+    assert [status for status, _ in simulated] == [200, 200, 200, 400, 200]
     assert simulation.dynamodb.items == {("any",): {"entries": {b"a", b"b"}, "seen": 5}}
 
 
