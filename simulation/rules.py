@@ -138,12 +138,11 @@ class newest_upload_is_shown(Rule):  # noqa: N801 - rules are named as they are 
             return
         stored = self._simulation.s3.find(ASSETS_BUCKET, f"avatars/{subject}.jpg")
         is_record = stored is not None and stored.tagging == DELETED_TAG
-        if (
-            manifest
-            and "deleted_at" in manifest
-            and (stored is None or (is_record and uploaded_in(stored) >= shown_id))
-        ):
-            return  # a redriven deletion finds the record of a newer one, which an erasure has left
+        if manifest and "deleted_at" in manifest:
+            if stored is None or uploaded_in(stored) == shown_id:
+                return
+            if erased and is_record and uploaded_in(stored) > shown_id:
+                return  # a redriven deletion finds the record of a newer one, which a failed erasure has left
         if manifest is None and erased and is_record:
             return  # an erasure that has failed leaves a part of the record
         shown = None if stored is None else self._find_shown(stored)

@@ -33,6 +33,20 @@ def first_failure(seed: int, count: int, *names: str) -> Failure | None:
     return result.failures[0] if result.failures else None
 
 
+def replay(choices: Mapping[str, Value]) -> Simulation:
+    """Returns the run of these choices. Fails if a rule is violated."""
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Simulation), describe(outcome)
+    return outcome
+
+
+def find_violated_rule(choices: Mapping[str, Value]) -> str:
+    """Returns the name of the rule that the run of these choices violates. Fails if all hold."""
+    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
+    assert isinstance(outcome, Failure)
+    return outcome.rule
+
+
 @pytest.mark.parametrize("seed", [1, pytest.param(time.time_ns() % 1_000_000, id="fresh")])
 def test_pipeline_any_schedule_keeps_every_rule(seed: int) -> None:
     failure = first_failure(seed, COUNT, *RULES)
@@ -40,8 +54,7 @@ def test_pipeline_any_schedule_keeps_every_rule(seed: int) -> None:
 
 
 def test_pipeline_undisturbed_run_keeps_every_rule() -> None:
-    outcome = run_choices(RecordedChoices(TWO_UPLOADS), SETTINGS, RULES.values())
-    assert isinstance(outcome, Simulation)
+    outcome = replay(TWO_UPLOADS)
     assert [upload.statuses[-1] for upload in outcome.uploads.values()] == ["ready", "ready"]
     assert len(outcome.sns.published) == 2
 
@@ -274,13 +287,10 @@ def test_deletion_at_once_fails_without_any_fault(monkeypatch: pytest.MonkeyPatc
 def test_approval_of_whatever_is_there_fails_without_any_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user posts another file while the operator decides about the one that is held."""
     choices: dict[str, Value] = {"moderation": True, "ada-1: verdict": "hold", "ada-1: second post": "other file"}
-    approved = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(approved, Simulation)
+    approved = replay(choices)
     assert "approves ada-1" in str(approved.history)
     approve_whatever_is_there(monkeypatch)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "nothing_is_published_unseen"
+    assert find_violated_rule(choices) == "nothing_is_published_unseen"
 
 
 def test_erasure_waits_for_the_last_request_of_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,13 +300,10 @@ def test_erasure_waits_for_the_last_request_of_a_delivery(monkeypatch: pytest.Mo
         "process ada-1.1#1: rendering: milliseconds": 12_000,
         "process ada-1.1#1: PutObject avatars/ada/ada-1-000-9bdfd206/64.webp": LATE,
     }
-    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(erased, Simulation)
+    erased = replay(choices)
     assert "timed out" in str(erased.history)
     wait_for_processing(monkeypatch, SETTINGS.function_timeout_seconds)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "erased_user_stays_erased"
+    assert find_violated_rule(choices) == "erased_user_stays_erased"
 
 
 def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,13 +313,10 @@ def test_erasure_waits_for_a_delivery_whose_original_is_gone(monkeypatch: pytest
         "ada-1.1: events": 2,
         "process ada-1.1(2)#1: rendering: milliseconds": 12_000,
     }
-    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(erased, Simulation)
+    erased = replay(choices)
     assert [upload.statuses[-1] for upload in erased.uploads.values()] == ["pending"]
     wait_only_for_originals(monkeypatch)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "erased_user_stays_erased"
+    assert find_violated_rule(choices) == "erased_user_stays_erased"
 
 
 def test_claim_of_a_killed_finish_is_a_cause_of_dead_letters() -> None:
@@ -324,8 +328,7 @@ def test_claim_of_a_killed_finish_is_a_cause_of_dead_letters() -> None:
         "finish ada-1 of ada-1.1: UpdateItem ada/hour#2026-01-01T00: sandbox": "sandbox killed after the effect",
         **{f"process ada-1.1#{number}: GetItem ada/block: sandbox": killed for number in range(4, 9)},
     }
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Simulation)
+    outcome = replay(choices)
     assert "process ada-1.1#8" in str(outcome.history)
 
 
@@ -339,8 +342,7 @@ def test_late_request_of_an_erasure_does_not_shorten_the_block(monkeypatch: pyte
         "erase ada 2: PutItem ada/block (2): sandbox": killed,
         "erase ada 2: milliseconds to the next": 1_000,
     }
-    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(erased, Simulation)
+    erased = replay(choices)
     assert "erase ada 3" in str(erased.history)
     blocks = module("shared.user_block")
 
@@ -349,9 +351,7 @@ def test_late_request_of_an_erasure_does_not_shorten_the_block(monkeypatch: pyte
         return end
 
     monkeypatch.setattr(blocks, "extend", extend)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "erased_user_stays_erased"
+    assert find_violated_rule(choices) == "erased_user_stays_erased"
 
 
 def test_erasure_keeps_the_latest_versions_if_an_old_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,8 +360,7 @@ def test_erasure_keeps_the_latest_versions_if_an_old_one_stays(monkeypatch: pyte
         "ada: milliseconds to the erasure": 4_000,
         "erase ada 1: DeleteObjects avatars/ada.jpg": PARTLY,
     }
-    erased = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(erased, Simulation)
+    erased = replay(choices)
     assert "erase ada 2" in str(erased.history)
     versions = module("erase_user.stored_versions").StoredVersions
     delete = vars(versions)["_delete"]
@@ -371,9 +370,7 @@ def test_erasure_keeps_the_latest_versions_if_an_old_one_stays(monkeypatch: pyte
         return len(objects)
 
     monkeypatch.setattr(versions, "_delete", delete_whatever_fails)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "older_never_replaces_newer"
+    assert find_violated_rule(choices) == "older_never_replaces_newer"
 
 
 def test_sweep_that_ends_in_the_record_of_a_deletion_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,14 +379,11 @@ def test_sweep_that_ends_in_the_record_of_a_deletion_is_completed(monkeypatch: p
         "days to a sweep": 22,
         "sweep after 22 days: DeleteObject avatars/ada.jpg: sandbox": "sandbox killed after the effect",
     }
-    swept = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(swept, Simulation)
+    swept = replay(choices)
     assert "sandbox killed after the effect" in str(swept.history)
     subject = module("sweep_avatars.sweep").Subject
     monkeypatch.setattr(subject, "is_deleted", property(lambda self: self.stable_jpeg and self.stable_jpeg.size == 26))
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "nothing_is_left_behind"
+    assert find_violated_rule(choices) == "nothing_is_left_behind"
 
 
 def test_jpeg_that_a_dead_letter_leaves_over_a_deletion_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,13 +394,10 @@ def test_jpeg_that_a_dead_letter_leaves_over_a_deletion_is_swept(monkeypatch: py
         "ada: deletions": 1,
         **{f"process ada-3.1#{number}: PutObject avatars/ada.json: sandbox": killed for number in range(1, 9)},
     }
-    swept = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(swept, Simulation)
+    swept = replay(choices)
     assert [upload.statuses[-1] for upload in swept.uploads.values()] == ["rejected", "rejected", "pending"]
     monkeypatch.setattr(module("sweep_avatars.sweep").Subject, "has_newer_jpeg", False)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "nothing_is_left_behind"
+    assert find_violated_rule(choices) == "nothing_is_left_behind"
 
 
 def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,13 +410,10 @@ def test_event_that_ends_before_finish_leaves_an_avatar_unannounced(monkeypatch:
         "finish ada-2 of ada-2.1: GetObject incoming/ada/ada-2: milliseconds": 350,
         "finish ada-2 of ada-2.1: PutObject avatars/ada/ada-2-000-5e3ae4da/64.webp: milliseconds": 200,
     }
-    waiting = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(waiting, Simulation)
+    waiting = replay(choices)
     assert [upload.statuses[-1] for upload in waiting.uploads.values()] == ["ready", "ready"]
     monkeypatch.setattr(module("process_avatar.quota").Quota, "is_claimed", lambda *_: False)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "every_answer_is_announced"
+    assert find_violated_rule(choices) == "every_answer_is_announced"
 
 
 def test_claim_that_is_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,14 +425,11 @@ def test_claim_that_is_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         "finish ada-1 of ada-1.1: UpdateItem ada/hour#2026-01-01T00": HANG,
         "process ada-1.1#1: GetItem ada/block: milliseconds": 200,
     }
-    refused = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(refused, Simulation)
+    refused = replay(choices)
     assert [upload.statuses[-1] for upload in refused.uploads.values()] == ["rejected"]
     quota = module("process_avatar.quota")
     monkeypatch.setattr(quota, "_IS_CLAIMABLE", vars(quota)["_IS_NEW"])
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "every_answer_is_announced"
+    assert find_violated_rule(choices) == "every_answer_is_announced"
 
 
 def test_decided_copy_of_another_file_counts_twice_if_taken_for_a_post(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,16 +443,13 @@ def test_decided_copy_of_another_file_counts_twice_if_taken_for_a_post(monkeypat
         "ada-1: decision at the second post": False,
         "operator rejects ada-1: CopyObject incoming/ada/ada-1: slow milliseconds": 1900,
     }
-    decided = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(decided, Simulation)
+    decided = replay(choices)
     assert "rejects ada-1" in str(decided.history)
     created = vars(module("process_avatar.s3_events"))["_created"]
     monkeypatch.setattr(
         module("process_avatar.s3_events"), "_created", lambda record: created(record)._replace(is_copy=False)
     )
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "quota_is_kept"
+    assert find_violated_rule(choices) == "quota_is_kept"
 
 
 def test_manifest_does_not_tell_the_etag_of_a_newer_jpeg(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,8 +461,7 @@ def test_manifest_does_not_tell_the_etag_of_a_newer_jpeg(monkeypatch: pytest.Mon
         "process ada-2.1#1: GetObject avatars/ada.json: sandbox": killed,
         "process ada-3.1#1: PutObject avatars/ada.json: sandbox": killed,
     }
-    published = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(published, Simulation)
+    published = replay(choices)
     assert [upload.statuses[-1] for upload in published.uploads.values()] == ["ready", "ready", "ready"]
     publishing, stored_avatar = module("process_avatar.publishing"), module("shared.stored_avatar")
     advance = vars(publishing)["_advance_manifest"]
@@ -491,9 +472,7 @@ def test_manifest_does_not_tell_the_etag_of_a_newer_jpeg(monkeypatch: pytest.Mon
         return advance(client, bucket, manifest, existing, metadata, **options)
 
     monkeypatch.setattr(publishing, "_advance_manifest", advance_with_etag)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "older_never_replaces_newer"
+    assert find_violated_rule(choices) == "older_never_replaces_newer"
 
 
 def test_other_file_of_one_form_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,15 +483,12 @@ def test_other_file_of_one_form_half_published_is_completed(monkeypatch: pytest.
         "ada-1.1: milliseconds to its finish": 50,
         "finish ada-1 of ada-1.1: PutObject avatars/ada.json: sandbox": "sandbox killed before the effect",
     }
-    completed = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(completed, Simulation)
+    completed = replay(choices)
     assert "sandbox killed" in str(completed.history)
     publishing = module("process_avatar.publishing")
     advance = vars(publishing)["_advance_stable_jpeg"]
     monkeypatch.setattr(publishing, "_advance_stable_jpeg", lambda *its: advance(*its)._replace(version="unknown"))
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "newest_upload_is_shown"
+    assert find_violated_rule(choices) == "newest_upload_is_shown"
 
 
 def test_held_upload_that_was_half_published_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -526,14 +502,11 @@ def test_held_upload_that_was_half_published_is_completed(monkeypatch: pytest.Mo
         "ada-2: decision at the second post": False,
         "process ada-2 decided#1: PutObject avatars/ada.jpg: sandbox": "sandbox killed after the effect",
     }
-    completed = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(completed, Simulation)
+    completed = replay(choices)
     assert [upload.statuses[-1] for upload in completed.uploads.values()] == ["ready", "ready"]
     processor = module("process_avatar.process_upload").UploadProcessor
     monkeypatch.setattr(processor, "_end_published", lambda *_: None)
-    outcome = run_choices(RecordedChoices(choices), SETTINGS, RULES.values())
-    assert isinstance(outcome, Failure)
-    assert outcome.rule == "newest_upload_is_shown"
+    assert find_violated_rule(choices) == "newest_upload_is_shown"
 
 
 def test_same_seed_gives_the_same_history() -> None:
