@@ -473,6 +473,14 @@ def test_limits_table_is_on_demand_and_expires_items(pipeline: Graph) -> None:
     }
 
 
+def test_without_quota_the_function_gets_0_and_can_note_ended_events(run_alone: RunAlone) -> None:
+    graph = run_alone(lambda: AvatarPipeline("pipeline", args(uploads_per_hour=0)))
+    policy = graph.named("pipeline-process-avatar-policy").inputs["policy"]
+    assert re.findall(r"dynamodb:[A-Z]\w+", policy) == ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    variables = graph.one(FUNCTION, "pipeline-process-avatar").inputs["environment"]["variables"]
+    assert variables["UPLOADS_PER_HOUR"] == "0"
+
+
 def test_webhook_gets_signed_envelope(run_alone: RunAlone) -> None:
     url = "https://hooks.example.com/avatars"
     graph = run_alone(lambda: AvatarPipeline("pipeline", args(webhook_url=url)))
