@@ -150,7 +150,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
     assert children, "functions run as processes"
     process.send_signal(signal.SIGINT)
     process.stdout.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert not outputs.exists()
     wait_until(lambda: not any(is_running(child) for child in children), "the processes of all functions have ended")
 
